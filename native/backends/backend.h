@@ -1,0 +1,118 @@
+// What a backend gives to the nets: a table of functions over units.
+//
+// Contract  outputs first, then inputs, then parameters; dx is the gradient of x. Forward writes (=). Backward obeys
+//           Write::{overwrite, accumulate}; a null pointer or view means "not wanted". No kernel allocates in a step
+//           (workspaces grow in the first steps and are kept), throws, or reads a clock or a global.
+// Layout    the backend's own (see core/tensor.h); load and store convert from and to (N, C, H, W).
+// Sums      are taken a piece of work at a time and merged in piece order; pieces do not depend on the number of
+//           threads, so results are the same bits on any number of them.
+// Batch     Run::batch images are live; the lanes beyond it in the last block count in no sum and no gradient.
+#pragma once
+#include <cstddef>
+
+#include "../core/tensor.h"
+#include "../ops/unit.h"
+
+namespace nasp {
+
+class Parallel;
+class Workspace;
+
+struct Run {
+  Parallel& parallel;
+  Workspace& workspace;
+  int batch;  // live images
+};
+
+// Per-channel affine map on load: scale * (v - mean) + shift. Null: as is. This is how BatchNorm is applied.
+template <class S>
+struct Normalise {
+  const S *mean = nullptr, *scale = nullptr, *shift = nullptr;
+};
+
+// An activation as its consumers see it: stored before its BatchNorm, normalised whenever it is loaded.
+template <class S>
+struct Source {
+  View<const S> x;
+  Normalise<S> norm;
+};
+
+// dL/dy of a unit's pre-norm output: of g = dL/dz and y, with BatchNorm's backward folded into the load:
+// a * g + b * (y - mean) + c per channel. a null: g itself (no BatchNorm).
+template <class S>
+struct GradientSource {
+  View<const S> g, y;
+  const S *mean = nullptr, *a = nullptr, *b = nullptr, *c = nullptr;
+};
+
+enum class Write { overwrite, accumulate };
+
+// Raw weights of a unit, O I H W; and the backend's packed copy of them.
+template <class S>
+struct UnitWeights {
+  const S* depthwise = nullptr;
+  const S* dense[2] = {nullptr, nullptr};
+};
+
+// What a forward pass finds out about a channel of y.
+struct Moments {
+  double mean, variance;           // biased, over live images and all pixels
+  double gradient, gradient_y;     // sum of g, sum of g * (y - mean); zero unless g was given
+};
+
+template <class S>
+struct ForwardUnit {
+  const Unit* unit;
+  const S* packed;                 // null for pools and identity
+  View<S> y;                       // null: nothing is stored (probe)
+  View<const S> g;                 // null: no products with the gradient
+  Moments* moments;                // one an output channel
+};
+
+template <class S>
+struct BackwardUnit {
+  const Unit* unit;
+  const S* packed;                 // packed with backward = true
+  Source<S> x;
+  GradientSource<S> dy;
+  View<S> dx;                      // of the source after its normalisation, before the unit's ReLU
+  Write write;
+  S *depthwise_gradient, *dense_gradient[2];  // O I H W, overwritten
+};
+
+template <class S>
+struct Term {                      // of a node's sum
+  Source<S> x;
+  S weight;
+};
+
+template <class S>
+struct Backend {
+  const char* name;
+  int lanes;
+
+  // Scalars of a view of `blocks(batch)` blocks.
+  int (*blocks)(int batch);
+  View<S> (*view)(S* data, int channels, int height, int width);
+  std::size_t (*size)(int batch, int channels, int height, int width);
+  void (*load)(const Run&, View<S> y, const S* x, int first, int count);   // images [first, first + count), (count, C, H, W)
+  void (*store)(const Run&, S* y, View<const S> x);                        // (N, C, H, W)
+  void (*clear_dead)(const Run&, View<S> x);                               // zeroes the lanes beyond the batch
+
+  std::size_t (*packed_size)(const Unit&, bool backward);
+  void (*pack)(const Unit&, S* packed, const UnitWeights<S>&, bool backward);  // backward: what backward needs too
+
+  // Units that read one source; they may differ in everything else.
+  void (*forward)(const Run&, const ForwardUnit<S>* units, int count, const Source<S>& x);
+  void (*backward)(const Run&, const BackwardUnit<S>&);
+  // moments[c].gradient, .gradient_y of stored y with a known mean: sum of g and of g * (y - mean).
+  void (*gradient_sums)(const Run&, Moments* moments, View<const S> g, View<const S> y, const S* mean);
+
+  void (*node_sum)(const Run&, View<S> y, const Term<S>* terms, int count);
+  void (*add)(const Run&, View<S> dx, Write, View<const S> g, S weight);   // dx (+)= weight * g
+
+  void (*global_average)(const Run&, S* y, const Source<S>& x);            // y (N, C)
+  void (*global_average_backward)(const Run&, View<S> dx, const S* dy);    // overwrites
+};
+
+}  // namespace nasp

@@ -1,0 +1,27 @@
+// The function table of one instruction set and one scalar type.
+#pragma once
+#include "elementwise.h"
+#include "unit_backward.h"
+
+namespace nasp::NASP_ISA {
+
+template <class L>
+struct Table {
+  using S = typename L::scalar;
+  static int blocks(int batch) { return ceil_div(batch, L::count); }
+  static View<S> view(S* data, int channels, int height, int width) {
+    const ptrdiff_t channel = static_cast<ptrdiff_t>(width) * L::count;
+    return {data, channels, height, width, channel * channels * height, channel * channels, channel};
+  }
+  static std::size_t size(int batch, int channels, int height, int width) {
+    return static_cast<std::size_t>(blocks(batch)) * channels * height * width * L::count;
+  }
+  static const Backend<S>& get(const char* name) {
+    static const Backend<S> table = {
+        name, L::count, blocks, view, size, load_images<L>, store_images<L>, clear_dead_lanes<L>, packed_size<S>, pack_unit<S>,
+        forward_units<L>, backward_unit<L>, gradient_sums<L>, node_sum<L>, add<L>, global_average<L>, global_average_backward<L>};
+    return table;
+  }
+};
+
+}  // namespace nasp::NASP_ISA

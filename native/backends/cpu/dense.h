@@ -1,0 +1,122 @@
+// Dense convolution on batch lanes: any kernel, stride 1 or 2, zero padding.
+//
+//   y[o] = sum over taps t and input channels c of  w[o][c][t] * x[c] shifted by t          (every image)
+//
+// Layout    x  bands of padded rows (band.h)
+//           w  packed by pack_dense: (ceil(O / 4), taps, C, 4), so that a tile reads its weights in order; outputs
+//              that fill no tile are zeros
+//           y  whatever the epilogue makes of a finished tile (epilogue.h)
+// Also      1x1 convolutions and, with c and o exchanged in the packing, data gradients
+// Source    the register tile of matrix products (Goto and van de Geijn, 2008), with images as the vector
+#pragma once
+#include "band.h"
+
+namespace nasp::NASP_ISA {
+
+template <class L>
+struct DenseTile {
+  L sum[tile_outputs][tile_pixels];
+};
+
+// One tap: where a tile's first pixel lies for input channel 0, and the tap's weights of output group 0.
+template <class S>
+struct Tap {
+  const S *x, *w;
+};
+
+// Forward: one tile over all taps and input channels. `group` is the offset of the tile's output group in w.
+template <class L, int Stride>
+inline DenseTile<L> dense_tile(const Tap<typename L::scalar>* taps, int count, int channels, ptrdiff_t channel_pitch,
+                               ptrdiff_t group) {
+  DenseTile<L> tile = {};
+  for (int t = 0; t < count; t++) {
+    const typename L::scalar *x = taps[t].x, *w = taps[t].w + group;
+    for (int c = 0; c < channels; c++, x += channel_pitch, w += tile_outputs) {
+      L pixel[tile_pixels];
+      NASP_UNROLL for (int p = 0; p < tile_pixels; p++) {
+        pixel[p] = L::load(x + p * Stride * L::count);
+        pixel[p].pin();
+      }
+      NASP_UNROLL for (int o = 0; o < tile_outputs; o++) {
+        const L weight = L::splat(w[o]);
+        NASP_UNROLL for (int p = 0; p < tile_pixels; p++) tile.sum[o][p] += weight * pixel[p];
+      }
+    }
+  }
+  return tile;
+}
+
+// Backward, weights: dw[o][c][t] += sum over pixels of dy[o] * x[c] shifted by t, for Outputs x Inputs channels and
+// Taps neighbouring columns. Each accumulator is a vector over images; sum_lanes adds the lanes at the end.
+template <class L, int Outputs, int Inputs, int Taps, int Stride>
+inline void dense_weight_gradient_tile(L (&dw)[Outputs][Inputs][Taps], const typename L::scalar* const (&dy)[Outputs],
+                                       const typename L::scalar* const (&x)[Inputs], int rows, int width,
+                                       ptrdiff_t dy_row_pitch, ptrdiff_t x_row_pitch) {
+  for (int r = 0; r < rows; r++) {
+    for (int p = 0; p < width; p++) {
+      L gradient[Outputs];
+      NASP_UNROLL for (int o = 0; o < Outputs; o++) {
+        gradient[o] = L::load(dy[o] + r * dy_row_pitch + p * L::count);
+        gradient[o].pin();
+      }
+      NASP_UNROLL for (int c = 0; c < Inputs; c++) NASP_UNROLL for (int t = 0; t < Taps; t++) {
+        L value = L::load(x[c] + r * x_row_pitch + (p * Stride + t) * L::count);
+        value.pin();
+        NASP_UNROLL for (int o = 0; o < Outputs; o++) dw[o][c][t] += gradient[o] * value;
+      }
+    }
+  }
+}
+
+// Lane sums of `count` vectors -> count scalars. Pairs of vectors are interleaved and added, so that N vectors take
+// N - 1 additions instead of N log N; the order is the same whatever stands beside a vector.
+template <class L, int Distance, int... Lane>
+inline L add_pair(L a, L b, std::integer_sequence<int, Lane...>) {
+  // lanes 0, 1, … of a and of b, taken `Distance` at a time, beside those that lie `Distance` further on
+  return {__builtin_shufflevector(a.v, b.v, (Lane & ~(2 * Distance - 1)) + (Lane & (Distance - 1)) + (Lane & Distance ? L::count : 0)...) +
+          __builtin_shufflevector(a.v, b.v, (Lane & ~(2 * Distance - 1)) + (Lane & (Distance - 1)) + Distance + (Lane & Distance ? L::count : 0)...)};
+}
+
+// Sums of count vectors, count lanes: lane i of the result is the sum of v[i]'s lanes.
+template <class L, int Distance = 1>
+inline L transpose_sum(const L* v) {
+  if constexpr (Distance == L::count) {
+    return v[0];
+  } else {
+    L half[L::count / Distance / 2];
+    NASP_UNROLL for (int i = 0; i < L::count / Distance / 2; i++) half[i] = add_pair<L, Distance>(v[2 * i], v[2 * i + 1], std::make_integer_sequence<int, L::count>());
+    return transpose_sum<L, Distance * 2>(half);
+  }
+}
+
+template <class L, int Count>
+inline void sum_lanes(typename L::scalar (&sums)[(Count + L::count - 1) / L::count * L::count], const L* v) {
+  constexpr int groups = (Count + L::count - 1) / L::count;
+  NASP_UNROLL for (int g = 0; g < groups; g++) {
+    L part[L::count];
+    NASP_UNROLL for (int i = 0; i < L::count; i++) part[i] = g * L::count + i < Count ? v[g * L::count + i] : L::zero();
+    transpose_sum<L>(part).store(sums + g * L::count);
+  }
+}
+
+// (O, C, taps) -> (ceil(O / 4), taps, C, 4); `transpose` packs with the roles of o and c exchanged, for dx.
+template <class S>
+void pack_dense(S* packed, const S* w, int outputs, int channels, int taps, bool transpose) {
+  const int to = transpose ? channels : outputs, from = transpose ? outputs : channels;
+  for (int group = 0; group < ceil_div(to, tile_outputs); group++) {
+    for (int t = 0; t < taps; t++) {
+      for (int c = 0; c < from; c++) {
+        for (int i = 0; i < tile_outputs; i++, packed++) {
+          const int o = group * tile_outputs + i;
+          *packed = o >= to ? S(0) : transpose ? w[(static_cast<std::size_t>(c) * channels + o) * taps + t]
+                                               : w[(static_cast<std::size_t>(o) * channels + c) * taps + t];
+        }
+      }
+    }
+  }
+}
+inline std::size_t packed_dense_size(int to, int from, int taps) {
+  return static_cast<std::size_t>(ceil_div(to, tile_outputs)) * tile_outputs * from * taps;
+}
+
+}  // namespace nasp::NASP_ISA

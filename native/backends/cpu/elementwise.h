@@ -1,0 +1,178 @@
+// What is left between units: node sums, BatchNorm's backward sums, gradients of identities, global average pooling,
+// and the way in and out of the layout.
+#pragma once
+#include "unit_forward.h"
+
+namespace nasp::NASP_ISA {
+
+template <class S>
+S* row_of(const View<S>& v, int block, int row, int channel) {
+  return v.data + block * v.block_pitch + row * v.row_pitch + channel * v.channel_pitch;
+}
+
+template <class L>
+L load_source(const Source<typename L::scalar>& s, const typename L::scalar* p, int channel) {
+  const L v = L::load(p);
+  if (!s.norm.scale) return v;
+  return L::splat(s.norm.scale[channel]) * (v - L::splat(s.norm.mean[channel])) + L::splat(s.norm.shift[channel]);
+}
+
+// y = sum of weight * normalised x over the terms, in their order. No terms: zero.
+template <class L>
+void node_sum(const Run& run, View<typename L::scalar> y, const Term<typename L::scalar>* terms, int count) {
+  using S = typename L::scalar;
+  const Pieces<L> pieces(y, ceil_div(run.batch, L::count));
+  const int end = y.width * L::count;
+  run.parallel.run(pieces.count, [&](int piece, int) {
+    const int block = pieces.block(piece);
+    for (int row = pieces.first(piece); row < pieces.end(piece); row++) {
+      for (int c = 0; c < y.channels; c++) {
+        S* to = row_of(y, block, row, c);
+        if (count == 0) fill_vectors<L>(to, y.width, L::zero());
+        for (int t = 0; t < count; t++) {
+          const S* from = row_of(terms[t].x.x, block, row, c);
+          const Normalise<S>& n = terms[t].x.norm;
+          // weight * (scale * (v - mean) + shift)
+          const L mean = L::splat(n.scale ? n.mean[c] : S(0)), scale = L::splat(terms[t].weight * (n.scale ? n.scale[c] : S(1))),
+                  shift = L::splat(n.scale ? terms[t].weight * n.shift[c] : S(0));
+          if (t == 0) {
+            for (int w = 0; w < end; w += L::count) (scale * (L::load(from + w) - mean) + shift).store(to + w);
+          } else {
+            for (int w = 0; w < end; w += L::count) (L::load(to + w) + (scale * (L::load(from + w) - mean) + shift)).store(to + w);
+          }
+        }
+      }
+    }
+  });
+}
+
+template <class L>
+void add(const Run& run, View<typename L::scalar> dx, Write write, View<const typename L::scalar> g, typename L::scalar weight) {
+  using S = typename L::scalar;
+  const Pieces<L> pieces(dx, ceil_div(run.batch, L::count));
+  const int end = dx.width * L::count;
+  const L w = L::splat(weight);
+  run.parallel.run(pieces.count, [&](int piece, int) {
+    const int block = pieces.block(piece);
+    for (int row = pieces.first(piece); row < pieces.end(piece); row++) {
+      for (int c = 0; c < dx.channels; c++) {
+        S* to = row_of(dx, block, row, c);
+        const S* from = g.data ? row_of(g, block, row, c) : nullptr;
+        if (!from) fill_vectors<L>(to, dx.width, L::zero());
+        else if (write == Write::overwrite) for (int i = 0; i < end; i += L::count) (w * L::load(from + i)).store(to + i);
+        else for (int i = 0; i < end; i += L::count) (L::load(to + i) + w * L::load(from + i)).store(to + i);
+      }
+    }
+  });
+}
+
+template <class L>
+void gradient_sums(const Run& run, Moments* moments, View<const typename L::scalar> g, View<const typename L::scalar> y,
+                   const typename L::scalar* mean) {
+  using S = typename L::scalar;
+  const Pieces<L> pieces(g, ceil_div(run.batch, L::count));
+  const int channels = g.channels, end = g.width * L::count;
+  struct Sums {
+    double gradient, gradient_y;
+  };
+  auto* partial = static_cast<Sums*>(run.workspace.shared(Workspace::partial_moments, sizeof(Sums) * static_cast<std::size_t>(pieces.count) * channels));
+  run.parallel.run(pieces.count, [&](int piece, int) {
+    const int block = pieces.block(piece);
+    for (int c = 0; c < channels; c++) {
+      L a[2] = {L::zero(), L::zero()}, b[2] = {L::zero(), L::zero()};
+      const L centre = L::splat(mean[c]);
+      for (int row = pieces.first(piece); row < pieces.end(piece); row++) {
+        const S *gs = row_of(g, block, row, c), *ys = row_of(y, block, row, c);
+        for (int i = 0; i < end; i += L::count) {
+          const int turn = i / L::count & 1;
+          const L gradient = L::load(gs + i);
+          a[turn] += gradient;
+          b[turn] += gradient * (L::load(ys + i) - centre);
+        }
+      }
+      Sums sums = {0, 0};
+      const int live = live_count(L::count, run.batch, block);
+      for (int l = 0; l < live; l++) sums.gradient += static_cast<double>(a[0].v[l]) + a[1].v[l], sums.gradient_y += static_cast<double>(b[0].v[l]) + b[1].v[l];
+      partial[static_cast<ptrdiff_t>(piece) * channels + c] = sums;
+    }
+  });
+  for (int c = 0; c < channels; c++) {
+    moments[c].gradient = moments[c].gradient_y = 0;
+    for (int p = 0; p < pieces.count; p++) {
+      moments[c].gradient += partial[static_cast<ptrdiff_t>(p) * channels + c].gradient;
+      moments[c].gradient_y += partial[static_cast<ptrdiff_t>(p) * channels + c].gradient_y;
+    }
+  }
+}
+
+template <class L>
+void global_average(const Run& run, typename L::scalar* y, const Source<typename L::scalar>& x) {
+  using S = typename L::scalar;
+  const View<const S>& v = x.x;
+  run.parallel.run(ceil_div(run.batch, L::count), [&](int block, int) {
+    for (int c = 0; c < v.channels; c++) {
+      L sum = L::zero();
+      for (int row = 0; row < v.height; row++) {
+        for (int w = 0; w < v.width; w++) sum += load_source<L>(x, row_of(v, block, row, c) + w * L::count, c);
+      }
+      for (int l = 0; l < live_count(L::count, run.batch, block); l++) {
+        y[static_cast<ptrdiff_t>(block * L::count + l) * v.channels + c] = sum.v[l] / S(v.height * v.width);
+      }
+    }
+  });
+}
+
+template <class L>
+void global_average_backward(const Run& run, View<typename L::scalar> dx, const typename L::scalar* dy) {
+  using S = typename L::scalar;
+  run.parallel.run(ceil_div(run.batch, L::count), [&](int block, int) {
+    for (int c = 0; c < dx.channels; c++) {
+      L share = L::zero();
+      for (int l = 0; l < live_count(L::count, run.batch, block); l++) {
+        share.v[l] = dy[static_cast<ptrdiff_t>(block * L::count + l) * dx.channels + c] / S(dx.height * dx.width);
+      }
+      for (int row = 0; row < dx.height; row++) fill_vectors<L>(row_of(dx, block, row, c), dx.width, share);
+    }
+  });
+}
+
+// Images [first, first + count) from (count, C, H, W).
+template <class L>
+void load_images(const Run&, View<typename L::scalar> y, const typename L::scalar* x, int first, int count) {
+  for (int n = 0; n < count; n++) {
+    const int block = (first + n) / L::count, lane = (first + n) % L::count;
+    for (int c = 0; c < y.channels; c++) {
+      for (int row = 0; row < y.height; row++) {
+        auto* to = row_of(y, block, row, c) + lane;
+        for (int w = 0; w < y.width; w++) to[w * L::count] = *x++;
+      }
+    }
+  }
+}
+
+template <class L>
+void store_images(const Run& run, typename L::scalar* y, View<const typename L::scalar> x) {
+  for (int n = 0; n < run.batch; n++) {
+    for (int c = 0; c < x.channels; c++) {
+      for (int row = 0; row < x.height; row++) {
+        const auto* from = row_of(x, n / L::count, row, c) + n % L::count;
+        for (int w = 0; w < x.width; w++) *y++ = from[w * L::count];
+      }
+    }
+  }
+}
+
+template <class L>
+void clear_dead_lanes(const Run& run, View<typename L::scalar> x) {
+  const int used = run.batch % L::count, block = run.batch / L::count;
+  if (used == 0) return;
+  for (int c = 0; c < x.channels; c++) {
+    for (int row = 0; row < x.height; row++) {
+      for (int w = 0; w < x.width; w++) {
+        for (int l = used; l < L::count; l++) row_of(x, block, row, c)[w * L::count + l] = 0;
+      }
+    }
+  }
+}
+
+}  // namespace nasp::NASP_ISA

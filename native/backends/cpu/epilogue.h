@@ -1,0 +1,100 @@
+// What becomes of finished pixels. A kernel hands over up to N neighbouring pixels of one output channel; it does not
+// know whether they are kept or only measured.
+//
+//   Forward<Store, Gradient>   y is stored (propagate), or multiplied with dL/dnode (probe: nothing is stored);
+//                              either way its sums are gathered for the BatchNorm that follows
+//   DataGradient               dx (+)= pixels, where the forward input was positive
+//   ToBand                     into another band (an intermediate result of the same piece)
+#pragma once
+#include "dense.h"
+#include "depthwise.h"
+#include "statistics.h"
+
+namespace nasp::NASP_ISA {
+
+template <class L, bool Store, bool Gradient>
+struct Forward {
+  using S = typename L::scalar;
+  View<S> y;                   // of the block; unused unless Store
+  View<const S> g;             // of the block; unused unless Gradient
+  ChannelSums<L>* sums;        // one an output channel of the unit
+  int first_row;               // of the piece: its first pixel is the centre of the sums
+
+  template <int N>
+  void operator()(const L (&pixels)[N], int channel, int row, int column, int count) const {
+    ChannelSums<L> total = sums[channel];  // in registers: the compiler must assume that y and the sums overlap
+    if (row == first_row && column == 0) total = {pixels[0], L::zero(), L::zero(), L::zero(), L::zero()};
+    S* to = Store ? y.data + row * y.row_pitch + channel * y.channel_pitch + static_cast<ptrdiff_t>(column) * L::count : nullptr;
+    const S* from = Gradient ? g.data + row * g.row_pitch + channel * g.channel_pitch + static_cast<ptrdiff_t>(column) * L::count : nullptr;
+    if (count >= N) {
+      NASP_UNROLL for (int p = 0; p < N; p++) take(total, pixels[p], to, from, p);
+    } else {
+      for (int p = 0; p < count; p++) take(total, pixels[p], to, from, p);
+    }
+    sums[channel] = total;
+  }
+
+ private:
+  static void take(ChannelSums<L>& total, L value, S* to, const S* from, int p) {
+    if constexpr (Store) value.store(to + static_cast<ptrdiff_t>(p) * L::count);
+    const L centred = value - total.centre;
+    total.y += centred;
+    total.y_squared += centred * centred;
+    if constexpr (Gradient) {
+      const L gradient = L::load(from + static_cast<ptrdiff_t>(p) * L::count);
+      total.gradient += gradient;
+      total.gradient_y += gradient * centred;
+    }
+  }
+};
+
+template <class L>
+struct DataGradient {
+  using S = typename L::scalar;
+  View<S> dx;                  // of the block
+  Source<S> gate;              // of the block; x.data null: no ReLU to pass
+  bool accumulate;
+  int column_step;             // pixels lie this many columns apart
+
+  template <int N>
+  void operator()(const L (&pixels)[N], int channel, int row, int column, int count) const {
+    S* to = dx.data + row * dx.row_pitch + channel * dx.channel_pitch + static_cast<ptrdiff_t>(column) * L::count;
+    const S* from = gate.x.data ? gate.x.data + row * gate.x.row_pitch + channel * gate.x.channel_pitch +
+                                      static_cast<ptrdiff_t>(column) * L::count
+                                : nullptr;
+    const int n = smaller(count, N);
+    const ptrdiff_t step = static_cast<ptrdiff_t>(column_step) * L::count;
+    L mean = L::zero(), scale = L::splat(1), shift = L::zero();
+    if (from && gate.norm.scale) {
+      mean = L::splat(gate.norm.mean[channel]), scale = L::splat(gate.norm.scale[channel]),
+      shift = L::splat(gate.norm.shift[channel]);
+    }
+    for (int p = 0; p < n; p++) {
+      L value = pixels[p];
+      if (from) value = where_positive(scale * (L::load(from + p * step) - mean) + shift, value);
+      if (accumulate) value += L::load(to + p * step);
+      value.store(to + p * step);
+    }
+  }
+};
+
+template <class L>
+struct ToBand {
+  Band<L> band;
+
+  template <int N>
+  void operator()(const L (&pixels)[N], int channel, int row, int column, int count) const {
+    auto* to = band.at(row, channel, column);
+    for (int p = 0; p < smaller(count, N); p++) pixels[p].store(to + static_cast<ptrdiff_t>(p) * L::count);
+  }
+};
+
+// A dense tile, its output channels from `channel` on, `outputs` of them wanted.
+template <class L, class Epilogue>
+inline void finish(const DenseTile<L>& tile, const Epilogue& epilogue, int channel, int outputs, int row, int column, int count) {
+  NASP_UNROLL for (int o = 0; o < tile_outputs; o++) {
+    if (o < outputs) epilogue(tile.sum[o], channel + o, row, column, count);
+  }
+}
+
+}  // namespace nasp::NASP_ISA

@@ -1,0 +1,38 @@
+// The kernels for avx512: 16 images a vector in float, 8 in double.
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "../../core/parallel.h"
+#include "../backend.h"
+#include "../registry.h"
+#include "../workspace.h"
+
+#if defined(__x86_64__)
+// After the standard headers, so that no inline function of theirs is compiled for this instruction set.
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
+#else
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
+#endif
+#define NASP_ISA avx512
+#define NASP_REGISTERS 32
+#include "backend_table.h"
+
+namespace nasp {
+const Backend<float>& backend_avx512_f32() { return avx512::Table<avx512::Lanes<float, 16>>::get("avx512"); }
+const Backend<double>& backend_avx512_f64() { return avx512::Table<avx512::Lanes<double, 8>>::get("avx512"); }
+}  // namespace nasp
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#endif

@@ -1,0 +1,27 @@
+// The kernels for baseline: 4 images a vector in float, 2 in double.
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "../../core/parallel.h"
+#include "../backend.h"
+#include "../registry.h"
+#include "../workspace.h"
+
+#define NASP_ISA baseline
+#define NASP_REGISTERS 16
+#include "backend_table.h"
+
+namespace nasp {
+const Backend<float>& backend_baseline_f32() { return baseline::Table<baseline::Lanes<float, 4>>::get("baseline"); }
+const Backend<double>& backend_baseline_f64() { return baseline::Table<baseline::Lanes<double, 2>>::get("baseline"); }
+}  // namespace nasp

@@ -1,0 +1,73 @@
+// Batch lanes: the vector type that every CPU kernel is written in.
+//
+// One Lanes value holds the same pixel of `count` images. Which scalar, how many lanes and how many registers is all
+// that differs between instruction sets and precisions: kernels take Lanes as a template argument and contain no
+// intrinsics. Each instruction set compiles these pages in a namespace of its own, NASP_ISA (see isa_*.cpp).
+#pragma once
+#include <cstddef>
+
+namespace nasp::NASP_ISA {
+
+using std::ptrdiff_t;
+
+template <class Scalar, int Count>
+struct Lanes {
+  using scalar = Scalar;
+  static constexpr int count = Count;
+  typedef Scalar vector __attribute__((vector_size(sizeof(Scalar) * Count)));
+
+  vector v;
+
+  static Lanes zero() { return {vector{}}; }
+  static Lanes splat(Scalar a) { return {a - vector{}}; }
+  static Lanes load(const Scalar* p) { return {*reinterpret_cast<const vector*>(p)}; }
+  void store(Scalar* p) const { *reinterpret_cast<vector*>(p) = v; }
+
+  // Keeps a loaded value in a register. g++ otherwise repeats the load inside every multiply-add that uses it, and
+  // the tile becomes bound by loads.
+  void pin() {
+#if defined(__x86_64__)
+    asm("" : "+v"(v));
+#elif defined(__aarch64__)
+    asm("" : "+w"(v));
+#endif
+  }
+
+  friend Lanes operator+(Lanes a, Lanes b) { return {a.v + b.v}; }
+  friend Lanes operator-(Lanes a, Lanes b) { return {a.v - b.v}; }
+  friend Lanes operator*(Lanes a, Lanes b) { return {a.v * b.v}; }
+  Lanes& operator+=(Lanes b) {
+    v += b.v;
+    return *this;
+  }
+};
+
+template <class L>
+L relu(L a) {
+  return {a.v > 0 ? a.v : typename L::vector{}};
+}
+template <class L>
+L larger(L a, L b) {
+  return {a.v > b.v ? a.v : b.v};
+}
+// a where gate > 0, else 0: the backward of ReLU.
+template <class L>
+L where_positive(L gate, L a) {
+  return {gate.v > 0 ? a.v : typename L::vector{}};
+}
+
+// Register tiles: output channels x pixels of the dense kernels, rows x pixels of the depthwise ones.
+constexpr int tile_outputs = 4;
+constexpr int tile_pixels = NASP_REGISTERS >= 32 ? 4 : 2;
+constexpr int depthwise_rows = 2;
+constexpr int depthwise_pixels = NASP_REGISTERS >= 32 ? 8 : 4;
+
+constexpr int smaller(int a, int b) { return a < b ? a : b; }
+constexpr int larger(int a, int b) { return a > b ? a : b; }
+constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }  // a >= 0
+constexpr int floor_div(int a, int b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
+
+// Where the loop's bounds are template arguments, the compiler must unroll it for values to live in registers.
+#define NASP_UNROLL _Pragma("GCC unroll 64")
+
+}  // namespace nasp::NASP_ISA

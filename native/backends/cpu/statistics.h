@@ -1,0 +1,57 @@
+// BatchNorm's sums. A piece of work gathers vectors over images, centred on each lane's first value, so that float32
+// does not cancel where the mean is large against the deviation; then lanes and pieces are merged in double by
+// (count, mean, sum of squared deviations): Chan, Golub and LeVeque, 1979.
+#pragma once
+#include "lanes.h"
+#include "../backend.h"
+
+namespace nasp::NASP_ISA {
+
+template <class L>
+struct ChannelSums {
+  L centre, y, y_squared, gradient, gradient_y;  // y, y_squared and gradient_y with y - centre
+};
+
+struct PieceMoments {
+  double count, mean, deviation, gradient, gradient_y;  // gradient_y: sum of g * (y - mean)
+};
+
+template <class L>
+PieceMoments merge_lanes(const ChannelSums<L>& sums, int pixels, int live) {
+  PieceMoments m = {static_cast<double>(pixels) * live, 0, 0, 0, 0};
+  if (m.count == 0) return m;
+  double mean[L::count];
+  for (int l = 0; l < live; l++) {
+    mean[l] = static_cast<double>(sums.centre.v[l]) + static_cast<double>(sums.y.v[l]) / pixels;
+    m.mean += mean[l];
+  }
+  m.mean /= live;
+  for (int l = 0; l < live; l++) {
+    const double y = sums.y.v[l], off = mean[l] - m.mean;
+    const double within = static_cast<double>(sums.y_squared.v[l]) - y * y / pixels;
+    m.deviation += (within > 0 ? within : 0) + pixels * off * off;
+    m.gradient += sums.gradient.v[l];
+    m.gradient_y += sums.gradient_y.v[l] + (static_cast<double>(sums.centre.v[l]) - m.mean) * sums.gradient.v[l];
+  }
+  return m;
+}
+
+// Pieces `stride` apart, in order.
+inline Moments merge_pieces(const PieceMoments* pieces, int count, int stride) {
+  double n = 0, mean = 0, deviation = 0, gradient = 0, gradient_y = 0;
+  for (int p = 0; p < count; p++) {
+    n += pieces[p * stride].count;
+    mean += pieces[p * stride].count * pieces[p * stride].mean;
+  }
+  if (n > 0) mean /= n;
+  for (int p = 0; p < count; p++) {
+    const PieceMoments& m = pieces[p * stride];
+    const double off = m.mean - mean;
+    deviation += m.deviation + m.count * off * off;
+    gradient += m.gradient;
+    gradient_y += m.gradient_y + off * m.gradient;
+  }
+  return {mean, n > 0 ? deviation / n : 0, gradient, gradient_y};
+}
+
+}  // namespace nasp::NASP_ISA

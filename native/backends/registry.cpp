@@ -1,0 +1,75 @@
+#include "registry.h"
+
+#include <cstdlib>
+
+#include "../core/error.h"
+
+namespace nasp {
+
+namespace {
+
+struct Entry {
+  const char* name;
+  bool (*available)();
+  const Backend<float>& (*f32)();
+  const Backend<double>& (*f64)();
+};
+
+const Entry entries[] = {
+#if defined(__x86_64__)
+    {"avx512",
+     [] {
+       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+     },
+     backend_avx512_f32, backend_avx512_f64},
+    {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, backend_avx2_f32, backend_avx2_f64},
+#endif
+    {"baseline", [] { return true; }, backend_baseline_f32, backend_baseline_f64},
+};
+
+std::string join(const std::vector<std::string>& names) {
+  std::string all;
+  for (const std::string& n : names) all += (all.empty() ? "" : ", ") + n;
+  return all;
+}
+
+const Entry& entry(const std::string& isa, const std::string& what) {
+  for (const Entry& e : entries) {
+    if (isa == e.name && e.available()) return e;
+  }
+  throw Error("ERR_NASP_UNSUPPORTED", "Expected one of " + join(available_isas()) + " for " + what + " but received " + isa);
+}
+
+}  // namespace
+
+std::vector<std::string> built_isas() {
+  std::vector<std::string> names;
+  for (const Entry& e : entries) names.push_back(e.name);
+  return names;
+}
+
+std::vector<std::string> available_isas() {
+  std::vector<std::string> names;
+  for (const Entry& e : entries) {
+    if (e.available()) names.push_back(e.name);
+  }
+  return names;
+}
+
+std::string chosen_isa() {
+  const char* forced = std::getenv("NASP_ISA");
+  if (forced && *forced) return entry(forced, "NASP_ISA").name;
+  return available_isas().front();
+}
+
+template <>
+const Backend<float>& backend<float>(const std::string& isa) {
+  return entry(isa.empty() ? chosen_isa() : isa, "isa").f32();
+}
+template <>
+const Backend<double>& backend<double>(const std::string& isa) {
+  return entry(isa.empty() ? chosen_isa() : isa, "isa").f64();
+}
+
+}  // namespace nasp

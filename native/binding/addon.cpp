@@ -1,0 +1,156 @@
+// The table of what the addon exports; src/native.ts has the types.
+#include <napi.h>
+
+#include <algorithm>
+
+#include "../backends/machine_bounds.h"
+#include "../backends/registry.h"
+#include "../core/draws.h"
+#include "../core/parallel.h"
+#include "convert.h"
+#include "dataset_wrap.h"
+#include "guard.h"
+#include "session_wrap.h"
+
+namespace nasp {
+namespace {
+
+Napi::Value info(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("version", NASP_VERSION);
+#if defined(__clang__)
+  object.Set("compiler", "clang " __clang_version__);
+#elif defined(__GNUC__)
+  object.Set("compiler", "g++ " __VERSION__);
+#else
+  object.Set("compiler", "unknown");
+#endif
+  object.Set("built", from_strings(env, built_isas()));
+  object.Set("available", from_strings(env, available_isas()));
+  object.Set("chosen", chosen_isa());
+  object.Set("threads", usable_threads());
+  object.Set("cuda", "not built: this version has no CUDA backend");
+  return object;
+}
+
+Napi::Value operations(const Napi::CallbackInfo& info) {
+  const std::vector<OperationInfo> list = list_operations();
+  Napi::Array array = Napi::Array::New(info.Env(), list.size());
+  for (std::size_t i = 0; i < list.size(); i++) {
+    Napi::Object object = Napi::Object::New(info.Env());
+    object.Set("name", list[i].name);
+    object.Set("aliases", from_strings(info.Env(), list[i].aliases));
+    array.Set(static_cast<std::uint32_t>(i), object);
+  }
+  return array;
+}
+
+Napi::Value cost(const Napi::CallbackInfo& info) {
+  const std::string op = to_text(info[0], "op");
+  const int channels = static_cast<int>(to_integer(info[1], "channels", 1, 1 << 16));
+  const int size = static_cast<int>(to_integer(info[2], "size", 1, 4096));
+  const int stride = static_cast<int>(to_integer(info[3], "stride", 1, 2));
+  const auto [parameters, multiply_adds] = operation_cost(op, channels, size, stride);
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("parameters", parameters);
+  object.Set("multiplyAdds", multiply_adds);
+  return object;
+}
+
+Napi::Value tensors(const Napi::CallbackInfo& info) {
+  const std::string op = to_text(info[0], "op");
+  const int channels = static_cast<int>(to_integer(info[1], "channels", 1, 1 << 16));
+  const int stride = static_cast<int>(to_integer(info[2], "stride", 1, 2));
+  const bool affine = to_flag(info[3], "affine"), search_pools = to_flag(info[4], "searchPools");
+  return from_tensor_infos(info.Env(), operation_tensors(op, channels, stride, affine, search_pools));
+}
+
+Napi::Value run(const Napi::CallbackInfo& info) {
+  return from_operation_result(info.Env(), run_operation(to_operation_request(info[0], true)));
+}
+
+Napi::Value time(const Napi::CallbackInfo& info) {
+  const OperationRequest request = to_operation_request(info[0], false);
+  const std::string pass = to_text(info[1], "pass");
+  const int repeats = static_cast<int>(to_integer(info[2], "repeats", 1, 1000000));
+  const auto convert = [](Napi::Env env, const std::vector<double>& seconds) -> Napi::Value { return from_numbers(env, seconds); };
+  return Worker<std::vector<double>>::start(
+      info.Env(), Napi::Object::New(info.Env()), [request, pass, repeats] { return time_operation(request, pass, repeats); },
+      convert, [] {});
+}
+
+Napi::Value bounds(const Napi::CallbackInfo& info) {
+  const std::string isa = to_text(info[0], "isa");
+  const int threads = static_cast<int>(to_integer(info[1], "threads", 0, 1024));
+  const MachineBounds bounds = machine_bounds(isa, threads);
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("gflops", bounds.gflops);
+  object.Set("gbps", bounds.gbps);
+  return object;
+}
+
+// seed, substream, n
+struct Draw {
+  std::uint64_t seed;
+  std::uint32_t substream, n;
+  explicit Draw(const Napi::CallbackInfo& info)
+      : seed(static_cast<std::uint64_t>(to_integer(info[0], "seed", 0, safe_integer))),
+        substream(static_cast<std::uint32_t>(to_integer(info[1], "substream", 0, 4294967295.0))),
+        n(static_cast<std::uint32_t>(to_integer(info[2], "n", 0, 1 << 28))) {}
+};
+
+Napi::Value draw_permutation(const Napi::CallbackInfo& info) {
+  const Draw draw(info);
+  const std::vector<std::uint32_t> order = permutation(draw.seed, draw.substream, draw.n);
+  Napi::Uint32Array array = Napi::Uint32Array::New(info.Env(), order.size());
+  std::copy(order.begin(), order.end(), array.Data());
+  return array;
+}
+
+Napi::Value draw_normals(const Napi::CallbackInfo& info) {
+  const Draw draw(info);
+  return from_doubles(info.Env(), normals(draw.seed, draw.substream, draw.n));
+}
+
+Napi::Value set_error_class(const Napi::CallbackInfo& info) {
+  if (!info[0].IsFunction()) refuse("a class", "type", describe(info[0]));
+  info.Env().GetInstanceData<AddonData>()->error_class = Napi::Persistent(info[0].As<Napi::Function>());
+  return info.Env().Undefined();
+}
+
+template <Napi::Value (*function)(const Napi::CallbackInfo&)>
+Napi::Value guarded(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&] { return function(info); });
+}
+
+Napi::Object start(Napi::Env env, Napi::Object exports) {
+  AddonData* addon = new AddonData;
+  env.SetInstanceData(addon);
+  env.AddCleanupHook([live = addon->live] {
+    for (const std::shared_ptr<SessionState>& state : *live) state->close();
+    live->clear();
+  });
+  exports.Set("Dataset", DatasetWrap::define(env));
+  exports.Set("Session", SessionWrap::define(env));
+  exports.Set("info", Napi::Function::New<guarded<info>>(env, "info"));
+  exports.Set("operations", Napi::Function::New<guarded<operations>>(env, "operations"));
+  exports.Set("operationCost", Napi::Function::New<guarded<cost>>(env, "operationCost"));
+  exports.Set("operationTensors", Napi::Function::New<guarded<tensors>>(env, "operationTensors"));
+  exports.Set("runOperation", Napi::Function::New<guarded<run>>(env, "runOperation"));
+  exports.Set("timeOperation", Napi::Function::New<guarded<time>>(env, "timeOperation"));
+  exports.Set("machineBounds", Napi::Function::New<guarded<bounds>>(env, "machineBounds"));
+  exports.Set("permutation", Napi::Function::New<guarded<draw_permutation>>(env, "permutation"));
+  exports.Set("normals", Napi::Function::New<guarded<draw_normals>>(env, "normals"));
+  exports.Set("setErrorClass", Napi::Function::New<guarded<set_error_class>>(env, "setErrorClass"));
+  return exports;
+}
+
+}  // namespace
+
+Napi::Object start_addon(Napi::Env env, Napi::Object exports) { return start(env, exports); }
+
+}  // namespace nasp
+
+using nasp::start_addon;
+NODE_API_MODULE(nasp, start_addon)

@@ -1,0 +1,21 @@
+// What one environment (the main thread's, or a worker thread's) has of its own: no state of the binding is global.
+#pragma once
+#include <napi.h>
+
+#include <memory>
+#include <set>
+
+namespace nasp {
+
+struct SessionState;
+
+// Sessions not yet disposed, closed by the environment's cleanup hook. Shared with their owners, because at the end
+// of an environment its data may go before its objects do.
+using LiveSessions = std::set<std::shared_ptr<SessionState>>;
+
+struct AddonData {
+  Napi::FunctionReference error_class;  // empty until setErrorClass()
+  std::shared_ptr<LiveSessions> live = std::make_shared<LiveSessions>();
+};
+
+}  // namespace nasp

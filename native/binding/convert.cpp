@@ -1,0 +1,178 @@
+// The kinds of values; the engine's structs are in convert_structs.cpp.
+#include "convert.h"
+
+#include <cmath>
+#include <cstdio>
+
+#include "../core/error.h"
+
+namespace nasp {
+namespace {
+
+const char* typed_array_name(napi_typedarray_type type) {
+  switch (type) {
+    case napi_int8_array: return "Int8Array";
+    case napi_uint8_array: return "Uint8Array";
+    case napi_uint8_clamped_array: return "Uint8ClampedArray";
+    case napi_int16_array: return "Int16Array";
+    case napi_uint16_array: return "Uint16Array";
+    case napi_int32_array: return "Int32Array";
+    case napi_uint32_array: return "Uint32Array";
+    case napi_float32_array: return "Float32Array";
+    case napi_float64_array: return "Float64Array";
+    case napi_bigint64_array: return "BigInt64Array";
+    case napi_biguint64_array: return "BigUint64Array";
+    default: return "typed array";
+  }
+}
+
+template <class T> constexpr napi_typedarray_type typed_array_type = napi_uint8_array;
+template <> constexpr napi_typedarray_type typed_array_type<float> = napi_float32_array;
+template <> constexpr napi_typedarray_type typed_array_type<double> = napi_float64_array;
+template <> constexpr napi_typedarray_type typed_array_type<std::uint32_t> = napi_uint32_array;
+template <> constexpr napi_typedarray_type typed_array_type<std::int32_t> = napi_int32_array;
+
+std::string number_text(double number) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.15g", number);
+  return std::isnan(number) ? "NaN" : text;
+}
+
+Napi::Array to_array(const Napi::Value& value, const std::string& name, std::uint32_t most) {
+  if (!value.IsArray()) refuse("an array", name, describe(value));
+  const Napi::Array array = value.As<Napi::Array>();
+  if (array.Length() > most)
+    refuse("at most " + std::to_string(most) + " entries", name, std::to_string(array.Length()));
+  return array;
+}
+
+}  // namespace
+
+void refuse(const std::string& what, const std::string& name, const std::string& received) {
+  throw Error("ERR_NASP_ARGUMENT", "Expected " + what + " for " + name + " but received " + received);
+}
+
+std::string describe(const Napi::Value& value) {
+  if (value.IsEmpty() || value.IsUndefined()) return "undefined";
+  if (value.IsNull()) return "null";
+  if (value.IsBoolean()) return value.As<Napi::Boolean>() ? "true" : "false";
+  if (value.IsNumber()) return number_text(value.As<Napi::Number>().DoubleValue());
+  if (value.IsString()) {
+    const std::string text = value.As<Napi::String>();
+    return "\"" + (text.size() > 80 ? text.substr(0, 80) + "..." : text) + "\"";
+  }
+  if (value.IsTypedArray()) {
+    const Napi::TypedArray array = value.As<Napi::TypedArray>();
+    return std::string("a ") + typed_array_name(array.TypedArrayType()) + " of " + std::to_string(array.ElementLength());
+  }
+  if (value.IsArray()) return "an array";
+  if (value.IsFunction()) return "a function";
+  if (value.IsSymbol()) return "a symbol";
+  if (value.IsBigInt()) return "a bigint";
+  return "an object";
+}
+
+double to_finite(const Napi::Value& value, const std::string& name) {
+  if (!value.IsNumber()) refuse("a number", name, describe(value));
+  const double number = value.As<Napi::Number>().DoubleValue();
+  if (!std::isfinite(number)) refuse("a finite number", name, describe(value));
+  return number;
+}
+
+double to_integer(const Napi::Value& value, const std::string& name, double low, double high) {
+  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : std::nan("");
+  if (!(number >= low && number <= high) || number != std::floor(number))
+    refuse("an integer from " + number_text(low) + " to " + (high == safe_integer ? "2^53 - 1" : number_text(high)), name,
+           describe(value));
+  return number;
+}
+
+bool to_flag(const Napi::Value& value, const std::string& name) {
+  if (!value.IsBoolean()) refuse("true or false", name, describe(value));
+  return value.As<Napi::Boolean>();
+}
+
+std::string to_text(const Napi::Value& value, const std::string& name) {
+  if (!value.IsString()) refuse("a string", name, describe(value));
+  return value.As<Napi::String>();
+}
+
+template <class T>
+Span<T> to_span(const Napi::Value& value, const std::string& name) {
+  const bool fits = value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == typed_array_type<T>;
+  if (!fits) refuse(std::string("a ") + typed_array_name(typed_array_type<T>), name, describe(value));
+  void* data = nullptr;
+  std::size_t size = 0;
+  if (napi_get_typedarray_info(value.Env(), value, nullptr, &size, &data, nullptr, nullptr) != napi_ok)
+    refuse("a readable typed array", name, describe(value));
+  if (data == nullptr) size = 0;  // its buffer was transferred elsewhere
+  return {static_cast<const T*>(data), size};
+}
+
+template Span<float> to_span(const Napi::Value&, const std::string&);
+template Span<double> to_span(const Napi::Value&, const std::string&);
+template Span<std::uint8_t> to_span(const Napi::Value&, const std::string&);
+template Span<std::uint32_t> to_span(const Napi::Value&, const std::string&);
+template Span<std::int32_t> to_span(const Napi::Value&, const std::string&);
+
+std::vector<double> to_doubles(const Napi::Value& value, const std::string& name) {
+  const Span<double> span = to_span<double>(value, name);
+  return std::vector<double>(span.data, span.data + span.size);
+}
+
+Fields::Fields(const Napi::Value& value, const std::string& name) : prefix_(name.empty() ? "" : name + ".") {
+  if (!value.IsObject() || value.IsFunction()) refuse("an object", name.empty() ? "options" : name, describe(value));
+  object_ = value.As<Napi::Object>();
+}
+
+int Fields::integer(const char* field, double low, double high) const {
+  return static_cast<int>(to_integer(get(field), name(field), low, high));
+}
+
+int Fields::integer_or(const char* field, double low, double high, int otherwise) const {
+  const Napi::Value value = get(field);
+  return value.IsUndefined() ? otherwise : static_cast<int>(to_integer(value, name(field), low, high));
+}
+
+std::uint64_t Fields::counter(const char* field) const {
+  return static_cast<std::uint64_t>(to_integer(get(field), name(field), 0, safe_integer));
+}
+
+bool Fields::flag_or(const char* field, bool otherwise) const {
+  const Napi::Value value = get(field);
+  return value.IsUndefined() ? otherwise : to_flag(value, name(field));
+}
+
+std::string Fields::text_or(const char* field, const std::string& otherwise) const {
+  const Napi::Value value = get(field);
+  return value.IsUndefined() ? otherwise : to_text(value, name(field));
+}
+
+std::size_t Fields::choice(const char* field, std::initializer_list<const char*> names) const {
+  const Napi::Value value = get(field);
+  std::string all;
+  std::size_t place = 0;
+  for (const char* choice : names) {
+    if (value.IsString() && value.As<Napi::String>().Utf8Value() == choice) return place;
+    all += (place++ ? ", \"" : "\"") + std::string(choice) + "\"";
+  }
+  refuse("one of " + all, name(field), describe(value));
+}
+
+std::vector<double> Fields::numbers(const char* field, std::uint32_t most) const {
+  const Napi::Array array = to_array(get(field), name(field), most);
+  std::vector<double> numbers;
+  for (std::uint32_t i = 0; i < array.Length() && i < most; i++)
+    numbers.push_back(to_finite(array.Get(i), name(field) + "[" + std::to_string(i) + "]"));
+  return numbers;
+}
+
+std::vector<std::string> Fields::texts(const char* field, std::uint32_t most) const {
+  const Napi::Array array = to_array(get(field), name(field), most);
+  std::vector<std::string> texts;
+  for (std::uint32_t i = 0; i < array.Length() && i < most; i++)
+    texts.push_back(to_text(array.Get(i), name(field) + "[" + std::to_string(i) + "]"));
+  return texts;
+}
+
+}  // namespace nasp

@@ -1,0 +1,77 @@
+// JavaScript values to the engine's plain structs and back. Reading checks: a value of the wrong kind throws Error
+// ERR_NASP_ARGUMENT that names the field, the expectation and the value. Reading may run JavaScript (getters), so
+// callers read everything first and look at their own state afterwards.
+#pragma once
+#include <napi.h>
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "../data/dataset.h"
+#include "../net/session.h"
+
+namespace nasp {
+
+constexpr double safe_integer = 9007199254740991.0;  // 2^53 - 1
+
+[[noreturn]] void refuse(const std::string& what, const std::string& name, const std::string& received);
+std::string describe(const Napi::Value& value);  // for messages: 1.5, "text", a Float32Array of 3, undefined
+
+double to_finite(const Napi::Value& value, const std::string& name);
+double to_integer(const Napi::Value& value, const std::string& name, double low, double high);
+bool to_flag(const Napi::Value& value, const std::string& name);
+std::string to_text(const Napi::Value& value, const std::string& name);
+std::vector<double> to_doubles(const Napi::Value& value, const std::string& name);  // a Float64Array, copied
+
+// The typed array's own memory and length: valid until JavaScript runs again.
+template <class T>
+struct Span {
+  const T* data;
+  std::size_t size;
+};
+template <class T>  // float, double, uint8_t, uint32_t, int32_t
+Span<T> to_span(const Napi::Value& value, const std::string& name);
+
+// The fields of an options object, each by its name.
+class Fields {
+ public:
+  Fields(const Napi::Value& value, const std::string& name);
+  Napi::Value get(const char* field) const { return object_.Get(field); }
+  std::string name(const char* field) const { return prefix_ + field; }
+
+  int integer(const char* field, double low, double high) const;
+  std::uint64_t counter(const char* field) const;
+  double finite(const char* field) const { return to_finite(get(field), name(field)); }
+  bool flag(const char* field) const { return to_flag(get(field), name(field)); }
+  bool flag_or(const char* field, bool otherwise) const;  // otherwise: where it is undefined
+  int integer_or(const char* field, double low, double high, int otherwise) const;
+  std::string text(const char* field) const { return to_text(get(field), name(field)); }
+  std::string text_or(const char* field, const std::string& otherwise) const;
+  std::size_t choice(const char* field, std::initializer_list<const char*> names) const;  // which of them
+  std::vector<double> numbers(const char* field, std::uint32_t most) const;
+  std::vector<std::string> texts(const char* field, std::uint32_t most) const;
+
+ private:
+  Napi::Object object_;
+  std::string prefix_;
+};
+
+SupernetConfig to_supernet_config(const Napi::Value& value);
+Dataset to_dataset(const Napi::Value& value);
+Augment to_augment(const Napi::Value& value);
+Discretise to_discretise(const Napi::Value& value, const std::string& name);
+AlphaUpdate to_alpha_update(const Napi::Value& value);
+WeightUpdate to_weight_update(const Napi::Value& value);
+OperationRequest to_operation_request(const Napi::Value& value, bool with_values);
+
+Napi::Object from_supernet_config(Napi::Env env, const SupernetConfig& config);
+Napi::Array from_tensor_infos(Napi::Env env, const std::vector<TensorInfo>& infos);
+Napi::Array from_strings(Napi::Env env, const std::vector<std::string>& names);
+Napi::Array from_numbers(Napi::Env env, const std::vector<double>& numbers);
+Napi::Float64Array from_doubles(Napi::Env env, const std::vector<double>& values);
+Napi::Object from_step_result(Napi::Env env, const StepResult& result);
+Napi::Object from_operation_result(Napi::Env env, const OperationResult& result);
+
+}  // namespace nasp

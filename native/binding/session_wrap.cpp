@@ -1,0 +1,241 @@
+#include "session_wrap.h"
+
+#include <utility>
+
+#include "../data/augment.h"
+#include "convert.h"
+#include "dataset_wrap.h"
+#include "guard.h"
+
+namespace nasp {
+
+Napi::Function SessionWrap::define(Napi::Env env) {
+  // V8 checks the receiver of every method: `this` is a Session in all of them.
+  return DefineClass(env, "Session",
+                     {
+                         InstanceMethod<&SessionWrap::tensors>("tensors"),
+                         InstanceMethod<&SessionWrap::read>("read"),
+                         InstanceMethod<&SessionWrap::write>("write"),
+                         InstanceMethod<&SessionWrap::queue>("queue"),
+                         InstanceMethod<&SessionWrap::load>("load"),
+                         InstanceMethod<&SessionWrap::discretise>("discretise"),
+                         InstanceMethod<&SessionWrap::architecture_gradient>("architectureGradient"),
+                         InstanceMethod<&SessionWrap::update_alpha>("updateAlpha"),
+                         InstanceMethod<&SessionWrap::weight_step>("weightStep"),
+                         InstanceMethod<&SessionWrap::evaluate>("evaluate"),
+                         InstanceMethod<&SessionWrap::cancel>("cancel"),
+                         InstanceMethod<&SessionWrap::memory>("memory"),
+                         InstanceMethod<&SessionWrap::dispose>("dispose"),
+                     });
+}
+
+SessionWrap::SessionWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SessionWrap>(info), env_(info.Env()) {
+  guard(info.Env(), [&] {
+    live_ = info.Env().GetInstanceData<AddonData>()->live;
+    auto session = make_session(to_supernet_config(info[0]));
+    config_ = session->config();
+    infos_ = session->tensors();
+    for (const TensorInfo& tensor : infos_) sizes_[tensor.name] = tensor.size();
+    Napi::Object self = info.This().As<Napi::Object>();
+    self.DefineProperty(Napi::PropertyDescriptor::Value("options", from_supernet_config(info.Env(), config_), napi_enumerable));
+    self.DefineProperty(
+        Napi::PropertyDescriptor::Value("lanes", Napi::Number::New(info.Env(), session->lanes()), napi_enumerable));
+    state_ = std::make_shared<SessionState>(std::move(session));
+    account();
+    live_->insert(state_);
+  });
+}
+
+SessionWrap::~SessionWrap() {
+  if (state_) close();
+}
+
+void SessionWrap::close() {
+  state_->close();
+  live_->erase(state_);
+  account();
+}
+
+void SessionWrap::account() {
+  std::int64_t bytes = 0;
+  if (!state_->closed()) {
+    const auto [activations, allocated] = state_->open().memory(false);
+    bytes = static_cast<std::int64_t>(activations + allocated);
+  }
+  std::int64_t total;
+  napi_adjust_external_memory(env_, bytes - accounted_, &total);
+  accounted_ = bytes;
+}
+
+std::size_t SessionWrap::size_of(const std::string& name) const {
+  const auto found = sizes_.find(name);
+  if (found == sizes_.end())
+    throw Error("ERR_NASP_UNKNOWN_TENSOR", "Expected the name of one of the session's tensors for name but received \"" + name + "\"");
+  return found->second;
+}
+
+Napi::Value SessionWrap::tensors(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    state_->open();
+    return from_tensor_infos(info.Env(), infos_);
+  });
+}
+
+Napi::Value SessionWrap::read(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const std::string name = to_text(info[0], "name");
+    const Session& session = state_->idle();
+    const std::size_t size = size_of(name);
+    if (config_.precision == Precision::f32) {
+      Napi::Float32Array values = Napi::Float32Array::New(info.Env(), size);
+      session.read(name, values.Data());
+      return values;
+    }
+    Napi::Float64Array values = Napi::Float64Array::New(info.Env(), size);
+    session.read(name, values.Data());
+    return values;
+  });
+}
+
+void SessionWrap::write(const Napi::CallbackInfo& info) {
+  guard(info.Env(), [&] {
+    const std::string name = to_text(info[0], "name");
+    const auto copy = [&](const auto& span) {
+      Session& session = state_->idle();
+      if (span.size != size_of(name))
+        refuse(std::to_string(size_of(name)) + " values", "data of " + name, std::to_string(span.size));
+      session.write(name, span.data);
+    };
+    if (config_.precision == Precision::f32) copy(to_span<float>(info[1], "data"));
+    else copy(to_span<double>(info[1], "data"));
+  });
+}
+
+Napi::Value SessionWrap::queue(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const std::shared_ptr<const Dataset> dataset = DatasetWrap::from(info[0], "dataset");
+    const Augment augment = to_augment(info[2]);
+    const Span<std::uint32_t> span = to_span<std::uint32_t>(info[1], "indices");
+    const std::size_t most = static_cast<std::size_t>(config_.batch);
+    if (span.size < 1 || span.size > most)
+      refuse("1 to " + std::to_string(most) + " entries", "indices", std::to_string(span.size));
+    if (dataset->channels != config_.image_channels || dataset->height != config_.image_size ||
+        dataset->width != config_.image_size)
+      refuse("images of the session's size", "dataset",
+             std::to_string(dataset->channels) + " x " + std::to_string(dataset->height) + " x " + std::to_string(dataset->width));
+    check_augment(*dataset, augment);
+    check_indices(*dataset, span.data, static_cast<int>(span.size));
+    Session& session = state_->open();  // a running step does not mind
+    return Napi::Number::New(info.Env(), session.queue(dataset, {span.data, span.data + span.size}, augment));
+  });
+}
+
+Napi::Value SessionWrap::load(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const Span<std::int32_t> targets = to_span<std::int32_t>(info[1], "targets");
+    if (targets.size < 1 || targets.size > static_cast<std::size_t>(config_.batch))
+      refuse("1 to " + std::to_string(config_.batch) + " entries", "targets", std::to_string(targets.size));
+    for (std::size_t i = 0; i < targets.size; i++) {
+      if (targets.data[i] < 0 || targets.data[i] >= config_.classes)
+        refuse("a class from 0 to " + std::to_string(config_.classes - 1), "targets[" + std::to_string(i) + "]",
+               std::to_string(targets.data[i]));
+    }
+    const std::size_t image = static_cast<std::size_t>(config_.image_channels) * config_.image_size * config_.image_size;
+    const auto put = [&](const auto& x) {
+      if (x.size != image * targets.size)
+        refuse(std::to_string(image * targets.size) + " values", "x", std::to_string(x.size));
+      return state_->idle().load(x.data, {targets.data, targets.data + targets.size});
+    };
+    const int ticket = config_.precision == Precision::f32 ? put(to_span<float>(info[0], "x")) : put(to_span<double>(info[0], "x"));
+    return Napi::Number::New(info.Env(), ticket);
+  });
+}
+
+void SessionWrap::discretise(const Napi::CallbackInfo& info) {
+  guard(info.Env(), [&] {
+    const Discretise options = to_discretise(info[0], "");
+    state_->idle().discretise(options);
+  });
+}
+
+void SessionWrap::check_costs(const AlphaUpdate& options) const {
+  const auto check = [](const std::vector<double>& costs, const std::vector<std::string>& operations, const char* name) {
+    if (!costs.empty() && costs.size() != operations.size())
+      refuse("none or " + std::to_string(operations.size()) + " entries", name, std::to_string(costs.size()));
+  };
+  check(options.cost_normal, config_.normal, "costNormal");
+  check(options.cost_reduce, config_.reduce, "costReduce");
+}
+
+void SessionWrap::update_alpha(const Napi::CallbackInfo& info) {
+  guard(info.Env(), [&] {
+    const AlphaUpdate options = to_alpha_update(info[0]);
+    check_costs(options);
+    state_->idle().update_alpha(options);
+  });
+}
+
+// Every failure of a step, of its arguments too, is a rejection.
+Napi::Value SessionWrap::start(const Napi::CallbackInfo& info, const std::function<Step()>& read_arguments) {
+  const Napi::Env env = info.Env();
+  try {
+    return guard(env, [&]() -> Napi::Value {
+      const Step step = read_arguments();
+      state_->begin();
+      const std::shared_ptr<SessionState> state = state_;
+      const auto settled = [this] {
+        state_->settle();
+        account();
+      };
+      const auto convert = [](Napi::Env env, const StepResult& result) -> Napi::Value { return from_step_result(env, result); };
+      return Worker<StepResult>::start(env, info.This().As<Napi::Object>(), [state, step] { return state->run(step); }, convert, settled);
+    });
+  } catch (const Napi::Error& error) {
+    const Napi::Promise::Deferred deferred = Napi::Promise::Deferred::New(env);
+    deferred.Reject(error.Value());
+    return deferred.Promise();
+  }
+}
+
+Napi::Value SessionWrap::architecture_gradient(const Napi::CallbackInfo& info) {
+  return start(info, [&]() -> Step {
+    const int ticket = static_cast<int>(to_integer(info[0], "ticket", 0, 0x7fffffff));
+    return [ticket](Session& session) { return session.architecture_gradient(ticket); };
+  });
+}
+
+Napi::Value SessionWrap::weight_step(const Napi::CallbackInfo& info) {
+  return start(info, [&]() -> Step {
+    const int ticket = static_cast<int>(to_integer(info[0], "ticket", 0, 0x7fffffff));
+    const WeightUpdate options = to_weight_update(info[1]);
+    return [ticket, options](Session& session) { return session.weight_step(ticket, options); };
+  });
+}
+
+Napi::Value SessionWrap::evaluate(const Napi::CallbackInfo& info) {
+  return start(info, [&]() -> Step {
+    const int ticket = static_cast<int>(to_integer(info[0], "ticket", 0, 0x7fffffff));
+    return [ticket](Session& session) { return session.evaluate(ticket); };
+  });
+}
+
+void SessionWrap::cancel(const Napi::CallbackInfo& info) {
+  guard(info.Env(), [&] { state_->cancel(); });
+}
+
+Napi::Value SessionWrap::memory(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const bool reset = !info[0].IsUndefined() && to_flag(info[0], "reset");
+    const auto [peak, allocated] = state_->idle().memory(reset);
+    Napi::Object object = Napi::Object::New(info.Env());
+    object.Set("peakActivations", static_cast<double>(peak));
+    object.Set("allocated", static_cast<double>(allocated));
+    return object;
+  });
+}
+
+void SessionWrap::dispose(const Napi::CallbackInfo& info) {
+  guard(info.Env(), [&] { close(); });
+}
+
+}  // namespace nasp

@@ -1,0 +1,29 @@
+// One stretch of address space, handed out from the bottom and given back by rewinding. Pages are touched only
+// when used, so the resident size follows what a step needs, not what the plan reserved.
+#pragma once
+#include <cstddef>
+
+namespace nasp {
+
+class Arena {
+ public:
+  explicit Arena(std::size_t reserve);  // bytes of address space; throws Error ERR_NASP_OUT_OF_MEMORY
+  ~Arena();
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  void* take(std::size_t bytes);  // 4096-byte aligned and padded; throws Error ERR_NASP_OUT_OF_MEMORY past the reserve
+  template <class S>
+  S* take_as(std::size_t count) { return static_cast<S*>(take(count * sizeof(S))); }
+
+  std::size_t mark() const { return used_; }
+  void rewind(std::size_t mark) { used_ = mark; }
+  std::size_t peak() const { return peak_; }
+  void reset_peak() { peak_ = used_; }
+
+ private:
+  char* base_ = nullptr;
+  std::size_t reserved_ = 0, used_ = 0, peak_ = 0;
+};
+
+}  // namespace nasp

@@ -1,0 +1,111 @@
+#include "augment.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "../core/error.h"
+#include "../core/rng.h"
+
+namespace nasp {
+namespace {
+
+void expect(bool holds, const char* what, const std::string& name, const std::string& received) {
+  if (!holds) throw Error("ERR_NASP_ARGUMENT", std::string("Expected ") + what + " for " + name + " but received " + received);
+}
+
+constexpr std::uint32_t stream = static_cast<std::uint32_t>(Stream::augment);
+
+}  // namespace
+
+void check_dataset(const Dataset& dataset) {
+  const auto text = [](auto value) { return std::to_string(value); };
+  expect(dataset.count >= 1, "at least one image", "images", text(dataset.count));
+  expect(dataset.channels >= 1 && dataset.channels <= 1024, "1 to 1024", "channels", text(dataset.channels));
+  expect(dataset.height >= 1 && dataset.height <= 4096, "1 to 4096", "height", text(dataset.height));
+  expect(dataset.width >= 1 && dataset.width <= 4096, "1 to 4096", "width", text(dataset.width));
+  const std::size_t pixels = static_cast<std::size_t>(dataset.channels) * dataset.height * dataset.width;
+  expect(dataset.images.size() == pixels * dataset.count, "count * channels * height * width bytes", "images",
+         text(dataset.images.size()) + " bytes");
+  expect(dataset.labels.size() == static_cast<std::size_t>(dataset.count), "one label an image", "labels",
+         text(dataset.labels.size()));
+  const std::size_t channels = static_cast<std::size_t>(dataset.channels);
+  expect(dataset.mean.size() == channels, "one value a channel", "mean", text(dataset.mean.size()));
+  expect(dataset.std.size() == channels, "one value a channel", "std", text(dataset.std.size()));
+  for (double value : dataset.mean) expect(std::isfinite(value), "finite values", "mean", text(value));
+  for (double value : dataset.std) expect(std::isfinite(value) && value > 0, "values above 0", "std", text(value));
+}
+
+void check_augment(const Dataset& dataset, const Augment& augment) {
+  expect(augment.pad >= 0 && augment.pad <= 4096, "0 to 4096", "augment.pad", std::to_string(augment.pad));
+  const int largest = 2 * std::max(dataset.height, dataset.width);
+  expect(augment.cutout >= 0 && augment.cutout <= largest, "0 to twice the image's size", "augment.cutout",
+         std::to_string(augment.cutout));
+}
+
+void check_indices(const Dataset& dataset, const std::uint32_t* indices, int count) {
+  for (int i = 0; i < count; i++) {
+    expect(indices[i] < static_cast<std::uint32_t>(dataset.count), "less than the data set's count",
+           "indices[" + std::to_string(i) + "]", std::to_string(indices[i]));
+  }
+}
+
+template <class S>
+void augment_image(const Dataset& dataset, std::uint32_t index, const Augment& augment, int position, S* planes) {
+  const int height = dataset.height, width = dataset.width;
+  const std::uint64_t counter = augment.counter + static_cast<std::uint64_t>(position);
+  int down = 0, right = 0;  // the window's corner, counted from the image's own
+  bool flip = false;
+  if (augment.pad > 0 || augment.flip) {
+    const Random4 draw = philox(augment.seed, stream, 0, counter);
+    const std::uint32_t places = 2 * static_cast<std::uint32_t>(augment.pad) + 1;
+    down = static_cast<int>(below(draw.word[0], places)) - augment.pad;
+    right = static_cast<int>(below(draw.word[1], places)) - augment.pad;
+    flip = augment.flip && (draw.word[2] >> 31) != 0;
+  }
+  const std::size_t pixels = static_cast<std::size_t>(height) * width;
+  const std::uint8_t* image = dataset.images.data() + index * pixels * dataset.channels;  // (C, H, W)
+  for (int c = 0; c < dataset.channels; c++) {
+    const std::size_t channel = static_cast<std::size_t>(c);
+    const double mean = dataset.mean[channel], std = dataset.std[channel];
+    S value[256];
+    for (int v = 0; v < 256; v++) value[v] = static_cast<S>((v / 255.0 - mean) / std);
+    for (int y = 0; y < height; y++) {
+      const std::uint8_t* row = y + down >= 0 && y + down < height ? image + c * pixels + (y + down) * width : nullptr;
+      S* out = planes + c * pixels + static_cast<std::size_t>(y) * width;
+      for (int x = 0; x < width; x++) {
+        const int from = (flip ? width - 1 - x : x) + right;
+        out[x] = value[row && from >= 0 && from < width ? row[from] : 0];
+      }
+    }
+  }
+  const int half = augment.cutout / 2;
+  if (half == 0) return;
+  const Random4 centre = philox(augment.seed, stream, 1, counter);
+  const int cy = static_cast<int>(below(centre.word[0], static_cast<std::uint32_t>(height)));
+  const int cx = static_cast<int>(below(centre.word[1], static_cast<std::uint32_t>(width)));
+  const int left = std::max(cx - half, 0), end = std::min(cx + half, width);
+  for (int c = 0; c < dataset.channels; c++) {
+    for (int y = std::max(cy - half, 0); y < std::min(cy + half, height); y++) {
+      S* row = planes + c * pixels + static_cast<std::size_t>(y) * width;
+      std::fill(row + left, row + end, S(0));
+    }
+  }
+}
+
+template <class S>
+void augment_batch(const Dataset& dataset, const std::uint32_t* indices, int count, const Augment& augment, S* planes,
+                   int* labels) {
+  const std::size_t size = static_cast<std::size_t>(dataset.channels) * dataset.height * dataset.width;
+  for (int i = 0; i < count; i++) {
+    augment_image(dataset, indices[i], augment, i, planes + size * i);
+    labels[i] = dataset.labels[indices[i]];
+  }
+}
+
+template void augment_image(const Dataset&, std::uint32_t, const Augment&, int, float*);
+template void augment_image(const Dataset&, std::uint32_t, const Augment&, int, double*);
+template void augment_batch(const Dataset&, const std::uint32_t*, int, const Augment&, float*, int*);
+template void augment_batch(const Dataset&, const std::uint32_t*, int, const Augment&, double*, int*);
+
+}  // namespace nasp

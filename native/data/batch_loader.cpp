@@ -1,0 +1,74 @@
+#include "batch_loader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "../core/error.h"
+
+namespace nasp {
+
+BatchLoader::BatchLoader() : thread_([this] { work(); }) {}
+
+BatchLoader::~BatchLoader() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+  }
+  work_there_.notify_one();
+  thread_.join();
+}
+
+BatchLoader::Ticket BatchLoader::submit(std::function<void()> job) {
+  Ticket ticket;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    jobs_.emplace_back(submitted_ + 1, std::move(job));
+    ticket = ++submitted_;
+  }
+  work_there_.notify_one();
+  return ticket;
+}
+
+void BatchLoader::wait(Ticket ticket) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (ticket > submitted_) throw Error("ERR_NASP_INTERNAL", "Expected a submitted job's ticket");
+  work_done_.wait(lock, [&] { return done_ >= ticket; });
+  if (auto failure = failures_.extract(ticket)) std::rethrow_exception(failure.mapped());
+}
+
+void BatchLoader::drop_all() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  const auto dropped = std::make_exception_ptr(Error("ERR_NASP_ABORTED", "The batch was dropped before it was prepared"));
+  for (auto& job : jobs_) failures_[job.first] = dropped;
+  jobs_.clear();
+  const Ticket last = submitted_;
+  work_done_.wait(lock, [&] { return !running_; });
+  done_ = std::max(done_, last);
+  work_done_.notify_all();
+}
+
+void BatchLoader::work() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  for (;;) {
+    work_there_.wait(lock, [&] { return stopping_ || !jobs_.empty(); });
+    if (stopping_) return;
+    auto [ticket, job] = std::move(jobs_.front());
+    jobs_.pop_front();
+    running_ = true;
+    lock.unlock();
+    std::exception_ptr failure;
+    try {
+      job();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    job = nullptr;  // what it holds is let go before anybody hears that it is done
+    lock.lock();
+    running_ = false;
+    if (failure) failures_[ticket] = failure;
+    done_ = std::max(done_, ticket);
+    work_done_.notify_all();
+  }
+}
+
+}  // namespace nasp

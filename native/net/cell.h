@@ -1,0 +1,72 @@
+// A search cell: two inputs through their preprocessing, four nodes, every candidate operation on every edge.
+//
+//   node j = sum over edges (i, j) and operations k of D[e][k] * op_k(node i); output = the four nodes' channels
+//
+// Edges in order: node 0 from inputs 0, 1; node 1 from 0, 1, 2; and so on: 14 rows of D. In a reduction cell the edges
+// that leave an input have stride 2.
+// Order     sources are taken in order, all operations that leave one together (forward); backward takes them in
+//           reverse: when a source's turn comes, the gradients of all nodes that it feeds are final, so its probes and
+//           its selected operations' backward run on one sweep over it
+// Source    quark0/darts cnn/model_search.py
+#pragma once
+#include "chain.h"
+
+namespace nasp {
+
+constexpr int cell_nodes = 4, cell_inputs = 2, cell_edges = 14;
+constexpr int edge_of(int node, int input) { return node * (node + 3) / 2 + input; }  // inputs of node j: 0 .. j + 1
+
+// The matrix D of one cell type and what becomes of each of its entries.
+struct Mixture {
+  int candidates = 0;
+  std::vector<double> weight;     // (edges, candidates)
+  std::vector<char> propagated;   // run, stored and differentiated; the others are probed where gradients are wanted
+  explicit Mixture(int candidates = 0)
+      : candidates(candidates), weight(static_cast<std::size_t>(cell_edges) * candidates), propagated(weight.size()) {}
+};
+
+template <class S>
+struct Gradient {                 // of an activation, with the state of its first writer
+  View<S> view;
+  bool written = false;
+  Write write() {
+    const Write w = written ? Write::accumulate : Write::overwrite;
+    written = true;
+    return w;
+  }
+};
+
+template <class S>
+class Cell {
+ public:
+  struct Shape {
+    int in0, in1, channels;        // channels of the two inputs and of a node
+    bool reduction, previous_reduction;
+  };
+  Cell(const Shape& shape, const std::vector<std::string>& candidates, Parameters<S>& parameters, const std::string& prefix);
+
+  bool reduction() const { return shape_.reduction; }
+  std::size_t packed_bytes() const;
+  // Most scalars that a forward pass stores on inputs of height x width (input 1's), with `edges` propagated edges and
+  // `all` or one operation each.
+  std::size_t stored(const Backend<S>& backend, int batch, int height, int width, int edges, bool all) const;
+  std::size_t probe_stored(const Backend<S>& backend, int batch, int height, int width) const;
+
+  Source<S> forward(const Pass<S>& pass, const Source<S>& in0, const Source<S>& in1, const Mixture& mixture);
+  // From the output's gradient. d_in null: the gradient ends here. alpha (edges, candidates): += <dL/dnode, op>; null:
+  // not wanted, and nothing is probed.
+  void backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_in0, Gradient<S>* d_in1, const Mixture& mixture, double* alpha);
+
+ private:
+  Chain<S>& chain(int edge, int k) { return *chains_[static_cast<std::size_t>(edge) * candidates_ + k]; }
+  Source<S> source(int i) const;   // inputs, then nodes
+  View<S> node(const View<S>& concatenated, int j) const { return concatenated.slice(j * shape_.channels, shape_.channels); }
+
+  Shape shape_;
+  std::size_t candidates_;
+  Chain<S> preprocess0_, preprocess1_;
+  std::vector<std::unique_ptr<Chain<S>>> chains_;
+  View<S> output_;
+};
+
+}  // namespace nasp

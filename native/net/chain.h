@@ -1,0 +1,87 @@
+// An operation at work: a chain of units with its parameters, what its forward pass saved, and its backward.
+//
+//   forward    a group of chains that read one source, together: first units in one sweep over the source
+//     propagate  pre-norm outputs are kept for backward; the result is a Source, normalised whenever it is loaded
+//     probe      <g, z> only, exact; what a two-unit chain stores between its units is given back with the group
+//   backward   from g = dL/dnode and the chain's weight in the node's sum: dx, weight gradients, <g, z>
+// Source     the exact sparse architecture step: with D one-hot, dL/dD[e,k] = <dL/dnode, op_k(x_e)>
+#pragma once
+#include <memory>
+
+#include "../backends/backend.h"
+#include "../core/arena.h"
+#include "../ops/operation.h"
+#include "parameters.h"
+
+namespace nasp {
+
+constexpr double batch_norm_eps = 1e-5, batch_norm_momentum = 0.1;
+
+// What every pass of a net needs.
+template <class S>
+struct Pass {
+  const Backend<S>& backend;
+  Run run;
+  Arena& arena;
+  Parameters<S>& parameters;
+  bool training;            // batch statistics, and running ones are updated
+  bool weight_gradients;    // backward: dw as well as dx
+
+  View<S> take(int channels, int height, int width) const {
+    return backend.view(arena.take_as<S>(backend.size(run.batch, channels, height, width)), channels, height, width);
+  }
+};
+
+template <class S>
+class Chain {
+ public:
+  Chain(Operation operation, Parameters<S>& parameters, const std::string& prefix, bool affine);
+
+  const Operation& operation() const { return operation_; }
+  std::size_t packed_bytes() const;
+  // Scalars that propagate stores for a batch, at the input's size.
+  std::size_t stored(const Backend<S>& backend, int batch, int height, int width) const;
+  void mark_gradients(Parameters<S>& parameters) const;  // every parameter of the chain has a gradient in this step
+
+  struct Probe {
+    Chain* chain;
+    View<const S> g;
+    double* product;        // <g, z>
+  };
+  static void propagate(const Pass<S>& pass, const Source<S>& x, Chain* const* chains, int count);
+  static void probe(const Pass<S>& pass, const Source<S>& x, const Probe* probes, int count);
+
+  Source<S> output() const { return output_; }    // of the last propagate
+  // dx is written as `write` says; dx null: not wanted. Returns <g, z>. g's own weight in the loss: see `weight`.
+  double backward(const Pass<S>& pass, View<const S> g, S weight, View<S> dx, Write write);
+
+ private:
+  struct Norm {
+    int weight = -1, bias = -1, running_mean = -1, running_variance = -1;
+  };
+  struct Stage {            // a unit, its parameters, and what its forward saved
+    NamedUnit named;
+    int depthwise = -1, dense[2] = {-1, -1};
+    Norm norm;
+    std::vector<S> packed;
+    std::uint64_t packed_version = 0;
+    bool packed_backward = false;
+    Source<S> x;
+    View<S> y;
+    std::vector<Moments> moments;
+    std::vector<S> mean, scale, shift, inverse_deviation, a, b, c;
+    const Unit& unit() const { return named.unit; }
+  };
+
+  const S* pack(Stage& stage, Parameters<S>& parameters, const Backend<S>& backend, bool backward);
+  void normalise(Stage& stage, const Pass<S>& pass, double count);
+  Source<S> output_of(const Stage& stage) const;
+  double product(const Stage& stage) const;
+  void forward_rest(const Pass<S>& pass, View<const S> g, bool keep);
+
+  Operation operation_;
+  std::vector<Stage> stages_;
+  Source<S> output_;
+};
+
+}  // namespace nasp

@@ -1,0 +1,209 @@
+// One operation alone, by the same chain that a cell runs: for verify, the case table and the benches.
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "../core/parallel.h"
+#include "../backends/registry.h"
+#include "../backends/workspace.h"
+#include "chain.h"
+
+namespace nasp {
+
+namespace {
+
+template <class S>
+std::vector<S> converted(const std::vector<double>& v) {
+  return std::vector<S>(v.begin(), v.end());
+}
+
+void expect(bool ok, const std::string& what) {
+  if (!ok) throw Error("ERR_NASP_SHAPE", what);
+}
+
+// A chain with its parameters, ready for passes over one input.
+template <class S>
+struct Bench {
+  const OperationRequest& request;
+  const Backend<S>& backend;
+  Parallel parallel;
+  Workspace workspace;
+  Parameters<S> parameters;
+  Chain<S> chain;
+  Arena arena;
+  int out_height, out_width;
+  View<S> x, dy, dx, z;
+  Pass<S> pass;
+
+  explicit Bench(const OperationRequest& r)
+      : request(r), backend(nasp::backend<S>(r.isa)), parallel(r.threads), workspace(parallel.threads()),
+        chain(make_operation(r.op, r.channels, r.stride, r.search_pools), parameters, "", r.affine),
+        arena(reserve()), out_height(r.height), out_width(r.width),
+        pass{backend, {parallel, workspace, r.batch}, arena, parameters, r.training, true} {
+    if (!chain.operation().zero && !chain.operation().identity()) out_height = (r.height + r.stride - 1) / r.stride, out_width = (r.width + r.stride - 1) / r.stride;
+    if (chain.operation().zero && r.stride == 2) out_height = (r.height + 1) / 2, out_width = (r.width + 1) / 2;
+    parameters.allocate(0, true);
+    for (View<S>* v : {&x, &dx}) *v = pass.take(r.channels, r.height, r.width);
+    for (View<S>* v : {&dy, &z}) *v = pass.take(r.channels, out_height, out_width);
+    for (View<S>* v : {&x, &dx}) backend.clear_dead(pass.run, *v);
+    for (View<S>* v : {&dy, &z}) backend.clear_dead(pass.run, *v);
+  }
+  std::size_t reserve() const {
+    const auto& r = request;
+    return sizeof(S) * (8 * (backend.size(r.batch, r.channels, r.height, r.width) + 4096) +
+                        2 * chain.stored(backend, r.batch, r.height, r.width));
+  }
+  Source<S> source() const { return {x, {}}; }
+  void forward() {
+    Chain<S>* one = &chain;
+    Chain<S>::propagate(pass, source(), &one, 1);
+  }
+  double probe() {
+    double product = 0;
+    const typename Chain<S>::Probe one = {&chain, dy, &product};
+    Chain<S>::probe(pass, source(), &one, 1);
+    return product;
+  }
+  double backward() { return chain.backward(pass, dy, S(1), dx, Write::overwrite); }
+};
+
+void check(const OperationRequest& r) {
+  expect(r.stride == 1 || r.stride == 2, "Expected 1 or 2 for stride but received " + std::to_string(r.stride));
+  for (auto [name, v] : {std::pair{"channels", r.channels}, {"height", r.height}, {"width", r.width}, {"batch", r.batch}}) {
+    expect(v >= 1 && v <= 65536, std::string("Expected a whole number from 1 to 65536 for ") + name + " but received " + std::to_string(v));
+  }
+  const double pixels = static_cast<double>(r.channels) * r.height * r.width * r.batch;
+  expect(pixels <= 1e9, "Expected at most 1e9 values for x but received " + std::to_string(pixels));
+  if (r.op == "skip_connect" && r.stride == 2) {
+    expect(r.height % 2 == 0 && r.width % 2 == 0, "Expected an even height and width for skip_connect at stride 2 but received " +
+                                                       std::to_string(r.height) + " x " + std::to_string(r.width));
+  }
+}
+
+template <class S>
+OperationResult run(const OperationRequest& r) {
+  check(r);
+  Bench<S> b(r);
+  const std::size_t n = static_cast<std::size_t>(r.batch) * r.channels;
+  expect(r.x.size() == n * r.height * r.width, "Expected " + std::to_string(n * r.height * r.width) + " values for x but received " + std::to_string(r.x.size()));
+  expect(r.dy.size() == n * b.out_height * b.out_width, "Expected " + std::to_string(n * b.out_height * b.out_width) + " values for dy but received " + std::to_string(r.dy.size()));
+  for (const NamedTensor& t : r.parameters) {
+    bool found = false;
+    const auto take = [&](const Slot& s, S* to) {
+      if (s.name != t.name) return;
+      expect(t.data.size() == s.size, "Expected " + std::to_string(s.size) + " values for " + t.name + " but received " + std::to_string(t.data.size()));
+      std::copy(t.data.begin(), t.data.end(), to);
+      found = true;
+    };
+    for (std::size_t i = 0; i < b.parameters.slots().size(); i++) take(b.parameters.slots()[i], b.parameters.value(static_cast<int>(i)));
+    for (std::size_t i = 0; i < b.parameters.buffers().size(); i++) take(b.parameters.buffers()[i], b.parameters.buffer(static_cast<int>(i)));
+    if (!found) throw Error("ERR_NASP_UNKNOWN_TENSOR", "Expected a parameter of " + r.op + " but received " + t.name);
+  }
+  b.backend.load(b.pass.run, b.x, converted<S>(r.x).data(), 0, r.batch);
+  b.backend.load(b.pass.run, b.dy, converted<S>(r.dy).data(), 0, r.batch);
+
+  OperationResult result;
+  result.y_shape = {r.batch, r.channels, b.out_height, b.out_width};
+  // the probe first, on statistics of its own, so that the buffers afterwards are of one forward
+  std::vector<std::vector<S>> buffers;
+  for (std::size_t i = 0; i < b.parameters.buffers().size(); i++) {
+    const S* p = b.parameters.buffer(static_cast<int>(i));
+    buffers.emplace_back(p, p + b.parameters.buffers()[i].size);
+  }
+  result.probe = b.probe();
+  for (std::size_t i = 0; i < buffers.size(); i++) std::copy(buffers[i].begin(), buffers[i].end(), b.parameters.buffer(static_cast<int>(i)));
+
+  b.forward();
+  const Term<S> term = {b.chain.output(), S(1)};
+  b.backend.node_sum(b.pass.run, b.z, &term, b.chain.operation().zero ? 0 : 1);
+  std::vector<S> out(r.dy.size());
+  b.backend.store(b.pass.run, out.data(), b.z);
+  result.y.assign(out.begin(), out.end());
+  if (b.chain.operation().zero) b.backend.add(b.pass.run, b.dx, Write::overwrite, {}, S(0));
+  b.backward();
+  out.resize(r.x.size());
+  b.backend.store(b.pass.run, out.data(), b.dx);
+  result.dx.assign(out.begin(), out.end());
+  for (std::size_t i = 0; i < b.parameters.slots().size(); i++) {
+    const S* g = b.parameters.gradient(static_cast<int>(i));
+    const Slot& s = b.parameters.slots()[i];
+    result.dw.push_back({s.name, s.shape, std::vector<double>(g, g + s.size)});
+  }
+  for (std::size_t i = 0; i < b.parameters.buffers().size(); i++) {
+    const S* v = b.parameters.buffer(static_cast<int>(i));
+    const Slot& s = b.parameters.buffers()[i];
+    result.buffers.push_back({s.name, s.shape, std::vector<double>(v, v + s.size)});
+  }
+  return result;
+}
+
+template <class S>
+std::vector<double> time(const OperationRequest& r, const std::string& pass, int repeats) {
+  check(r);
+  if (pass != "forward" && pass != "probe" && pass != "backward" && pass != "both") {
+    throw Error("ERR_NASP_ARGUMENT", "Expected forward, probe, backward or both for pass but received " + pass);
+  }
+  Bench<S> b(r);
+  std::uint64_t counter = 0;
+  const auto random = [&](View<S> v) {
+    std::vector<S> values(static_cast<std::size_t>(r.batch) * v.channels * v.height * v.width);
+    for (S& x : values) {
+      const Random4 w = philox(1, static_cast<std::uint32_t>(Stream::user), 0, counter++);
+      x = static_cast<S>(normal(w.word[0], w.word[1]));
+    }
+    b.backend.load(b.pass.run, v, values.data(), 0, r.batch);
+  };
+  random(b.x);
+  random(b.dy);
+  const std::size_t mark = b.arena.mark();
+  std::vector<double> seconds;
+  for (int i = -2; i < repeats; i++) {  // two runs to warm up
+    b.arena.rewind(mark);
+    if (pass == "backward") b.forward();
+    const auto start = std::chrono::steady_clock::now();
+    if (pass == "probe") b.probe();
+    else if (pass != "backward") b.forward();
+    if (pass == "backward" || pass == "both") b.backward();
+    if (i >= 0) seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  return seconds;
+}
+
+}  // namespace
+
+OperationResult run_operation(const OperationRequest& r) { return r.precision == Precision::f64 ? run<double>(r) : run<float>(r); }
+
+std::vector<double> time_operation(const OperationRequest& r, const std::string& pass, int repeats) {
+  return r.precision == Precision::f64 ? time<double>(r, pass, repeats) : time<float>(r, pass, repeats);
+}
+
+std::vector<OperationInfo> list_operations() {
+  std::vector<OperationInfo> list;
+  for (const OperationName& n : operation_names()) {
+    OperationInfo info = {n.name, {}};
+    const std::string aliases = n.aliases;
+    for (std::size_t from = 0; from < aliases.size();) {
+      const std::size_t to = std::min(aliases.find(' ', from), aliases.size());
+      info.aliases.push_back(aliases.substr(from, to - from));
+      from = to + 1;
+    }
+    list.push_back(std::move(info));
+  }
+  return list;
+}
+
+std::pair<double, double> operation_cost(const std::string& op, int channels, int size, int stride) {
+  const OperationCost cost = operation_cost(make_operation(op, channels, stride, true), size, size);
+  return {cost.parameters, cost.multiply_adds};
+}
+
+std::vector<TensorInfo> operation_tensors(const std::string& op, int channels, int stride, bool affine, bool search_pools) {
+  Parameters<float> parameters;
+  Chain<float> chain(make_operation(op, channels, stride, search_pools), parameters, "", affine);
+  std::vector<TensorInfo> infos;
+  for (const Slot& s : parameters.slots()) infos.push_back({s.name, "parameter", s.shape});
+  for (const Slot& s : parameters.buffers()) infos.push_back({s.name, "buffer", s.shape});
+  return infos;
+}
+
+}  // namespace nasp

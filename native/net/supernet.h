@@ -1,0 +1,42 @@
+// The search net: stem, cells with reductions at L / 3 and 2 L / 3, global average pooling, linear classifier.
+// Parameter names, shapes and order of quark0/darts cnn/model_search.py.
+#pragma once
+#include <atomic>
+
+#include "alpha.h"
+#include "cell.h"
+#include "session.h"
+
+namespace nasp {
+
+template <class S>
+class Supernet {
+ public:
+  explicit Supernet(const SupernetConfig& config);
+
+  Parameters<S>& parameters() { return parameters_; }
+  const Parameters<S>& parameters() const { return parameters_; }
+  AlphaMatrix<S>& alpha(int type) { return alpha_[type]; }  // 0 normal, 1 reduce
+  const AlphaMatrix<S>& alpha(int type) const { return alpha_[type]; }
+  std::size_t packed_bytes() const;
+  std::size_t arena_bytes(const Backend<S>& backend) const;  // the most that a step needs
+
+  // logits (N, classes) of x (N, C, H, W) at the current D. `cancelled` is polled between cells.
+  void forward(const Pass<S>& pass, View<const S> x, S* logits, const std::atomic<bool>& cancelled);
+  // From d_logits of the forward pass just done. alpha: gradients of both matrices are wanted (overwritten).
+  void backward(const Pass<S>& pass, const S* d_logits, bool alpha, const std::atomic<bool>& cancelled);
+
+ private:
+  const Mixture& mixture(const Cell<S>& cell) const { return alpha_[cell.reduction() ? 1 : 0].mixture; }
+
+  SupernetConfig config_;
+  Parameters<S> parameters_;
+  AlphaMatrix<S> alpha_[2];
+  std::unique_ptr<Chain<S>> stem_;
+  std::vector<std::unique_ptr<Cell<S>>> cells_;
+  int features_ = 0, classifier_weight_ = -1, classifier_bias_ = -1;
+  std::vector<Source<S>> outputs_;   // stem, stem, then the cells'
+  std::vector<S> pooled_, d_pooled_;
+};
+
+}  // namespace nasp

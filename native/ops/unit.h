@@ -1,0 +1,60 @@
+// The unit: what every candidate operation is a chain of.
+//
+//   load [as is | ReLU] -> depthwise k x k (optional) -> dense kh x kw, in one or two parts -> y, BatchNorm follows
+//
+// Two dense parts write two halves of y (factorized reduce). Pools and the identity are units too, without weights.
+// Sizes only: the kernels are the backends'.
+#pragma once
+
+namespace nasp {
+
+enum class UnitKind { convolve, max_pool, avg_pool, identity };
+
+struct DensePart {
+  int out = 0;                         // output channels of this part
+  int kernel_h = 1, kernel_w = 1;
+  int stride_h = 1, stride_w = 1;
+  int pad_h = 0, pad_w = 0;            // negative: the window starts inside (second half of factorized reduce)
+  int taps() const { return kernel_h * kernel_w; }
+};
+
+struct Unit {
+  UnitKind kind = UnitKind::convolve;
+  bool relu = false;                   // ReLU on load
+  bool norm = false;                   // BatchNorm on y
+  int in = 0, out = 0;                 // channels
+  int kernel = 0, dilation = 1, stride = 1;  // of the depthwise convolution or the pool; kernel 0: none
+  int parts = 0;                       // dense parts; with a depthwise convolution: one, 1 x 1, stride 1
+  DensePart dense[2];
+
+  bool depthwise() const { return kind == UnitKind::convolve && kernel > 0; }
+  bool window() const { return kernel > 0; }
+  int pad() const { return (kernel - 1) / 2 * dilation; }
+  int stride_h() const { return window() ? stride : parts ? dense[0].stride_h : 1; }
+  int stride_w() const { return window() ? stride : parts ? dense[0].stride_w : 1; }
+  int out_height(int h) const { return (h + stride_h() - 1) / stride_h(); }
+  int out_width(int w) const { return (w + stride_w() - 1) / stride_w(); }
+  // Rows that the load reaches above and below an input row, columns left and right.
+  int reach_h() const {
+    int reach = window() ? pad() : 0;
+    for (int i = 0; !window() && i < parts; i++) {
+      const int below = dense[i].kernel_h - 1 - dense[i].pad_h;
+      reach = reach > dense[i].pad_h ? reach : dense[i].pad_h;
+      reach = reach > below ? reach : below;
+    }
+    return reach;
+  }
+  int reach_w() const {
+    int reach = window() ? pad() : 0;
+    for (int i = 0; !window() && i < parts; i++) {
+      const int right = dense[i].kernel_w - 1 - dense[i].pad_w;
+      reach = reach > dense[i].pad_w ? reach : dense[i].pad_w;
+      reach = reach > right ? reach : right;
+    }
+    return reach;
+  }
+  int depthwise_weights() const { return depthwise() ? in * kernel * kernel : 0; }
+  int dense_weights(int part) const { return dense[part].out * in * dense[part].taps(); }
+};
+
+}  // namespace nasp

@@ -1,0 +1,56 @@
+// npm run check:layers: who may include whom. Native: core <- ops <- backends/backend.h <- backends/{cpu,cuda}; net
+// sees only backends/backend.h, registry.h and workspace.h; only binding includes napi.h; only backends/cuda CUDA's headers.
+// TypeScript: only native.ts loads the addon; methods and spaces touch no file system.
+import { readFileSync, readdirSync } from "node:fs"
+import { join, posix } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const core = /^native\/core\//
+const seam = /^native\/backends\/(backend|registry|workspace)\.h$/
+const ops = /^native\/ops\//
+const data = /^native\/data\//
+
+// The first row that a file's path matches says what it may include of native/, its own folder always.
+const layers = [
+  [core, []],
+  [ops, [core]],
+  [data, [core]],
+  [/^native\/backends\/registry\.cpp$/, [core, ops, seam, /^native\/backends\/(cpu|cuda)\/[^/]*\.h$/]],
+  [/^native\/backends\/(cpu|cuda)\//, [core, ops, seam]],
+  [/^native\/backends\//, [core, ops]],
+  [/^native\/net\//, [core, ops, data, seam]],
+  [
+    /^native\/(binding|driver)\//,
+    [core, ops, data, /^native\/net\//, /^native\/backends\/(registry|machine_bounds)\.h$/],
+  ],
+]
+const texts = [
+  [/^native\/(?!binding\/)/, /#include\s*[<"]napi/, "includes napi.h"],
+  [/^native\/(?!backends\/cuda\/)/, /#include\s*[<"](cuda|cudnn|cublas)/, "includes a CUDA header"],
+  [/^src\/(?!native\.ts$)/, /node-gyp-build|build\/Release|\.node["'`]/, "loads the addon"],
+  [/^src\/(methods|spaces)\//, /["'](node:)?fs(\/promises)?["']/, "touches the file system"],
+]
+
+const files = ["native", "src"].flatMap((tree) =>
+  readdirSync(join(root, tree), { recursive: true })
+    .map((name) => `${tree}/${name.replaceAll("\\", "/")}`)
+    .filter((name) => /\.(cpp|h|inc|inl|cu|cuh|ts)$/.test(name)),
+)
+const wrongs = []
+for (const file of files) {
+  const text = readFileSync(join(root, file), "utf8")
+  for (const [where, pattern, what] of texts)
+    if (where.test(file) && pattern.test(text)) wrongs.push(`${file} ${what}`)
+  const layer = layers.find(([where]) => where.test(file))
+  if (!layer) continue
+  for (const [, name] of text.matchAll(/^\s*#\s*include\s*"([^"]+)"/gm)) {
+    const included = posix.join(posix.dirname(file), name)
+    const own = posix.dirname(included) === posix.dirname(file)
+    if (!own && included.startsWith("native/") && !layer[1].some((allowed) => allowed.test(included)))
+      wrongs.push(`${file} includes ${included}`)
+  }
+}
+for (const wrong of wrongs) console.error(wrong)
+console.log(`${files.length} files, ${wrongs.length} against the layers`)
+process.exit(wrongs.length === 0 ? 0 : 1)

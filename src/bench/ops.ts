@@ -1,0 +1,136 @@
+/**
+ * Each operation alone, at the shapes of the search: propagate ("forward"), probe, backward (data and weights), both.
+ * The PyTorch twin is bench/ops.py.
+ *
+ * A row's bound is the larger of FLOPs / peak and compulsory bytes / bandwidth, peak and bandwidth as measured on this
+ * machine at the start; its share is the bound over the time. Compulsory is what no kernel can avoid: x and y (or dy)
+ * once a forward or probe; x, y, dy and dx once a backward. FLOPs are those of the direct algorithm, so a kernel that
+ * does with fewer (Winograd) may pass a share of 1.
+ */
+import { integerField, resolveFields, type FieldValues } from "../expect.js"
+import { loadNative, type OperationPass } from "../native.js"
+import { canonicalOperation } from "../spaces/operations.js"
+import { describeMachine, type Machine } from "./machine.js"
+import { spread } from "./statistics.js"
+
+/** Channels and input size of the search's cells (16 channels, 8 cells, 32 x 32 images). */
+export const searchShapes = [
+  { channels: 16, size: 32 },
+  { channels: 32, size: 16 },
+  { channels: 64, size: 8 },
+] as const
+const strides = [1, 2] as const
+const passes: readonly OperationPass[] = ["forward", "probe", "backward", "both"]
+
+export const opsBenchFields = {
+  batch: integerField(64, 1, 4096, "images"),
+  channels: integerField(0, 0, 1024, "only the shape with these channels, 0 = all"),
+  size: integerField(0, 0, 512, "only the shape of this size, 0 = all"),
+  threads: integerField(0, 0, 1024, "threads, 0 = what the process may use"),
+  repeats: integerField(15, 1, 10000, "timed runs of a pass"),
+  warmup: integerField(3, 0, 1000, "runs before them"),
+}
+
+export type OpsBenchOptions = Partial<FieldValues<typeof opsBenchFields>> & {
+  /** Only this operation, under any of its names. */
+  op?: string
+}
+
+export interface OpsBenchRow {
+  op: string
+  pass: OperationPass
+  channels: number
+  size: number
+  stride: number
+  batch: number
+  threads: number
+  /** Median. */
+  ms: number
+  /** Of the machine's bound. */
+  share: number
+  gflops: number
+  /** Compulsory bytes over time. */
+  gbps: number
+  min_ms: number
+  max_ms: number
+}
+
+export interface OpsBench {
+  machine: Machine
+  /** Measured before the first row. */
+  bounds: { gflops: number; gbps: number }
+  rows: AsyncGenerator<OpsBenchRow>
+}
+
+/** @throws NaspError for an option out of range or an unknown operation */
+export function benchOps({ op, ...given }: OpsBenchOptions = {}): OpsBench {
+  const options = resolveFields(opsBenchFields, given)
+  const native = loadNative()
+  const names = native.operations().map((o) => o.name)
+  const operations = op === undefined ? names : [canonicalOperation(op)]
+  const machine = describeMachine(native, options.threads)
+  const bounds = native.machineBounds("", options.threads)
+
+  async function* rows(): AsyncGenerator<OpsBenchRow> {
+    for (const name of operations) {
+      for (const { channels, size } of searchShapes) {
+        if (![0, channels].includes(options.channels) || ![0, size].includes(options.size)) continue
+        for (const stride of strides) {
+          if (hasNoWork(name, stride)) continue
+          for (const pass of passes) {
+            const request = {
+              op: name,
+              channels,
+              height: size,
+              width: size,
+              batch: options.batch,
+              stride,
+              affine: false,
+              searchPools: true,
+              precision: "f32",
+              threads: options.threads,
+            } as const
+            const times = await native.timeOperation(request, pass, options.warmup + options.repeats)
+            const { median, min, max } = spread(times.slice(options.warmup))
+            const { flops, bytes } = work(pass, {
+              batch: options.batch,
+              multiplyAdds: native.operationCost(name, channels, size, stride).multiplyAdds,
+              inputs: channels * size ** 2,
+              outputs: channels * Math.ceil(size / stride) ** 2,
+            })
+            yield {
+              op: name,
+              pass,
+              channels,
+              size,
+              stride,
+              batch: options.batch,
+              threads: machine.threads,
+              ms: median * 1e3,
+              share: Math.max(flops / bounds.gflops, bytes / bounds.gbps) / 1e9 / median,
+              gflops: flops / median / 1e9,
+              gbps: bytes / median / 1e9,
+              min_ms: min * 1e3,
+              max_ms: max * 1e3,
+            }
+          }
+        }
+      }
+    }
+  }
+  return { machine, bounds, rows: rows() }
+}
+
+// None computes nothing, and the identity is a sum into its node: no operation of its own.
+function hasNoWork(name: string, stride: number): boolean {
+  return name === "none" || (name === "skip_connect" && stride === 1)
+}
+
+/** FLOPs and compulsory bytes of a pass, from one image's multiply-adds, inputs and outputs. */
+export function work(
+  pass: OperationPass,
+  { batch, multiplyAdds, inputs, outputs }: Record<"batch" | "multiplyAdds" | "inputs" | "outputs", number>,
+): { flops: number; bytes: number } {
+  const times = { forward: 1, probe: 1, backward: 2, both: 3 }[pass]
+  return { flops: 2 * multiplyAdds * batch * times, bytes: 4 * (inputs + outputs) * batch * times }
+}

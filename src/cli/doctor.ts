@@ -1,0 +1,36 @@
+/** `nasp doctor`: what was built, what was chosen, and why anything is absent. */
+import type { Command } from "commander"
+
+import { loadNative } from "../native.js"
+import { version } from "../version.js"
+
+export function register(program: Command): void {
+  program
+    .command("doctor")
+    .description("what was built, what was chosen, and why anything is absent")
+    .option("--json", "one JSON object")
+    .allowExcessArguments(false)
+    .action(run)
+}
+
+function run({ json }: { json?: boolean }): void {
+  const info = loadNative().info()
+  const node = { node: process.version, platform: `${process.platform}-${process.arch}` }
+  if (json) {
+    console.log(JSON.stringify({ version, ...node, engine: info }))
+    return
+  }
+  const absent = info.built.filter((isa) => !info.available.includes(isa))
+  const forced = process.env.NASP_ISA ? ` (NASP_ISA=${process.env.NASP_ISA})` : ""
+  const rows = [
+    ["nasp", version],
+    ["node", `${node.node}, ${node.platform}`],
+    ["engine", `${info.version}, ${info.compiler}`],
+    ["instruction sets", `built: ${info.built.join(", ")}`],
+    ["", `chosen: ${info.chosen}${forced}`],
+    ...(absent.length > 0 ? [["", `not on this machine: ${absent.join(", ")}`]] : []),
+    ["threads", `${info.threads} (what affinity and quota leave this process)`],
+    ["cuda", info.cuda ?? "available"],
+  ]
+  console.log(rows.map(([name = "", text = ""]) => `${name.padEnd(18)}${text}`).join("\n"))
+}

@@ -1,0 +1,65 @@
+/**
+ * Runs a search to its end for the command line. SIGINT and SIGTERM finish the running step, save and say how to go
+ * on; a second one stops at once.
+ */
+import type { SearchEvent } from "../train/events.js"
+import { search, type SearchOptions, type SearchResult } from "../train/search.js"
+import type { Progress } from "./progress.js"
+
+/** null where a second signal stopped the search at once. */
+export async function drive(
+  options: SearchOptions,
+  progress: Progress,
+  onEvent: (event: SearchEvent) => void = () => {},
+): Promise<SearchResult | null> {
+  const abort = new AbortController()
+  const running = search({ ...options, signal: abort.signal })
+  let received: NodeJS.Signals | null = null
+  const stop = (signal: NodeJS.Signals) => {
+    if (received !== null) return abort.abort()
+    received = signal
+    running.stop()
+    progress.clear()
+    process.stderr.write("finishing the step and saving; once more stops at once\n")
+  }
+  const signals = ["SIGINT", "SIGTERM"] as const
+  for (const signal of signals) process.on(signal, stop)
+  // A reader that went away (nasp search | head) is a reason to stop, not to crash.
+  const onPipe = (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error
+    running.stop()
+  }
+  process.stdout.on("error", onPipe)
+  try {
+    for await (const event of running) {
+      progress.show(event)
+      onEvent(event)
+    }
+    const result = await running.result()
+    if (result.status === "stopped" && result.out !== null) {
+      process.stderr.write(
+        `stopped after step ${result.step}; go on with: nasp search --resume ${shellWord(result.out)}\n`,
+      )
+    }
+    if (received !== null && result.status === "stopped") process.exitCode = exitCode(received)
+    return result
+  } catch (error) {
+    if (received === null || !abort.signal.aborted) throw error
+    process.stderr.write("stopped at once; the last checkpoint stays\n")
+    process.exitCode = exitCode(received)
+    return null
+  } finally {
+    progress.clear()
+    for (const signal of signals) process.off(signal, stop)
+    process.stdout.off("error", onPipe)
+  }
+}
+
+/** 128 + the signal's number, as shells do. */
+function exitCode(signal: NodeJS.Signals): number {
+  return signal === "SIGINT" ? 130 : 143
+}
+
+export function shellWord(text: string): string {
+  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
+}

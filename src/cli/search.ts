@@ -1,0 +1,89 @@
+/** `nasp search`: a search from the command line, new or gone on with. */
+import { readFileSync } from "node:fs"
+import type { Command } from "commander"
+
+import { dataSources } from "../data/index.js"
+import { drawGenotype } from "../draw.js"
+import { invalid, type Fields } from "../expect.js"
+import { methods } from "../methods/index.js"
+import { spaces } from "../spaces/index.js"
+import { searchFields } from "../train/config.js"
+import { freeRunFolder } from "../train/run-folder.js"
+import type { SearchOptions, SearchResult } from "../train/search.js"
+import { drive } from "./drive.js"
+import { addFlags, givenOf } from "./flags.js"
+import { jsonProgress, silentProgress, textProgress } from "./progress.js"
+
+const methodFields: Fields = Object.assign({}, ...methods.map((method) => method.fields))
+
+export function register(program: Command): void {
+  const command = program
+    .command("search")
+    .description("search for a convolutional cell")
+    .allowExcessArguments(false)
+    .option("--out <folder>", "new run folder (default runs/<space>-seed<seed>-<n>)")
+    .option("--resume <folder>", "go on with a run folder; --threads and --steps may stand beside it")
+    .option("--quiet", "print nothing but errors and warnings")
+    .option("--json", "one JSON object a line on stdout")
+  addFlags(command, searchFields)
+  addFlags(command, methodFields)
+  command.addHelpText("after", help()).action((options: Record<string, unknown>) => run(options))
+}
+
+async function run(options: Record<string, unknown>): Promise<void> {
+  const given: SearchOptions = givenOf(searchFields, options)
+  const own = givenOf(methodFields, options)
+  if (typeof own.cost === "string") own.cost = readCost(own.cost)
+  if (Object.keys(own).length > 0) given.options = own
+  if (typeof options.resume === "string") given.resume = options.resume
+  if (typeof options.out === "string") given.out = options.out
+  else if (given.resume === undefined) {
+    const { space = searchFields.space.initial, seed = searchFields.seed.initial } = given
+    given.out = freeRunFolder(`${spaces.some((s) => s.name === space) ? space : "run"}-seed${seed}`)
+  }
+  const text = options.json !== true && options.quiet !== true
+  const progress = options.json === true ? jsonProgress() : text ? textProgress() : silentProgress()
+  let events = 0
+  const result = await drive(given, progress, () => events++)
+  if (options.json === true && result && events === 0) {
+    process.stdout.write(`${JSON.stringify({ type: result.status, step: result.step, genotype: result.genotype })}\n`)
+  }
+  if (text && result?.status === "finished") process.stdout.write(`${report(result, events === 0)}\n`)
+}
+
+function report(result: SearchResult, already: boolean): string {
+  const lines = already ? [`this run is finished: ${result.step} steps`] : []
+  lines.push("", drawGenotype(result.genotype), "")
+  if (result.best) {
+    lines.push(`best epoch: ${result.best.epoch + 1}, validation accuracy ${(100 * result.best.val_acc).toFixed(1)} %`)
+  }
+  if (result.out !== null) lines.push(`genotype, weights and alpha: ${result.out}`)
+  return lines.join("\n")
+}
+
+// params, flops, or a file of costs by operation name.
+function readCost(text: string): unknown {
+  if (text === "params" || text === "flops") return text
+  try {
+    return JSON.parse(readFileSync(text, "utf8"))
+  } catch (error) {
+    throw invalid("cost", "params, flops or a JSON file of costs by operation name", `${text} (${(error as Error).message})`)
+  }
+}
+
+function help(): string {
+  const table = (title: string, rows: readonly { name: string; about: string }[]) =>
+    `\n${title}:\n${rows.map(({ name, about }) => `  ${name.padEnd(14)}${about}`).join("\n")}\n`
+  return (
+    table("Spaces", spaces) +
+    table("Methods", methods) +
+    table("Data", dataSources) +
+    `
+Examples:
+  nasp search --epochs 5 --channels 8 --layers 5          a small search on generated data
+  nasp search --data cifar10 --data-dir DIR --out RUN     the paper's search, data_batch_1.bin and so on in DIR
+  nasp search --resume RUN                                go on after an interruption
+  nasp search --data cifar10 --data-dir DIR --space darts7 --seed 1 --json > events.jsonl
+`
+  )
+}

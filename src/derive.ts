@@ -1,0 +1,122 @@
+/**
+ * From the architecture matrices to genotypes. Two ways that need not agree, which is why every epoch says whether
+ * they do:
+ *   searched  the net that was trained: per row the selected operation, per node the two kept rows (paper, Algorithm 1)
+ *   softmax   the released code's ranking: per node the two predecessors with the largest softmax weight other than
+ *             none's, stable on ties, each with its largest operation other than none (quark0/darts model_search.py)
+ */
+import type { Genotype, GenotypeEdge } from "./genotype.js"
+import { nodes, type Space } from "./spaces/index.js"
+
+/** Rows by columns, row after row: (14, K). */
+export type Matrix = ArrayLike<number>
+
+export interface CellMatrices {
+  normal: Matrix
+  reduce: Matrix
+}
+
+/** Rows of node i: first row and number. */
+export function rowsOfNode(node: number): { first: number; count: number } {
+  return { first: (node * (node + 3)) / 2, count: node + 2 }
+}
+
+/** The row of a matrix of `columns` columns. */
+export function row(matrix: Matrix, columns: number, index: number): number[] {
+  return Array.from({ length: columns }, (_, k) => matrix[index * columns + k] ?? NaN)
+}
+
+/** The first largest entry's position. */
+export function argmax(values: readonly number[]): number {
+  let best = 0
+  for (let k = 1; k < values.length; k++) if ((values[k] as number) > (values[best] as number)) best = k
+  return best
+}
+
+/**
+ * The genotype of the selected net.
+ * @param selected the discrete matrices D; where a node keeps all its rows (edges: all), or fewer than two, the rows
+ *   with the largest alpha fill the two places of a genotype
+ */
+export function searchedGenotype(space: Space, selected: CellMatrices, alpha: CellMatrices): Genotype {
+  const cell = (type: "normal" | "reduce") => {
+    const operations = space[type]
+    const width = operations.length
+    return eachNode((node, first, count) => {
+      const rows = Array.from({ length: count }, (_, input) => {
+        const d = row(selected[type], width, first + input)
+        const a = row(alpha[type], width, first + input)
+        const kept = d.some((v) => v !== 0)
+        return { input, kept, strength: Math.max(...a), operation: argmax(kept ? d : a) }
+      })
+      rows.sort((x, y) => Number(y.kept) - Number(x.kept) || y.strength - x.strength || x.input - y.input)
+      const two = rows.slice(0, 2).sort((x, y) => x.input - y.input)
+      return two.map(({ operation, input }) => [operations[operation] as string, input])
+    })
+  }
+  return whole(cell("normal"), cell("reduce"))
+}
+
+/** The released code's ranking by softmax; edges of a node in the order of their strength, as it prints them. */
+export function softmaxGenotype(space: Space, alpha: CellMatrices): Genotype {
+  const cell = (type: "normal" | "reduce") => {
+    const operations = space[type]
+    const width = operations.length
+    const none = operations.indexOf("none")
+    return eachNode((node, first, count) => {
+      const rows = Array.from({ length: count }, (_, input) => {
+        const weights = softmax(row(alpha[type], width, first + input))
+        if (none >= 0) weights[none] = -1
+        const operation = argmax(weights)
+        return { input, operation, strength: weights[operation] as number }
+      })
+      rows.sort((x, y) => y.strength - x.strength || x.input - y.input)
+      return rows.slice(0, 2).map(({ operation, input }) => [operations[operation] as string, input])
+    })
+  }
+  return whole(cell("normal"), cell("reduce"))
+}
+
+/** Per row the selected operation's column, or -1 where the row is not kept: 14 of the normal cell, then 14 more. */
+export function selectionOf(space: Space, selected: CellMatrices): number[] {
+  return (["normal", "reduce"] as const).flatMap((type) => {
+    const width = space[type].length
+    return Array.from({ length: selected[type].length / width }, (_, e) => {
+      const d = row(selected[type], width, e)
+      return d.some((v) => v !== 0) ? argmax(d) : -1
+    })
+  })
+}
+
+/** Whether two genotypes are the same cell, whatever the order of the edges within a node. */
+export function sameCell(a: Genotype, b: Genotype): boolean {
+  const key = (genotype: Genotype) =>
+    (["normal", "reduce"] as const).map((type) =>
+      Array.from({ length: nodes }, (_, node) => genotype[type].slice(2 * node, 2 * node + 2).map(String).sort()),
+    )
+  return JSON.stringify(key(a)) === JSON.stringify(key(b))
+}
+
+/** How many of a cell's edges are skip_connect. */
+export function skips(edges: readonly GenotypeEdge[]): number {
+  return edges.filter(([operation]) => operation === "skip_connect").length
+}
+
+function softmax(values: readonly number[]): number[] {
+  const top = Math.max(...values)
+  const powers = values.map((v) => Math.exp(v - top))
+  const sum = powers.reduce((s, v) => s + v, 0)
+  return powers.map((v) => v / sum)
+}
+
+function eachNode(edgesOf: (node: number, first: number, count: number) => GenotypeEdge[]): GenotypeEdge[] {
+  return Array.from({ length: nodes }, (_, node) => {
+    const { first, count } = rowsOfNode(node)
+    return edgesOf(node, first, count)
+  }).flat()
+}
+
+function whole(normal: GenotypeEdge[], reduce: GenotypeEdge[]): Genotype {
+  const concat = () => Array.from({ length: nodes }, (_, node) => node + 2)
+  return { normal, normal_concat: concat(), reduce, reduce_concat: concat() }
+}

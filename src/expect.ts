@@ -1,0 +1,115 @@
+/**
+ * One voice for argument errors, and options as tables. A field says its default, what it accepts and what it is
+ * about; validation, the command line's flags and the help text all derive from it.
+ */
+import { NaspError } from "./errors.js"
+
+/** `Expected <what> for <name> but received <value>`, as a NaspError of code ERR_NASP_ARGUMENT. */
+export function invalid(name: string, expected: string, value: unknown): NaspError {
+  return new NaspError("ERR_NASP_ARGUMENT", `Expected ${expected} for ${name} but received ${show(value)}`)
+}
+
+function show(value: unknown): string {
+  if (typeof value === "string") return value === "" ? "an empty string" : value
+  if (typeof value === "object" && value !== null) {
+    const text = JSON.stringify(value) ?? String(value)
+    return text.length > 120 ? `${text.slice(0, 117)}...` : text
+  }
+  return String(value)
+}
+
+export interface Field<T> {
+  initial: T
+  /** What is accepted, in words: "an integer from 1 to 100". */
+  expected: string
+  about: string
+  /** What stands for the value in the help text; "" for a flag without one. */
+  placeholder: string
+  accepts(value: unknown): boolean
+  /** From the command line's text; what cannot be read stays text, for the check to name it. Default: as it is. */
+  parse?(text: string): unknown
+}
+
+// Any field, whatever its value: a table holds them side by side.
+export type Fields = Record<string, Field<unknown>>
+export type FieldValues<F extends Fields> = { [K in keyof F]: F[K] extends Field<infer T> ? T : never }
+
+export function integerField(initial: number, min: number, max: number, about: string): Field<number> {
+  return {
+    initial,
+    expected: `an integer from ${min} to ${max}`,
+    about,
+    placeholder: "<n>",
+    accepts: (value) => typeof value === "number" && Number.isInteger(value) && value >= min && value <= max,
+    parse: toNumber,
+  }
+}
+
+export function numberField(initial: number, min: number, max: number, about: string): Field<number> {
+  return {
+    initial,
+    expected: max === Infinity ? `a finite number of at least ${min}` : `a number from ${min} to ${max}`,
+    about,
+    placeholder: "<x>",
+    accepts: (value) => typeof value === "number" && Number.isFinite(value) && value >= min && value <= max,
+    parse: toNumber,
+  }
+}
+
+export function choiceField<const C extends string>(
+  initial: NoInfer<C>,
+  choices: readonly C[],
+  about: string,
+): Field<C> {
+  return {
+    initial,
+    expected: oneOf(choices),
+    about,
+    placeholder: `<${choices.join("|")}>`,
+    accepts: (value) => (choices as readonly unknown[]).includes(value),
+  }
+}
+
+export function flagField(about: string): Field<boolean> {
+  return {
+    initial: false,
+    expected: "true or false",
+    about,
+    placeholder: "",
+    accepts: (value) => typeof value === "boolean",
+  }
+}
+
+function toNumber(text: string): number | string {
+  const value = Number(text)
+  return text.trim() === "" || !Number.isFinite(value) ? text : value
+}
+
+/** The field, or null for "not given". */
+export function optionalField<T>(field: Field<T>): Field<T | null> {
+  return { ...field, initial: null, accepts: (value) => value === null || field.accepts(value) }
+}
+
+/** "a, b or c" */
+export function oneOf(choices: readonly string[]): string {
+  if (choices.length < 2) return choices.join("")
+  return `${choices.slice(0, -1).join(", ")} or ${choices[choices.length - 1]}`
+}
+
+/**
+ * The fields' values: what was given where it was given, checked, and the defaults elsewhere.
+ * @throws NaspError ERR_NASP_ARGUMENT that names the field, the expectation and the value; for unknown names too
+ */
+export function resolveFields<F extends Fields>(fields: F, given: object): FieldValues<F> {
+  const values = given as Record<string, unknown>
+  for (const name of Object.keys(values)) {
+    if (!Object.hasOwn(fields, name)) throw invalid("an option", oneOf(Object.keys(fields)), name)
+  }
+  const resolved: Record<string, unknown> = {}
+  for (const [name, field] of Object.entries(fields)) {
+    const value = values[name] ?? field.initial
+    if (!field.accepts(value)) throw invalid(name, field.expected, value)
+    resolved[name] = value
+  }
+  return resolved as FieldValues<F>
+}

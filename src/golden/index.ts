@@ -1,0 +1,54 @@
+/**
+ * Golden files by kind: what a file holds is computed again by the engine and compared. A new kind is one file and
+ * one line here.
+ */
+import type { NativeAddon, Precision } from "../native.js"
+import { relativeError, type Comparison } from "./compare.js"
+import { GoldenFile, numbers } from "./file.js"
+import { recomputeStep } from "./nasp-step.js"
+import { recomputeTrace } from "./nasp-trace.js"
+import { recomputeOperation } from "./operation.js"
+
+/** Values by the names that the file gives them. */
+export type Recomputed = Map<string, ArrayLike<number>>
+type Recompute = (addon: NativeAddon, file: GoldenFile, precision: Precision) => Promise<Recomputed>
+
+const kinds: Record<string, { recompute: Recompute; given: RegExp }> = {
+  op: { recompute: recomputeOperation, given: /^(x|dy|w\..*)$/ },
+  "nasp-step": { recompute: recomputeStep, given: /^(w|alpha|cost|input|target)\./ },
+  "nasp-trace": { recompute: recomputeTrace, given: /^(w|alpha|cost|input|target)\./ },
+}
+
+/** Largest error that passes: files hold float32 roundings of float64 results. */
+export const tolerances: Record<Precision, number> = { f32: 1e-4, f64: 1e-6 }
+
+export interface Verification {
+  kind: string
+  /** One a tensor that the file expects, in the file's order. */
+  comparisons: Comparison[]
+}
+
+/** @throws NaspError that names the file: unreadable, malformed, of an unknown kind, or with nothing to compare */
+export async function verifyFile(
+  addon: NativeAddon,
+  path: string,
+  precision: Precision,
+): Promise<Verification> {
+  const file = new GoldenFile(path)
+  const kind = Object.hasOwn(kinds, file.kind) ? kinds[file.kind] : undefined
+  if (!kind) {
+    throw file.wrong(
+      `its kind is ${file.kind}, which is not supported yet (${Object.keys(kinds).join(", ")} are)`,
+    )
+  }
+  const found = await kind.recompute(addon, file, precision)
+  const comparisons: Comparison[] = []
+  for (const [name, tensor] of file.tensors) {
+    if (kind.given.test(name)) continue
+    const actual = found.get(name)
+    if (!actual) throw file.wrong(`the tensor ${name} is not known to the kind ${file.kind}`)
+    comparisons.push({ name, error: relativeError(numbers(tensor), actual) })
+  }
+  if (comparisons.length === 0) throw file.wrong("it expects nothing")
+  return { kind: file.kind, comparisons }
+}

@@ -1,0 +1,52 @@
+/**
+ * The public API of nasp: searches, genotypes, data by value, safetensors, and the engine's own account of itself.
+ */
+export { search, type Search, type SearchOptions, type SearchResult } from "./train/search.js"
+export type {
+  CheckpointEvent,
+  EndEvent,
+  EpochEvent,
+  PhaseSeconds,
+  SearchEvent,
+  StartEvent,
+  StepEvent,
+  WarningEvent,
+} from "./train/events.js"
+export { searchFields, type SearchConfig } from "./train/config.js"
+export { NaspError } from "./errors.js"
+export {
+  genotypeFromJson,
+  genotypeFromText,
+  genotypeToJson,
+  genotypeToText,
+  type Genotype,
+  type GenotypeEdge,
+} from "./genotype.js"
+export { searchedGenotype, softmaxGenotype, type CellMatrices, type Matrix } from "./derive.js"
+export { drawGenotype } from "./draw.js"
+export { findSpace, spaces, type Space } from "./spaces/index.js"
+export { canonicalOperation } from "./spaces/operations.js"
+export { methods } from "./methods/index.js"
+export { dataSources, findDataSource, type DataSource, type ImageData } from "./data/index.js"
+export { generateTextures } from "./data/generated.js"
+export {
+  decodeSafetensors,
+  encodeSafetensors,
+  readSafetensors,
+  tensor,
+  type Dtype,
+  type Tensor,
+  type TensorData,
+  type TensorFile,
+} from "./safetensors.js"
+export { loadNative } from "./native.js"
+export type {
+  NativeAddon,
+  NativeInfo,
+  NativeSession,
+  NativeSessionOptions,
+  OperationRequest,
+  OperationResult,
+  StepResult,
+  TensorInfo,
+} from "./native.js"

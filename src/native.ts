@@ -1,0 +1,254 @@
+/**
+ * The native addon as TypeScript sees it. Only this file loads it; everything above speaks these types.
+ * The C++ counterpart, with the same names in snake_case, is native/net/session.h.
+ */
+import { createRequire } from "node:module"
+import { fileURLToPath } from "node:url"
+
+import { NaspError } from "./errors.js"
+
+export type Precision = "f32" | "f64"
+/** A tensor's values: Float32Array for precision f32, Float64Array for f64. */
+export type Values = Float32Array | Float64Array
+export type TensorGroup = "parameter" | "buffer" | "alpha" | "momentum" | "adam" | "gradient" | "selection"
+
+export interface TensorInfo {
+  /** state_dict name of quark0/darts; see native/net/session.h for the other groups' names. */
+  name: string
+  group: TensorGroup
+  /** O, I, H, W */
+  shape: number[]
+}
+
+export interface NativeSessionOptions {
+  channels: number
+  layers: number
+  classes: number
+  imageSize: number
+  imageChannels: number
+  /** Largest batch that will be queued. */
+  batch: number
+  /** Candidate operations, canonical names. */
+  normal: string[]
+  reduce: string[]
+  precision: Precision
+  /** "" = NASP_ISA or the best of this machine. */
+  isa: string
+  /** 0 = what the process may use. */
+  threads: number
+  dense: boolean
+  seed: number
+}
+
+export interface AugmentOptions {
+  /** Zero padding before the random crop, 0 = no crop. */
+  pad: number
+  flip: boolean
+  /** Side of the square in pixels, 0 = off. */
+  cutout: number
+  seed: number
+  /** Image i draws at counter + i. */
+  counter: number
+}
+
+export interface DiscretiseOptions {
+  value: "one" | "kept"
+  edges: "two" | "all"
+  epsilon: number
+  counter: number
+}
+
+export interface AlphaUpdateOptions {
+  lr: number
+  beta1: number
+  beta2: number
+  eps: number
+  weightDecay: number
+  eta: number
+  /** One entry a candidate; empty = this cell type is not regularised. */
+  costNormal: number[]
+  costReduce: number[]
+  costOn: "discrete" | "alpha"
+  discretise: DiscretiseOptions
+}
+
+export interface WeightUpdateOptions {
+  lr: number
+  momentum: number
+  weightDecay: number
+  /** Largest gradient norm; 0 = no clipping. */
+  clip: number
+  unselected: "skipped" | "decayed"
+  /** false: compute gradients only. */
+  apply: boolean
+}
+
+export interface StepResult {
+  loss: number
+  correct: number
+  count: number
+  forwardSeconds: number
+  backwardSeconds: number
+  /** Seconds spent waiting for the batch. */
+  waitSeconds: number
+  gradientNorm: number
+  /** (count, classes) */
+  logits: Float64Array
+}
+
+/** Registered once; steps carry indices. */
+export interface NativeDataset {
+  readonly count: number
+}
+
+export interface NativeSession {
+  /** The configuration with isa and threads as chosen. */
+  readonly options: NativeSessionOptions
+  readonly lanes: number
+  tensors(): TensorInfo[]
+  read(name: string): Values
+  write(name: string, data: Values): void
+  /** Starts the preparation of a batch and returns its ticket, to be given to one step. */
+  queue(dataset: NativeDataset, indices: Uint32Array, augment: AugmentOptions): number
+  /** A batch by value: (N, C, H, W). */
+  load(x: Values, targets: Int32Array): number
+  discretise(options: DiscretiseOptions): void
+  architectureGradient(ticket: number): Promise<StepResult>
+  updateAlpha(options: AlphaUpdateOptions): void
+  weightStep(ticket: number, options: WeightUpdateOptions): Promise<StepResult>
+  evaluate(ticket: number): Promise<StepResult>
+  /** The running step rejects with ERR_NASP_ABORTED. */
+  cancel(): void
+  /** Bytes: peak of activations since the last reset, and everything the engine holds. */
+  memory(reset?: boolean): { peakActivations: number; allocated: number }
+  /** Cancels, waits for the running step and frees. Idempotent; later calls throw ERR_NASP_DISPOSED. */
+  dispose(): void
+}
+
+export interface NamedTensor {
+  name: string
+  shape: number[]
+  data: Float64Array
+}
+
+export interface OperationRequest {
+  op: string
+  channels: number
+  height: number
+  width: number
+  batch: number
+  stride: 1 | 2
+  affine: boolean
+  /** false: running statistics. Default true. */
+  training?: boolean
+  /** Pools followed by BatchNorm, as in search cells. Default false. */
+  searchPools?: boolean
+  precision: Precision
+  isa?: string
+  threads?: number
+  x: Float64Array
+  dy: Float64Array
+  parameters: NamedTensor[]
+}
+
+export interface OperationResult {
+  yShape: number[]
+  y: Float64Array
+  dx: Float64Array
+  /** <dy, y> as the probe mode finds it without storing y. */
+  probe: number
+  dw: NamedTensor[]
+  buffers: NamedTensor[]
+}
+
+export type OperationPass = "forward" | "probe" | "backward" | "both"
+
+export interface NativeInfo {
+  version: string
+  compiler: string
+  /** Instruction sets in this binary, best first. */
+  built: string[]
+  /** Those of them that this machine can run. */
+  available: string[]
+  /** The one that sessions use, NASP_ISA included. */
+  chosen: string
+  /** Threads that this process may use (affinity and cgroup quota). */
+  threads: number
+  /** null where CUDA works; otherwise why not. */
+  cuda: string | null
+}
+
+export interface NativeAddon {
+  info(): NativeInfo
+  Dataset: new (options: {
+    images: Uint8Array
+    labels: Uint8Array
+    channels: number
+    height: number
+    width: number
+    mean: number[]
+    std: number[]
+  }) => NativeDataset
+  Session: new (options: NativeSessionOptions) => NativeSession
+  operations(): { name: string; aliases: string[] }[]
+  operationCost(
+    op: string,
+    channels: number,
+    size: number,
+    stride: number,
+  ): { parameters: number; multiplyAdds: number }
+  operationTensors(
+    op: string,
+    channels: number,
+    stride: number,
+    affine: boolean,
+    searchPools: boolean,
+  ): TensorInfo[]
+  runOperation(request: OperationRequest): OperationResult
+  /** Seconds of each repeat; x and dy are random. Runs off the main thread. */
+  timeOperation(
+    request: Omit<OperationRequest, "x" | "dy" | "parameters">,
+    pass: OperationPass,
+    repeats: number,
+  ): Promise<number[]>
+  /**
+   * What the machine reaches now: multiply-adds in float32 registers (2 FLOPs each) under an instruction set ("" = the
+   * chosen one), and a read + write stream through memory, both on `threads` threads (0 = all). About a second.
+   */
+  machineBounds(isa: string, threads: number): { gflops: number; gbps: number }
+  /** A permutation of 0..n-1 and standard normals from the counter-based generator (native/core/rng.h). */
+  permutation(seed: number, substream: number, n: number): Uint32Array
+  normals(seed: number, substream: number, n: number): Float64Array
+  /** Handed once: native errors become instances of it. */
+  setErrorClass(type: new (code: string, message: string) => Error): void
+}
+
+const require = createRequire(import.meta.url)
+const packageFolder = fileURLToPath(new URL("..", import.meta.url))
+let addon: NativeAddon | undefined
+
+/** The addon, loaded at the first call. Throws ERR_NASP_ADDON, with what to do, where it cannot be loaded. */
+export function loadNative(): NativeAddon {
+  if (addon) return addon
+  try {
+    const load = require("node-gyp-build") as (folder: string) => NativeAddon
+    const loaded = load(packageFolder)
+    loaded.setErrorClass(NaspError)
+    addon = loaded
+    return addon
+  } catch (error) {
+    throw new NaspError("ERR_NASP_ADDON", remedies(error), { cause: error })
+  }
+}
+
+function remedies(error: unknown): string {
+  return [
+    `The native addon of nasp could not be loaded on ${process.platform}-${process.arch}, Node ${process.version}:`,
+    `  ${String(error instanceof Error ? error.message : error).trim()}`,
+    "What may help:",
+    `  - build it: \`npm run build:native\` in ${packageFolder}`,
+    "    (a C++20 compiler, g++ >= 12 or clang >= 16, and CMake; without CMake, make and Python 3)",
+    "  - if packages were installed with --ignore-scripts: `npm rebuild nasp --foreground-scripts`",
+    "  - if node_modules was copied from another machine: install again on this one",
+  ].join("\n")
+}

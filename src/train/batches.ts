@@ -1,0 +1,80 @@
+/**
+ * Which images a step sees. Everything is a function of seed and step, so a resumed run needs no replay.
+ *
+ * Split     the first half of the records trains, the second half validates (train_portion 0.5, as released)
+ * Training  a permutation an epoch; the last batch is kept, however small
+ * Validation a step's batch for alpha walks through permutations of the validation half, a new one each pass; the
+ *           rest that fills no batch is left out of that pass (the released code draws every batch anew from a
+ *           shuffled loader: always a whole one)
+ * Both halves get the training transform, as released; evaluation goes through the validation half in its order.
+ */
+import type { ImageData } from "../data/index.js"
+import type { AugmentOptions, NativeAddon, NativeDataset, NativeSession } from "../native.js"
+import type { StepBatches } from "../methods/index.js"
+
+export interface Batches {
+  stepsPerEpoch: number
+  /** Starts the preparation of the two batches of the step that follows `step` steps. */
+  queueStep(step: number): StepBatches
+  /** Batches of one pass over the validation half. */
+  validationBatches: number
+  queueValidation(epoch: number, batch: number): number
+}
+
+interface BatchOptions {
+  batch: number
+  seed: number
+  cutout: number
+}
+
+// Substreams of the shuffle stream, and regions of the augment stream: image i of a region draws at its base + i.
+const shuffles = { train: 0, validation: 1 }
+const regions = { train: 0, alpha: 2 ** 48, validation: 2 ** 49 }
+
+export function makeBatches(
+  addon: NativeAddon,
+  session: NativeSession,
+  dataset: NativeDataset,
+  data: ImageData,
+  { batch, seed, cutout }: BatchOptions,
+): Batches {
+  const train = Math.floor(dataset.count / 2)
+  const validation = dataset.count - train
+  const stepsPerEpoch = Math.ceil(train / batch)
+  const wholeBatches = Math.max(1, Math.floor(validation / batch))
+  const augment = (counter: number): AugmentOptions => ({ ...data.augment, cutout, seed, counter })
+  const permutations = { train: shuffled(addon, seed, shuffles.train, train), validation: shuffled(addon, seed, shuffles.validation, validation) }
+
+  return {
+    stepsPerEpoch,
+    queueStep(step) {
+      const slice = (order: Uint32Array, b: number) => order.slice(b * batch, (b + 1) * batch)
+      const trainIndices = slice(permutations.train(Math.floor(step / stepsPerEpoch)), step % stepsPerEpoch)
+      const alphaIndices = slice(permutations.validation(Math.floor(step / wholeBatches)), step % wholeBatches)
+      const alpha = session.queue(dataset, alphaIndices.map((i) => train + i), augment(regions.alpha + step * batch))
+      return { validation: alpha, train: session.queue(dataset, trainIndices, augment(regions.train + step * batch)) }
+    },
+    validationBatches: Math.ceil(validation / batch),
+    queueValidation(epoch, b) {
+      const begin = b * batch
+      const indices = Uint32Array.from({ length: Math.min(batch, validation - begin) }, (_, i) => train + begin + i)
+      return session.queue(dataset, indices, augment(regions.validation + epoch * validation + begin))
+    },
+  }
+}
+
+// The permutation of a pass, the last one remembered.
+function shuffled(addon: NativeAddon, seed: number, stream: number, n: number): (pass: number) => Uint32Array {
+  let last = -1
+  let order: Uint32Array = new Uint32Array(0)
+  return (pass) => {
+    if (pass !== last) order = addon.permutation(seed, 2 * pass + stream, n)
+    last = pass
+    return order
+  }
+}
+
+/** Cosine from lr to lrMin over the epochs, one value an epoch. */
+export function cosine(lr: number, lrMin: number, epoch: number, epochs: number): number {
+  return lrMin + ((lr - lrMin) * (1 + Math.cos((Math.PI * epoch) / epochs))) / 2
+}

@@ -1,0 +1,133 @@
+/**
+ * Checkpoints: checkpoints/step-<step>.safetensors, every tensor of the session that a step changes, and in the
+ * metadata what else a run goes on from. Written whole or not at all. Free of time and of the number of threads:
+ * equal runs leave equal bytes, however often they were interrupted.
+ */
+import { readdirSync, rmSync } from "node:fs"
+import { join } from "node:path"
+
+import { NaspError } from "../errors.js"
+import type { NativeSession } from "../native.js"
+import { encodeSafetensors, readSafetensors, tensor, type TensorFile } from "../safetensors.js"
+import { version } from "../version.js"
+import { ioError, writeWhole } from "./files.js"
+import { format } from "./run-folder.js"
+
+/** Where a run is, beside the tensors. Generators are counter-based: the step is their state. */
+export interface Progress {
+  step: number
+  /** Over the epoch's steps so far. */
+  totals: { loss: number; correct: number; count: number }
+  /** Selected column a row, -1 = not kept: when the epoch began, and now. */
+  epochSelection: number[]
+  selection: number[]
+  /** The epoch with the highest validation accuracy. */
+  best: { epoch: number; val_acc: number } | null
+  /** The method's own state. */
+  method: unknown
+}
+
+export interface Checkpoint {
+  file: string
+  isa: string
+  progress: Progress
+  content: TensorFile
+}
+
+const saved = new Set(["parameter", "buffer", "alpha", "momentum", "adam"])
+
+const fileName = (step: number) => `step-${String(step).padStart(10, "0")}.safetensors`
+
+/**
+ * @returns the file
+ * @throws NaspError ERR_NASP_IO; ERR_NASP_DIVERGED if a tensor is not finite: such a state is not worth keeping
+ */
+export function saveCheckpoint(run: string, session: NativeSession, hash: string, progress: Progress): string {
+  const tensors = session
+    .tensors()
+    .filter((t) => saved.has(t.group))
+    .map((t) => tensor(t.name, t.shape, session.read(t.name)))
+  for (const { name, data } of tensors) {
+    if (!isFinite(data as Float32Array)) {
+      throw new NaspError("ERR_NASP_DIVERGED", `${name} holds a value that is not finite`)
+    }
+  }
+  const state = { format, version, config: hash, isa: session.options.isa, progress }
+  const file = join(run, "checkpoints", fileName(progress.step))
+  writeWhole(file, encodeSafetensors(tensors, { nasp: JSON.stringify(state) }))
+  return file
+}
+
+/**
+ * Keeps the newest `keep` of those that lie on the cadence, and the newest of all; so what is left does not depend on
+ * where a run was interrupted.
+ */
+export function pruneCheckpoints(run: string, every: number, keep: number): void {
+  const [newest, ...older] = listCheckpoints(run).reverse()
+  if (!newest) return
+  const kept = new Set(older.filter(({ step }) => step % every === 0).slice(0, keep - 1))
+  for (const old of older) if (!kept.has(old)) rmSync(old.file, { force: true })
+}
+
+/** Oldest first. */
+export function listCheckpoints(run: string): { step: number; file: string }[] {
+  const folder = join(run, "checkpoints")
+  let names: string[]
+  try {
+    names = readdirSync(folder)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return []
+    throw ioError("read", folder, error)
+  }
+  return names
+    .flatMap((name) => {
+      const step = /^step-(\d{10,})\.safetensors$/.exec(name)?.[1]
+      return step === undefined ? [] : [{ step: Number(step), file: join(folder, name) }]
+    })
+    .sort((a, b) => a.step - b.step)
+}
+
+/**
+ * The newest checkpoint that is whole; null if there is none.
+ * @param warn is told of each newer one that is damaged
+ * @throws NaspError ERR_NASP_CHECKPOINT if it is one of another configuration
+ */
+export function loadCheckpoint(run: string, hash: string, warn: (message: string) => void): Checkpoint | null {
+  for (const { file } of listCheckpoints(run).reverse()) {
+    let content: TensorFile
+    let state: { format: number; config: string; isa: string; progress: Progress }
+    try {
+      content = readSafetensors(file)
+      state = JSON.parse(content.metadata.nasp ?? "null") as typeof state
+      if (state?.format !== format || !Number.isInteger(state.progress?.step)) throw new Error("it is no checkpoint")
+    } catch (error) {
+      warn(`the checkpoint ${file} is damaged and left out: ${(error as Error).message}`)
+      continue
+    }
+    if (state.config !== hash) {
+      throw new NaspError("ERR_NASP_CHECKPOINT", `The checkpoint ${file} belongs to another configuration than config.json`)
+    }
+    return { file, isa: state.isa, progress: state.progress, content }
+  }
+  return null
+}
+
+/** @throws NaspError ERR_NASP_CHECKPOINT if its tensors are not the session's */
+export function restoreTensors(session: NativeSession, { file, content }: Checkpoint): void {
+  const wanted = session.tensors().filter((t) => saved.has(t.group))
+  for (const { name, shape } of wanted) {
+    const found = content.tensors.get(name)
+    if (!found || found.shape.join() !== shape.join() || found.dtype !== session.options.precision.toUpperCase()) {
+      const what = found ? `${found.dtype} [${found.shape.join(", ")}]` : "nothing"
+      throw new NaspError("ERR_NASP_CHECKPOINT", `Expected [${shape.join(", ")}] for ${name} in ${file} but found ${what}`)
+    }
+  }
+  for (const { name } of wanted) session.write(name, content.tensors.get(name)?.data as Float32Array)
+}
+
+function isFinite(values: Float32Array | Float64Array): boolean {
+  // A sum is not finite if an entry is not; one that overflows by itself is looked at entry by entry.
+  let sum = 0
+  for (let i = 0; i < values.length; i++) sum += values[i] as number
+  return Number.isFinite(sum) || values.every((v) => Number.isFinite(v))
+}

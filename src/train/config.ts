@@ -1,0 +1,105 @@
+/**
+ * A search's options: one table that validation, defaults, the command line and its help derive from. Defaults are
+ * the released codes' (quark0/darts and xujinfan/NASP-codes, cnn/train_search.py), the number of layers included.
+ */
+import { createHash } from "node:crypto"
+import { resolve } from "node:path"
+
+import { findDataSource, type ImageData } from "../data/index.js"
+import {
+  choiceField,
+  flagField,
+  integerField,
+  invalid,
+  numberField,
+  optionalField,
+  resolveFields,
+  type Field,
+  type FieldValues,
+} from "../expect.js"
+import { findMethod } from "../methods/index.js"
+import { findSpace } from "../spaces/index.js"
+
+const nameField = (initial: string, about: string): Field<string> => ({
+  initial,
+  expected: "a name",
+  about,
+  placeholder: "<name>",
+  accepts: (value) => typeof value === "string" && value !== "",
+})
+
+export const searchFields = {
+  data: nameField("generated", "data set"),
+  dataDir: optionalField(nameField("", "folder of the data set's files")),
+  space: nameField("nasp12", "search space"),
+  method: nameField("nasp", "search method"),
+  device: choiceField("cpu", ["cpu", "cuda", "auto"], "device"),
+  epochs: integerField(50, 1, 100_000, "epochs; the learning rate follows a cosine over them"),
+  steps: optionalField(integerField(1, 1, 1_000_000_000, "stop after this many steps; the schedule stays that of --epochs")),
+  batch: integerField(64, 1, 4096, "images a step, training and validation each"),
+  channels: integerField(16, 1, 1024, "channels of the first cells"),
+  layers: integerField(8, 3, 100, "cells"),
+  seed: integerField(0, 0, Number.MAX_SAFE_INTEGER, "seed of everything that is drawn"),
+  lr: numberField(0.025, 0, Infinity, "learning rate of the weights at the start"),
+  lrMin: numberField(0.001, 0, Infinity, "learning rate of the weights at the end"),
+  momentum: numberField(0.9, 0, 1, "momentum of the weights"),
+  weightDecay: numberField(3e-4, 0, Infinity, "weight decay of the weights"),
+  clip: numberField(5, 0, Infinity, "largest norm of the weights' gradient, 0 = not clipped"),
+  archLr: numberField(3e-4, 0, Infinity, "learning rate of alpha (Adam)"),
+  archBeta1: numberField(0.5, 0, 0.999999, "first moment's decay of alpha's Adam"),
+  archBeta2: numberField(0.999, 0, 0.999999, "second moment's decay of alpha's Adam"),
+  archWeightDecay: numberField(1e-3, 0, Infinity, "weight decay of alpha, in the gradient"),
+  cutout: integerField(0, 0, 1024, "side of the square that cutout blanks, 0 = off"),
+  dense: flagField("run and differentiate every operation in the architecture step (for comparison)"),
+  precision: choiceField("f32", ["f32", "f64"], "scalar type of the engine"),
+  threads: optionalField(integerField(1, 1, 256, "threads; default: what the process may use")),
+  checkpointEvery: integerField(100, 1, 1_000_000_000, "steps between checkpoints"),
+  keepCheckpoints: integerField(2, 1, 1000, "checkpoints kept"),
+}
+
+/** Every option with its value, the method's own under `options`. */
+export interface SearchConfig extends FieldValues<typeof searchFields> {
+  options: Record<string, unknown>
+}
+
+/**
+ * What `search` takes: any of the table's options, the method's own options (for nasp: value, edges, eta, ...), and
+ * beside them data by value, the run folder and an AbortSignal, which are no part of the configuration.
+ */
+export type SearchOptions = Partial<FieldValues<typeof searchFields>> & { options?: Record<string, unknown> }
+
+/** @throws NaspError ERR_NASP_ARGUMENT that names the field, the expectation and the value */
+export function resolveConfig(given: SearchOptions, ownData = false): SearchConfig {
+  const { options = {}, ...rest } = given
+  const config = resolveFields(searchFields, rest)
+  findSpace(config.space)
+  const method = findMethod(config.method)
+  if (!ownData) {
+    const source = findDataSource(config.data)
+    if (source.needsFolder && config.dataDir === null) {
+      throw invalid("dataDir", `the folder of ${source.name}'s files (--data-dir)`, config.dataDir)
+    }
+  }
+  if (config.lrMin > config.lr) throw invalid("lrMin", `at most lr (${config.lr})`, config.lrMin)
+  return {
+    ...config,
+    dataDir: config.dataDir === null ? null : resolve(config.dataDir),
+    options: resolveFields(method.fields, options),
+  }
+}
+
+// What a run's numbers do not depend on.
+const free = new Set<string>(["dataDir", "device", "steps", "threads", "checkpointEvery", "keepCheckpoints"])
+
+/** A hash of what determines a run's numbers, the data's bytes included; checkpoints of another one are refused. */
+export function configHash(config: SearchConfig, dataHash: string): string {
+  const decisive = Object.entries(config).filter(([name]) => !free.has(name))
+  decisive.sort(([a], [b]) => (a < b ? -1 : 1))
+  return createHash("sha256").update(JSON.stringify([decisive, dataHash])).digest("hex").slice(0, 32)
+}
+
+/** A hash of the images, labels and how they are normalised and augmented. */
+export function dataHash(data: ImageData): string {
+  const { images, labels, ...rest } = data
+  return createHash("sha256").update(images).update(labels).update(JSON.stringify(rest)).digest("hex").slice(0, 32)
+}

@@ -1,0 +1,91 @@
+/**
+ * What a search tells while it runs: the items of its async iterable, the lines of events.jsonl and of --json.
+ * Names are those of the JSON. Accuracies are fractions, losses means over images, times seconds, sizes bytes.
+ */
+import type { Genotype } from "../genotype.js"
+
+interface At {
+  /** Steps done. */
+  step: number
+  /** The epoch, from 0, that the last of them belongs to. */
+  epoch: number
+}
+
+export interface StartEvent extends At {
+  type: "start" | "resume"
+  version: string
+  space: string
+  method: string
+  data: string
+  isa: string
+  lanes: number
+  threads: number
+  epochs: number
+  steps_per_epoch: number
+  /** Where the run ends: epochs * steps_per_epoch, or --steps. */
+  last_step: number
+  /** The run folder. */
+  out: string | null
+}
+
+export interface StepEvent extends At {
+  type: "step"
+  lr: number
+  /** Of the training batch. */
+  loss: number
+  correct: number
+  count: number
+  /** Of the validation batch in the architecture step. */
+  alpha_loss: number
+  gradient_norm: number
+}
+
+export interface PhaseSeconds {
+  alpha_forward: number
+  alpha_backward: number
+  weight_forward: number
+  weight_backward: number
+  /** Waiting for batches. */
+  data: number
+  validation: number
+  checkpoint: number
+  total: number
+}
+
+export interface EpochEvent extends At {
+  type: "epoch"
+  lr: number
+  train_loss: number
+  train_acc: number
+  /** The whole validation half through the searched net: running statistics, training transform. */
+  val_loss: number
+  val_acc: number
+  /** Since the epoch began, or since the run was resumed in its middle. */
+  seconds: PhaseSeconds
+  peak_bytes: { activations: number; allocated: number; resident: number }
+  /** Whether the searched net and the ranking by softmax are the same cell. */
+  agrees: boolean
+  /** Of 28 edges, how many changed their operation, came or went since the epoch began. */
+  flipped: number
+  /** Of 8 kept edges a cell. */
+  skips: { normal: number; reduce: number }
+  genotype: Genotype
+}
+
+export interface CheckpointEvent extends At {
+  type: "checkpoint"
+  file: string
+}
+
+export interface WarningEvent extends At {
+  type: "warning"
+  message: string
+}
+
+export interface EndEvent extends At {
+  /** stopped: on request, before the last step; resumable. */
+  type: "finished" | "stopped"
+  genotype: Genotype
+}
+
+export type SearchEvent = StartEvent | StepEvent | EpochEvent | CheckpointEvent | WarningEvent | EndEvent

@@ -1,0 +1,68 @@
+/**
+ * Files that are either whole or absent: written under a temporary name, flushed to the disk, renamed. A write that
+ * fails (a full disk) leaves what was there before.
+ */
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs"
+import { basename, dirname, join } from "node:path"
+
+import { NaspError } from "../errors.js"
+
+/** In the name of every temporary file; what a killed process left behind is found by it. */
+export const temporaryMark = ".unfinished-"
+
+/** @throws NaspError ERR_NASP_IO that names the file and the cause */
+export function writeWhole(file: string, bytes: Uint8Array | string): void {
+  const temporary = join(dirname(file), `${temporaryMark}${process.pid}-${basename(file)}`)
+  try {
+    const handle = openSync(temporary, "w")
+    try {
+      writeAll(handle, typeof bytes === "string" ? Buffer.from(bytes) : bytes)
+      fsyncSync(handle)
+    } finally {
+      closeSync(handle)
+    }
+    renameSync(temporary, file)
+    syncFolder(dirname(file))
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw ioError("write", file, error)
+  }
+}
+
+/** A write may take only a part of the bytes. */
+export function writeAll(handle: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(handle, bytes, at)
+}
+
+/** Makes a rename in the folder last; a no-op where folders cannot be opened (Windows). */
+export function syncFolder(folder: string): void {
+  let handle: number
+  try {
+    handle = openSync(folder, "r")
+  } catch {
+    return
+  }
+  try {
+    fsyncSync(handle)
+  } catch (error) {
+    if (!["EINVAL", "EPERM", "EISDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error
+  } finally {
+    closeSync(handle)
+  }
+}
+
+const causes: Record<string, string> = {
+  ENOSPC: "no space is left on the disk",
+  EDQUOT: "the disk quota is used up",
+  EFBIG: "the file-size limit is reached",
+  EROFS: "the file system is read-only",
+  EACCES: "permission is denied",
+  ENOENT: "the folder does not exist",
+}
+
+export function ioError(verb: "read" | "write", file: string, error: unknown): NaspError {
+  if (error instanceof NaspError) return error
+  const { code, message } = error as NodeJS.ErrnoException
+  const cause = code !== undefined && causes[code] ? `${causes[code]} (${code})` : message
+  return new NaspError("ERR_NASP_IO", `Could not ${verb} ${file}: ${cause}`)
+}

@@ -1,0 +1,116 @@
+/**
+ * One process a run folder. The lock is a file that says who holds it: process, its start time (a process number is
+ * used again) and machine. It appears whole, by linking. A lock whose holder is gone is taken over.
+ */
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { hostname } from "node:os"
+import { join } from "node:path"
+
+import { NaspError } from "../errors.js"
+import { ioError, temporaryMark } from "./files.js"
+
+interface Holder {
+  pid: number
+  /** Start time of the process in the kernel's ticks, and the boot; "" where the system does not say. */
+  start: string
+  host: string
+}
+
+/**
+ * Takes the lock and returns the function that gives it back.
+ * @throws NaspError ERR_NASP_LOCKED if a living process, this one included, holds it
+ */
+export function lockFolder(folder: string): () => void {
+  const lock = join(folder, "lock")
+  const mine = JSON.stringify(holderOf(process.pid))
+  const temporary = join(folder, `${temporaryMark}${process.pid}-lock`)
+  try {
+    writeFileSync(temporary, mine)
+    for (let attempt = 0; !link(temporary, lock); attempt++) {
+      const text = readIfThere(lock)
+      if (text === null) continue
+      if (attempt >= 10 || isHeld(text)) throw held(folder, lock, text)
+      takeAway(lock, text)
+    }
+  } catch (error) {
+    throw ioError("write", lock, error)
+  } finally {
+    rmSync(temporary, { force: true })
+  }
+  return () => {
+    if (readIfThere(lock) === mine) rmSync(lock, { force: true })
+  }
+}
+
+function link(from: string, to: string): boolean {
+  try {
+    linkSync(from, to)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false
+    throw error
+  }
+}
+
+// Renames first: of two processes that both saw a dead holder, the later one must not remove the earlier one's lock.
+function takeAway(lock: string, dead: string): void {
+  const aside = `${lock}${temporaryMark}${process.pid}`
+  try {
+    renameSync(lock, aside)
+  } catch {
+    return
+  }
+  if (readIfThere(aside) !== dead) link(aside, lock)
+  rmSync(aside, { force: true })
+}
+
+function isHeld(text: string): boolean {
+  const holder = parse(text)
+  if (!holder) return false
+  if (holder.host !== hostname()) return true // cannot be asked from here
+  try {
+    process.kill(holder.pid, 0)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false
+  }
+  return holder.start === "" || holder.start === holderOf(holder.pid).start
+}
+
+function holderOf(pid: number): Holder {
+  let start = ""
+  try {
+    // proc(5): field 22 is the start time; the command in field 2 may hold spaces, so count behind its bracket.
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
+    const ticks = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]
+    start = `${readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()} ${ticks}`
+  } catch {
+    // no /proc: the process number has to do
+  }
+  return { pid, start, host: hostname() }
+}
+
+function held(folder: string, lock: string, text: string): NaspError {
+  const holder = parse(text)
+  const who = holder ? `process ${holder.pid} on ${holder.host}` : "another process"
+  return new NaspError(
+    "ERR_NASP_LOCKED",
+    `The run folder ${folder} is in use by ${who}. If that process is gone for certain, remove ${lock}.`,
+  )
+}
+
+function parse(text: string): Holder | null {
+  try {
+    const value = JSON.parse(text) as Holder
+    return Number.isInteger(value.pid) && typeof value.start === "string" && typeof value.host === "string" ? value : null
+  } catch {
+    return null
+  }
+}
+
+function readIfThere(file: string): string | null {
+  try {
+    return readFileSync(file, "utf8")
+  } catch {
+    return null
+  }
+}

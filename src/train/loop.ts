@@ -1,0 +1,182 @@
+/**
+ * The epoch loop. It owns nothing: session, method, batches and run folder come from search.ts, which also closes
+ * them. What it does a step:
+ *   queue the next step's batches, let the method work on this step's, look at the losses
+ *   after an epoch's last step, and where a run is cut short: evaluate the searched net
+ *   on the cadence, and at the end: a checkpoint
+ * Everything that goes into a checkpoint is a function of configuration and step.
+ */
+import { relative } from "node:path"
+
+import { sameCell, selectionOf, skips } from "../derive.js"
+import { NaspError } from "../errors.js"
+import type { Derived, RunningMethod } from "../methods/index.js"
+import type { NativeSession } from "../native.js"
+import type { Space } from "../spaces/index.js"
+import { cosine, type Batches } from "./batches.js"
+import { pruneCheckpoints, saveCheckpoint, type Progress } from "./checkpoint.js"
+import type { SearchConfig } from "./config.js"
+import { addBatch, means, noTotals, now, phaseClock, type PhaseClock } from "./epoch-totals.js"
+import type { CheckpointEvent, EpochEvent, SearchEvent } from "./events.js"
+import { writeOutputs } from "./outputs.js"
+import type { RunFolder } from "./run-folder.js"
+
+export interface LoopParts {
+  config: SearchConfig
+  space: Space
+  session: NativeSession
+  method: RunningMethod
+  batches: Batches
+  /** null: nothing is kept on the disk. */
+  run: RunFolder | null
+  /** Of configuration and data, for the checkpoints. */
+  hash: string
+  /** Where to go on from; moved along. */
+  progress: Progress
+  control: LoopControl
+}
+
+export interface LoopControl {
+  signal: AbortSignal | undefined
+  /** Set to end after the running step. */
+  stopping: boolean
+}
+
+export interface LoopEnd {
+  status: "finished" | "stopped"
+  derived: Derived
+}
+
+/** Steps that a run has in all. */
+export function lastStep(config: SearchConfig, stepsPerEpoch: number): number {
+  return Math.min(config.epochs * stepsPerEpoch, config.steps ?? Infinity)
+}
+
+export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, LoopEnd> {
+  const { config, session, method, batches, run, progress, control } = parts
+  const { stepsPerEpoch } = batches
+  const last = lastStep(config, stepsPerEpoch)
+  const clock = phaseClock()
+  session.memory(true)
+
+  let queued = progress.step < last ? batches.queueStep(progress.step) : null
+  while (queued && !control.stopping) {
+    control.signal?.throwIfAborted()
+    const step = progress.step
+    const epoch = Math.floor(step / stepsPerEpoch)
+    if (step % stepsPerEpoch === 0) startEpoch(progress)
+    const lr = cosine(config.lr, config.lrMin, epoch, config.epochs)
+    const current = queued
+    queued = step + 1 < last ? batches.queueStep(step + 1) : null
+
+    const outcome = await method.step(current, { step, epoch, lr })
+    const { alpha, weights } = outcome
+    checkFinite(alpha.loss, "validation loss of the architecture step")
+    checkFinite(weights.loss, "training loss")
+    checkFinite(weights.gradientNorm, "norm of the weights' gradient")
+    clock.addStep(outcome)
+    addBatch(progress.totals, weights)
+    progress.step = step + 1
+    yield {
+      type: "step",
+      step: progress.step,
+      epoch,
+      lr,
+      loss: weights.loss,
+      correct: weights.correct,
+      count: weights.count,
+      alpha_loss: alpha.loss,
+      gradient_norm: weights.gradientNorm,
+    }
+
+    const whole = progress.step % stepsPerEpoch === 0
+    if (whole) method.onEpoch(epoch)
+    if (whole || progress.step === last) yield await endEpoch(parts, clock, epoch, lr, whole)
+    if (run && (progress.step % config.checkpointEvery === 0 || progress.step === last)) {
+      yield checkpoint(parts, run, clock, epoch)
+    }
+  }
+
+  const derived = method.derive()
+  const epoch = Math.max(0, Math.ceil(progress.step / stepsPerEpoch) - 1)
+  if (progress.step < last) {
+    if (run && progress.step % config.checkpointEvery !== 0) yield checkpoint(parts, run, clock, epoch)
+    yield { type: "stopped", step: progress.step, epoch, genotype: derived.searched }
+    return { status: "stopped", derived }
+  }
+  if (run) {
+    pruneCheckpoints(run.path, config.checkpointEvery, config.keepCheckpoints)
+    writeOutputs(run.path, session, derived)
+  }
+  yield { type: "finished", step: progress.step, epoch, genotype: derived.searched }
+  return { status: "finished", derived }
+}
+
+function startEpoch(progress: Progress): void {
+  progress.totals = noTotals()
+  progress.epochSelection = progress.selection
+}
+
+// Evaluates the searched net on the validation half. An epoch that a cut run left unfinished is no candidate for the
+// best one: its checkpoint would differ from that of a run that goes on.
+async function endEpoch(parts: LoopParts, clock: PhaseClock, epoch: number, lr: number, whole: boolean): Promise<EpochEvent> {
+  const { session, method, space, progress } = parts
+  const derived = method.derive()
+  const began = now()
+  const validation = means(await evaluate(parts, epoch))
+  clock.add("validation", now() - began)
+  const train = means(progress.totals)
+  progress.selection = selectionOf(space, derived.selected)
+  if (whole && (progress.best === null || validation.accuracy > progress.best.val_acc)) {
+    progress.best = { epoch, val_acc: validation.accuracy }
+  }
+  const memory = session.memory(true)
+  return {
+    type: "epoch",
+    step: progress.step,
+    epoch,
+    lr,
+    train_loss: train.loss,
+    train_acc: train.accuracy,
+    val_loss: validation.loss,
+    val_acc: validation.accuracy,
+    seconds: clock.read(),
+    peak_bytes: {
+      activations: memory.peakActivations,
+      allocated: memory.allocated,
+      resident: process.resourceUsage().maxRSS * 1024,
+    },
+    agrees: sameCell(derived.searched, derived.softmax),
+    flipped: progress.selection.filter((column, row) => column !== progress.epochSelection[row]).length,
+    skips: { normal: skips(derived.searched.normal), reduce: skips(derived.searched.reduce) },
+    genotype: derived.searched,
+  }
+}
+
+async function evaluate({ session, batches, control }: LoopParts, epoch: number): Promise<Progress["totals"]> {
+  const totals = noTotals()
+  let queued = batches.queueValidation(epoch, 0)
+  for (let b = 0; b < batches.validationBatches; b++) {
+    control.signal?.throwIfAborted()
+    const current = queued
+    if (b + 1 < batches.validationBatches) queued = batches.queueValidation(epoch, b + 1)
+    addBatch(totals, await session.evaluate(current))
+  }
+  return totals
+}
+
+function checkpoint(parts: LoopParts, run: RunFolder, clock: PhaseClock, epoch: number): CheckpointEvent {
+  const { config, space, session, method, progress, hash } = parts
+  const began = now()
+  progress.selection = selectionOf(space, method.derive().selected)
+  progress.method = method.save()
+  run.sync() // events up to here last at least as long as the checkpoint
+  const file = saveCheckpoint(run.path, session, hash, progress)
+  pruneCheckpoints(run.path, config.checkpointEvery, config.keepCheckpoints)
+  clock.add("checkpoint", now() - began)
+  return { type: "checkpoint", step: progress.step, epoch, file: relative(run.path, file) }
+}
+
+function checkFinite(value: number, what: string): void {
+  if (!Number.isFinite(value)) throw new NaspError("ERR_NASP_DIVERGED", `the ${what} is ${value}`)
+}

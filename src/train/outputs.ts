@@ -1,0 +1,20 @@
+/** The files of a finished run. Free of time stamps: equal runs leave equal bytes. */
+import { join } from "node:path"
+
+import { genotypeToJson, genotypeToText } from "../genotype.js"
+import type { Derived } from "../methods/index.js"
+import type { NativeSession } from "../native.js"
+import { encodeSafetensors, tensor } from "../safetensors.js"
+import { writeWhole } from "./files.js"
+
+/** @throws NaspError ERR_NASP_IO */
+export function writeOutputs(run: string, session: NativeSession, { searched, softmax }: Derived): void {
+  const infos = session.tensors()
+  const tensors = (groups: string[]) =>
+    infos.filter((t) => groups.includes(t.group)).map((t) => tensor(t.name, t.shape, session.read(t.name)))
+  writeWhole(join(run, "weights.safetensors"), encodeSafetensors(tensors(["parameter", "buffer"])))
+  writeWhole(join(run, "alpha.safetensors"), encodeSafetensors(tensors(["alpha"])))
+  writeWhole(join(run, "genotype-softmax.json"), genotypeToJson(softmax))
+  writeWhole(join(run, "genotype.txt"), `${genotypeToText(searched)}\n`)
+  writeWhole(join(run, "genotype.json"), genotypeToJson(searched))
+}

@@ -1,0 +1,177 @@
+/**
+ * A run folder:
+ *   config.json        the resolved options, written before anything else
+ *   events.jsonl       what the search told; cut back to the checkpoint on resume
+ *   checkpoints/       see checkpoint.ts
+ *   genotype.json, genotype.txt, genotype-softmax.json, weights.safetensors, alpha.safetensors   after the last step
+ *   lock               while a process works on it
+ * A new folder is made beside its place and renamed into it, so that one that exists holds its config.json.
+ */
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync } from "node:fs"
+import { basename, dirname, join, resolve } from "node:path"
+
+import { NaspError } from "../errors.js"
+import { invalid } from "../expect.js"
+import { version } from "../version.js"
+import { resolveConfig, type SearchConfig, type SearchOptions } from "./config.js"
+import type { SearchEvent } from "./events.js"
+import { ioError, syncFolder, temporaryMark, writeAll, writeWhole } from "./files.js"
+import { lockFolder } from "./lock.js"
+
+/** The format of config.json and of the checkpoints; another one is refused. */
+export const format = 1
+
+/** data of a configuration whose images were given by value. */
+export const ownData = "own"
+
+export interface RunFolder {
+  path: string
+  /** Appends to events.jsonl. */
+  append(event: SearchEvent): void
+  /** Events on the disk. */
+  sync(): void
+  /** Drops what lies behind `step`, and lines that a killed process left half. */
+  cutEvents(step: number): void
+  lastEvent(): SearchEvent | null
+  /** Removes temporary files of killed processes. */
+  close(): void
+}
+
+export interface RunRecord {
+  format: number
+  version: string
+  data_hash: string
+  config: SearchConfig
+}
+
+/** `runs/<name>-<n>` with the first n that is free. */
+export function freeRunFolder(name: string): string {
+  for (let n = 1; ; n++) {
+    const path = join("runs", `${name}-${n}`)
+    if (!existsSync(path)) return path
+  }
+}
+
+/** @throws NaspError ERR_NASP_ARGUMENT if the place is taken */
+export function checkFree(path: string): void {
+  if (!existsSync(path)) return
+  const there = listing(path)
+  if (there?.includes("config.json")) throw invalid("out", "a new folder (or --resume to go on with this one)", path)
+  if (there === null || there.length > 0) throw invalid("out", "a new or empty folder", path)
+}
+
+/** @throws NaspError ERR_NASP_ARGUMENT if the place is taken, ERR_NASP_IO */
+export function createRunFolder(path: string, config: SearchConfig, dataHash: string): RunFolder {
+  checkFree(path)
+  const place = resolve(path)
+  const fresh = join(dirname(place), `${temporaryMark}${process.pid}-${basename(place)}`)
+  try {
+    rmSync(fresh, { recursive: true, force: true })
+    mkdirSync(join(fresh, "checkpoints"), { recursive: true })
+    const record: RunRecord = { format, version, data_hash: dataHash, config }
+    writeWhole(join(fresh, "config.json"), `${JSON.stringify(record, null, 2)}\n`)
+    renameSync(fresh, place)
+    syncFolder(dirname(place))
+  } catch (error) {
+    rmSync(fresh, { recursive: true, force: true })
+    throw ioError("write", path, error)
+  }
+  return open(path)
+}
+
+/** @throws NaspError ERR_NASP_LOCKED, ERR_NASP_IO */
+export function openRunFolder(path: string): RunFolder {
+  return open(path)
+}
+
+/** @throws NaspError ERR_NASP_RUN_FOLDER if the folder is none or its config.json cannot be used */
+export function readRunRecord(path: string): RunRecord {
+  const wrong = (why: string) => new NaspError("ERR_NASP_RUN_FOLDER", `Expected a run folder to resume but ${why}`)
+  const file = join(path, "config.json")
+  if (!existsSync(path)) throw wrong(`${path} does not exist`)
+  if (!existsSync(file)) throw wrong(`${path} has no config.json`)
+  let record: RunRecord
+  try {
+    record = JSON.parse(readFileSync(file, "utf8")) as RunRecord
+  } catch (error) {
+    throw wrong(`${file} cannot be read: ${(error as Error).message}`)
+  }
+  if (record?.format !== format) throw wrong(`${file} has format ${String(record?.format)}, this version reads ${format}`)
+  try {
+    const config = resolveConfig(record.config as SearchOptions, record.config?.data === ownData)
+    return { ...record, config }
+  } catch (error) {
+    throw wrong(`${file} holds an option that this version refuses: ${(error as Error).message}`)
+  }
+}
+
+function open(path: string): RunFolder {
+  const release = lockFolder(path)
+  const file = join(path, "events.jsonl")
+  let handle: number | null = null
+  const close = () => {
+    if (handle !== null) closeSync(handle)
+    handle = null
+  }
+  try {
+    for (const folder of [path, join(path, "checkpoints")]) {
+      for (const name of listing(folder) ?? []) {
+        if (name.includes(temporaryMark)) rmSync(join(folder, name), { recursive: true, force: true })
+      }
+    }
+    mkdirSync(join(path, "checkpoints"), { recursive: true })
+  } catch (error) {
+    release()
+    throw ioError("write", path, error)
+  }
+  return {
+    path,
+    append(event) {
+      try {
+        handle ??= openSync(file, "a")
+        writeAll(handle, Buffer.from(`${JSON.stringify(event)}\n`))
+      } catch (error) {
+        throw ioError("write", file, error)
+      }
+    },
+    sync() {
+      try {
+        if (handle !== null) fsyncSync(handle)
+      } catch (error) {
+        throw ioError("write", file, error)
+      }
+    },
+    cutEvents(step) {
+      close()
+      const kept = readEvents(file).filter((e) => e.step <= step && e.type !== "finished" && e.type !== "stopped")
+      writeWhole(file, kept.map((event) => `${JSON.stringify(event)}\n`).join(""))
+    },
+    lastEvent: () => readEvents(file).at(-1) ?? null,
+    close() {
+      close()
+      release()
+    },
+  }
+}
+
+function readEvents(file: string): SearchEvent[] {
+  if (!existsSync(file)) return []
+  return readFileSync(file, "utf8")
+    .split("\n")
+    .flatMap((line) => {
+      try {
+        const event = JSON.parse(line) as SearchEvent
+        return Number.isInteger(event.step) ? [event] : []
+      } catch {
+        return []
+      }
+    })
+}
+
+function listing(folder: string): string[] | null {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return null
+  }
+}

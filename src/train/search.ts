@@ -1,0 +1,310 @@
+/**
+ * `search(options)`: a search as an async iterable of events and a result at its end. The work happens off the main
+ * thread, a step at a time, when the next event is asked for; so a slow consumer slows the search down, and breaking
+ * out of the loop ends it.
+ */
+import { join } from "node:path"
+
+import { dataHash, configHash, resolveConfig, type SearchConfig, type SearchOptions as ConfigOptions } from "./config.js"
+import { findDataSource, type ImageData } from "../data/index.js"
+import { selectionOf, type CellMatrices } from "../derive.js"
+import { NaspError } from "../errors.js"
+import { invalid } from "../expect.js"
+import type { Genotype } from "../genotype.js"
+import { findMethod, type RunningMethod } from "../methods/index.js"
+import { loadNative, type NativeAddon, type NativeDataset, type NativeSession } from "../native.js"
+import { findSpace, type Space } from "../spaces/index.js"
+import { version } from "../version.js"
+import { makeBatches } from "./batches.js"
+import { listCheckpoints, loadCheckpoint, restoreTensors, type Progress } from "./checkpoint.js"
+import { noTotals } from "./epoch-totals.js"
+import type { SearchEvent } from "./events.js"
+import { writeWhole } from "./files.js"
+import { lastStep, runLoop, type LoopControl } from "./loop.js"
+import { checkFree, createRunFolder, openRunFolder, ownData, readRunRecord, type RunFolder } from "./run-folder.js"
+
+export type SearchOptions = Omit<ConfigOptions, "data"> & {
+  /** A registered data set's name, or images by value. Default "generated". */
+  data?: string | ImageData
+  /** A new run folder. Default: nothing is written. */
+  out?: string
+  /**
+   * A run folder to go on with, in place of `out`. Its configuration holds; of the other options only threads, steps
+   * (more or fewer in all), signal and, where the run's data were given by value, data may stand beside it.
+   */
+  resume?: string
+  /** Aborts the running step; what is on the disk stays. For an end that saves, see `Search.stop`. */
+  signal?: AbortSignal
+}
+
+export interface SearchResult {
+  /** stopped: by `stop()`, before the last step. */
+  status: "finished" | "stopped"
+  /** Steps done. */
+  step: number
+  /** The searched net's cell. */
+  genotype: Genotype
+  /** The released code's ranking by softmax. */
+  genotypeSoftmax: Genotype
+  /** (14, K) each, row after row. */
+  alpha: CellMatrices
+  /** The whole epoch with the highest validation accuracy (a fraction). */
+  best: { epoch: number; val_acc: number } | null
+  /** The run folder. */
+  out: string | null
+}
+
+export interface Search extends AsyncIterable<SearchEvent> {
+  /** Runs what is left, dropping the events, and gives the result. */
+  result(): Promise<SearchResult>
+  /** Ends after the running step, with a checkpoint if there is a run folder. */
+  stop(): void
+  /** Aborts the running step and frees everything. Idempotent. */
+  dispose(): Promise<void>
+}
+
+/**
+ * @throws NaspError ERR_NASP_ARGUMENT at once, for an option that is refused. The iterable and `result()` reject with
+ *   NaspError (ERR_NASP_DATA, ERR_NASP_IO, ERR_NASP_LOCKED, ERR_NASP_RUN_FOLDER, ERR_NASP_CHECKPOINT,
+ *   ERR_NASP_DIVERGED, ERR_NASP_UNSUPPORTED, ERR_NASP_OUT_OF_MEMORY, ERR_NASP_DISPOSED) or the signal's reason
+ */
+export function search(options: SearchOptions = {}): Search {
+  const plan = makePlan(options)
+  const control: Control = { signal: options.signal, stopping: false, session: null, disposed: false }
+  const events = run(plan, control)
+  let outcome: { result: SearchResult } | { error: unknown } | null = null
+
+  const next = async (): Promise<IteratorResult<SearchEvent, SearchResult | undefined>> => {
+    try {
+      const item = await events.next()
+      if (item.done) outcome ??= item.value ? { result: item.value } : { error: disposed() }
+      return item
+    } catch (error) {
+      outcome = { error: control.disposed ? disposed() : error }
+      throw outcome.error
+    }
+  }
+  const end = async () => {
+    outcome ??= { error: disposed() }
+    control.disposed = true
+    control.session?.cancel()
+    await events.return(undefined as never)
+  }
+  return {
+    [Symbol.asyncIterator]: () => ({
+      next,
+      async return() {
+        await end()
+        return { done: true, value: undefined }
+      },
+    }),
+    async result() {
+      while (outcome === null) await next()
+      if ("error" in outcome) throw outcome.error
+      return outcome.result
+    },
+    stop() {
+      control.stopping = true
+    },
+    dispose: end,
+  }
+}
+
+interface Control extends LoopControl {
+  session: NativeSession | null
+  disposed: boolean
+}
+
+interface Plan {
+  config: SearchConfig
+  data: ImageData | null
+  out: string | null
+  /** Of a run that goes on: the hash of its data. */
+  resumed: { dataHash: string; override: Partial<SearchConfig> } | null
+}
+
+function makePlan(options: SearchOptions): Plan {
+  const { data, out, resume, signal: _, ...rest } = options
+  const given = typeof data === "object" ? data : null
+  if (resume === undefined) {
+    const name = typeof data === "object" ? ownData : data
+    const named: ConfigOptions = { ...rest, ...(name === undefined ? {} : { data: name }) }
+    const config = resolveConfig(named, given !== null)
+    if (out !== undefined) checkFree(out)
+    return { config, data: given, out: out ?? null, resumed: null }
+  }
+  const { threads, steps, ...others } = rest
+  const refused = Object.entries({ ...others, out, data: given ? undefined : data }).find(([, value]) => value !== undefined)
+  if (refused) throw invalid("an option beside resume", "threads or steps (the run's configuration holds)", refused[0])
+  const record = readRunRecord(resume)
+  const override = { ...(threads === undefined ? {} : { threads }), ...(steps === undefined ? {} : { steps }) }
+  const isOwn = record.config.data === ownData
+  if (isOwn !== (given !== null)) {
+    throw invalid("data", isOwn ? "the images that this run was started with" : "no images beside resume", data)
+  }
+  const config = resolveConfig({ ...record.config, ...override }, isOwn)
+  return { config, data: given, out: resume, resumed: { dataHash: record.data_hash, override } }
+}
+
+async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, SearchResult> {
+  const { config } = plan
+  control.signal?.throwIfAborted()
+  const addon = loadNative()
+  if (config.device === "cuda") {
+    throw new NaspError("ERR_NASP_UNSUPPORTED", "The CUDA engine is not there yet: search with device cpu")
+  }
+  const data = plan.data ?? findDataSource(config.data).load(config.dataDir ?? "")
+  const dataset = registerData(addon, data)
+  const digest = dataHash(data)
+  if (plan.resumed && plan.resumed.dataHash !== digest) {
+    throw new NaspError("ERR_NASP_DATA", `The images of ${config.data} are not those that ${plan.out} was started with`)
+  }
+  const space = findSpace(config.space)
+  const cancel = () => control.session?.cancel()
+  control.signal?.addEventListener("abort", cancel, { once: true })
+  let folder: RunFolder | null = null
+  let step = 0
+  try {
+    if (plan.resumed && plan.out !== null) folder = openRunFolder(plan.out)
+    const session = openSession(addon, config, space, data)
+    control.session = session
+    const method = prepareMethod(addon, session, space, config)
+    // A new folder appears only once everything that can be refused has been accepted.
+    if (!folder && plan.out !== null) folder = createRunFolder(plan.out, config, digest)
+    const events = steps(plan, control, { addon, data, dataset, digest, folder, session, space, method })
+    for (;;) {
+      const item = await events.next()
+      if (item.done) return item.value
+      step = item.value.step
+      folder?.append(item.value)
+      yield item.value
+    }
+  } catch (error) {
+    throw explain(error, control, step, folder)
+  } finally {
+    control.signal?.removeEventListener("abort", cancel)
+    control.session?.dispose()
+    folder?.close()
+  }
+}
+
+interface Parts {
+  addon: NativeAddon
+  data: ImageData
+  dataset: NativeDataset
+  digest: string
+  folder: RunFolder | null
+  session: NativeSession
+  space: Space
+  method: RunningMethod
+}
+
+async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerator<SearchEvent, SearchResult> {
+  const { config } = plan
+  const { addon, data, dataset, digest, folder, session, space, method } = parts
+  const hash = configHash(config, digest)
+  const batches = makeBatches(addon, session, dataset, data, config)
+  const warnings: string[] = []
+  const selection = selectionOf(space, method.derive().selected)
+  let progress: Progress = { step: 0, totals: noTotals(), epochSelection: selection, selection, best: null, method: null }
+  let isFinished = false
+
+  if (plan.resumed && folder) {
+    const checkpoint = loadCheckpoint(folder.path, hash, (message) => warnings.push(message))
+    if (checkpoint) {
+      restoreTensors(session, checkpoint)
+      progress = checkpoint.progress
+      method.restore(progress.method)
+      if (checkpoint.isa !== session.options.isa) {
+        warnings.push(
+          `the run was computed with ${checkpoint.isa} and goes on with ${session.options.isa}: its bits will differ from a run never stopped`,
+        )
+      }
+    }
+    isFinished = progress.step >= lastStep(config, batches.stepsPerEpoch) && folder.lastEvent()?.type === "finished"
+    if (!isFinished) {
+      if (plan.resumed.override.steps !== undefined) rewriteSteps(folder.path, config.steps)
+      folder.cutEvents(progress.step)
+    }
+  }
+
+  const at = { step: progress.step, epoch: Math.floor(progress.step / batches.stepsPerEpoch) }
+  for (const message of warnings) yield { type: "warning", ...at, message }
+  if (!isFinished) {
+    yield {
+      type: plan.resumed ? "resume" : "start",
+      ...at,
+      version,
+      space: config.space,
+      method: config.method,
+      data: config.data,
+      isa: session.options.isa,
+      lanes: session.lanes,
+      threads: session.options.threads,
+      epochs: config.epochs,
+      steps_per_epoch: batches.stepsPerEpoch,
+      last_step: lastStep(config, batches.stepsPerEpoch),
+      out: folder?.path ?? null,
+    }
+  }
+  const end = isFinished
+    ? { status: "finished" as const, derived: method.derive() }
+    : yield* runLoop({ config, space, session, method, batches, run: folder, hash, progress, control })
+  return {
+    status: end.status,
+    step: progress.step,
+    genotype: end.derived.searched,
+    genotypeSoftmax: end.derived.softmax,
+    alpha: end.derived.alpha,
+    best: progress.best,
+    out: folder?.path ?? null,
+  }
+}
+
+function registerData(addon: NativeAddon, data: ImageData): NativeDataset {
+  const { images, labels, channels, size, mean, std } = data
+  return new addon.Dataset({ images, labels, channels, height: size, width: size, mean, std })
+}
+
+function openSession(addon: NativeAddon, config: SearchConfig, space: Space, data: ImageData): NativeSession {
+  return new addon.Session({
+    channels: config.channels,
+    layers: config.layers,
+    classes: data.classes.length,
+    imageSize: data.size,
+    imageChannels: data.channels,
+    batch: config.batch,
+    normal: [...space.normal],
+    reduce: [...space.reduce],
+    precision: config.precision,
+    isa: "",
+    threads: config.threads ?? 0,
+    dense: config.dense,
+    seed: config.seed,
+  })
+}
+
+function prepareMethod(addon: NativeAddon, session: NativeSession, space: Space, config: SearchConfig): RunningMethod {
+  const method = findMethod(config.method)
+  const options = config.options as Parameters<typeof method.prepare>[1]
+  return method.prepare({ addon, session, space, settings: config }, options)
+}
+
+function rewriteSteps(run: string, steps: number | null): void {
+  const record = readRunRecord(run)
+  writeWhole(join(run, "config.json"), `${JSON.stringify({ ...record, config: { ...record.config, steps } }, null, 2)}\n`)
+}
+
+// A step that was aborted rejects with the engine's word for it; a diverged search says where and what is left.
+function explain(error: unknown, control: Control, step: number, folder: RunFolder | null): unknown {
+  if (control.signal?.aborted) return control.signal.reason
+  if (control.disposed) return disposed()
+  if (!(error instanceof NaspError) || error.code !== "ERR_NASP_DIVERGED") return error
+  const last = folder ? listCheckpoints(folder.path).at(-1) : undefined
+  const kept = last ? ` The last good checkpoint is ${last.file}.` : ""
+  return new NaspError("ERR_NASP_DIVERGED", `The search diverged at step ${step + 1}: ${error.message}.${kept}`)
+}
+
+function disposed(): NaspError {
+  return new NaspError("ERR_NASP_DISPOSED", "The search was disposed before its end")
+}

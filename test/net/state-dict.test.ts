@@ -1,0 +1,138 @@
+/** Tensors by the names and shapes of quark0/darts' state_dict, and what reading and writing refuses. */
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+
+import { describe, expect, test } from "vitest"
+
+import { GoldenFile } from "../../src/golden/file.js"
+import type { TensorGroup } from "../../src/native.js"
+import { findSpace } from "../../src/spaces/index.js"
+import { addon, discrete, loadBatch, makeSession, values, weightUpdate } from "./sessions.js"
+
+const fixtures = join(dirname(fileURLToPath(import.meta.url)), "../fixtures")
+
+test.each([
+  ["darts", 1_930_618],
+  ["nasp12", 4_151_354],
+])("%s at C = 16 with 8 cells has the parameters of the released code", (space, count) => {
+  const session = makeSession(space, {
+    channels: 16,
+    layers: 8,
+    classes: 10,
+    imageSize: 32,
+    batch: 1,
+    precision: "f32",
+  })
+  try {
+    const sizes = session
+      .tensors()
+      .filter((t) => t.group === "parameter")
+      .map((t) => t.shape.reduce((a, b) => a * b, 1))
+    expect(sizes.reduce((a, b) => a + b, 0)).toBe(count)
+  } finally {
+    session.dispose()
+  }
+})
+
+describe.each(["nasp-step-nasp12-c2-l3-n5", "nasp-step-darts7-split-c2-l3-n18-everything"])("%s", (name) => {
+  test("names and shapes are PyTorch's", () => {
+    const file = new GoldenFile(join(fixtures, `${name}.safetensors`))
+    const session = makeSession(file.text("space"))
+    try {
+      const own = (group: TensorGroup) =>
+        session
+          .tensors()
+          .filter((t) => t.group === group)
+          .map((t) => `${t.name} [${t.shape.join()}]`)
+          .sort()
+      const theirs = (prefix: string) =>
+        file
+          .names(prefix)
+          .map((n) => `${n} [${file.tensor(prefix + n).shape.join()}]`)
+          .sort()
+      expect(own("parameter")).toEqual(theirs("w."))
+      const prefix = file.names("buffers_after.").length > 0 ? "buffers_after." : "buffers_after_both."
+      expect(own("buffer")).toEqual(theirs(prefix))
+      const { normal, reduce } = findSpace(file.text("space"))
+      expect(own("alpha")).toEqual([
+        `alphas_normal [14,${normal.length}]`,
+        `alphas_reduce [14,${reduce.length}]`,
+      ])
+      expect(own("momentum")).toEqual(own("parameter").map((n) => `momentum.${n}`))
+    } finally {
+      session.dispose()
+    }
+  })
+})
+
+test("what is written is read again, and other tensors stay", () => {
+  const session = makeSession("nasp12")
+  try {
+    const writable = session.tensors().filter(({ group }) => group !== "gradient" && group !== "selection")
+    const size = (shape: number[]) => shape.reduce((a, b) => a * b, 1)
+    writable.forEach(({ name, shape }, t) =>
+      session.write(
+        name,
+        Float64Array.from({ length: size(shape) }, (_, i) => t + i / 1024),
+      ),
+    )
+    writable.forEach(({ name, shape }, t) =>
+      expect(session.read(name), name).toEqual(
+        Float64Array.from({ length: size(shape) }, (_, i) => t + i / 1024),
+      ),
+    )
+  } finally {
+    session.dispose()
+  }
+})
+
+test("refusals name what is wrong", () => {
+  const session = makeSession("nasp12")
+  try {
+    const thrown = (action: () => unknown) => {
+      try {
+        action()
+      } catch (error) {
+        return (error as { code?: string }).code
+      }
+      return "nothing"
+    }
+    const alphas = session.read("alphas_normal")
+    expect(thrown(() => session.read("cells.9"))).toBe("ERR_NASP_UNKNOWN_TENSOR")
+    expect(thrown(() => session.write("alphas_normal", alphas.slice(1) as Float64Array))).toBe(
+      "ERR_NASP_SHAPE",
+    )
+    expect(thrown(() => session.write("grad.alphas_normal", alphas))).toMatch(/^ERR_NASP_/)
+    expect(thrown(() => session.load(values("f64", [1, 2]), Int32Array.of(0)))).toBe("ERR_NASP_SHAPE")
+    expect(thrown(() => session.load(new Float64Array(192), Int32Array.of(4)))).toMatch(/^ERR_NASP_/)
+    expect(thrown(() => session.load(new Float64Array(6 * 192), new Int32Array(6)))).toMatch(/^ERR_NASP_/)
+  } finally {
+    session.dispose()
+  }
+})
+
+test("numbers that are not finite stop the step, and the weights stay", async () => {
+  const session = makeSession("nasp12", { precision: "f32" })
+  try {
+    session.discretise(discrete)
+    const x = new Float32Array(5 * 192)
+    x[7] = NaN
+    const weights = session.read("stem.0.weight")
+    await expect(session.weightStep(session.load(x, new Int32Array(5)), weightUpdate)).rejects.toMatchObject({
+      code: "ERR_NASP_DIVERGED",
+    })
+    expect(session.read("stem.0.weight")).toEqual(weights)
+    await expect(session.architectureGradient(session.load(x, new Int32Array(5)))).rejects.toMatchObject({
+      code: "ERR_NASP_DIVERGED",
+    })
+    expect(loadBatch(session, 0)).toBeTypeOf("number")
+  } finally {
+    session.dispose()
+  }
+})
+
+test("every instruction set is known by its name", () => {
+  const { built, available, chosen } = addon.info()
+  expect(built).toEqual(expect.arrayContaining(available))
+  expect(available).toContain(chosen)
+})

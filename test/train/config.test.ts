@@ -1,0 +1,93 @@
+// Options: what is refused, and how it is said.
+import { describe, expect, it } from "vitest"
+
+import { cosine } from "../../src/train/batches.js"
+import { configHash, resolveConfig, type SearchOptions } from "../../src/train/config.js"
+
+const refused: [SearchOptions | Record<string, unknown>, RegExp][] = [
+  [{ epochs: -1 }, /^Expected an integer from 1 to 100000 for epochs but received -1$/],
+  [{ epochs: 1.5 }, /for epochs but received 1.5/],
+  [{ epochs: Infinity }, /for epochs but received Infinity/],
+  [{ epochs: NaN }, /for epochs but received NaN/],
+  [{ epochs: "abc" }, /for epochs but received abc/],
+  [{ epochs: "" }, /for epochs but received an empty string/],
+  [{ epochs: 100_001 }, /for epochs/],
+  [{ batch: 0 }, /an integer from 1 to 4096 for batch but received 0/],
+  [{ batch: 4097 }, /for batch/],
+  [{ channels: 0 }, /for channels/],
+  [{ channels: 1025 }, /for channels/],
+  [{ layers: 2 }, /an integer from 3 to 100 for layers but received 2/],
+  [{ layers: 1_000_000 }, /for layers/],
+  [{ threads: 0 }, /for threads but received 0/],
+  [{ steps: 0 }, /for steps/],
+  [{ seed: -1 }, /for seed/],
+  [{ lr: -0.1 }, /for lr/],
+  [{ lr: 0.0001 }, /Expected at most lr \(0.0001\) for lrMin but received 0.001/],
+  [{ momentum: 1.1 }, /for momentum/],
+  [{ device: "toaster" }, /Expected cpu, cuda or auto for device but received toaster/],
+  [
+    { space: "nope" },
+    /Expected nasp12, nasp12-all, darts7, darts7-split or darts for space but received nope/,
+  ],
+  [{ method: "nope" }, /Expected nasp for method but received nope/],
+  [{ data: "/some/images" }, /folders of images are not read/],
+  [{ data: "cifar10" }, /for dataDir/],
+  [{ dense: "yes" }, /true or false for dense but received yes/],
+  [{ nonsense: 1 }, /but received nonsense/],
+  [{ options: { value: "two" } }, /Expected one or kept for value but received two/],
+  [{ options: { epsilon: 2 } }, /for epsilon/],
+  [{ options: { cost: "price" } }, /for cost but received price/],
+  [{ options: { cost: { skip_connect: -1 } } }, /for cost/],
+  [{ options: { nonsense: 1 } }, /but received nonsense/],
+]
+
+describe("options", () => {
+  it.each(refused)("refuses %j", (given, message) => {
+    let error: unknown
+    try {
+      resolveConfig(given as SearchOptions)
+    } catch (thrown) {
+      error = thrown
+    }
+    expect(error).toMatchObject({ code: "ERR_NASP_ARGUMENT", message: expect.stringMatching(message) })
+  })
+
+  it("fills in the released codes' defaults", () => {
+    expect(resolveConfig({})).toMatchObject({
+      data: "generated",
+      space: "nasp12",
+      epochs: 50,
+      batch: 64,
+      channels: 16,
+      layers: 8,
+      lr: 0.025,
+      lrMin: 0.001,
+      momentum: 0.9,
+      weightDecay: 3e-4,
+      clip: 5,
+      archLr: 3e-4,
+      archBeta1: 0.5,
+      archBeta2: 0.999,
+      archWeightDecay: 1e-3,
+      cutout: 0,
+      options: { value: "one", edges: "two", unselected: "skipped", eta: 0, epsilon: 0, alphaNoise: 0 },
+    })
+  })
+
+  it("hashes what a run's numbers depend on, and nothing else", () => {
+    const hash = (options: SearchOptions, data = "d") => configHash(resolveConfig(options), data)
+    expect(hash({ threads: 3, steps: 4, checkpointEvery: 7 })).toBe(hash({}))
+    for (const other of [{ seed: 1 }, { batch: 8 }, { dense: true }, { options: { eta: 1 } }]) {
+      expect(hash(other)).not.toBe(hash({}))
+    }
+    expect(hash({}, "e")).not.toBe(hash({}))
+  })
+})
+
+describe("the schedule", () => {
+  it("is a cosine over the epochs", () => {
+    expect(cosine(0.025, 0.001, 0, 50)).toBe(0.025)
+    expect(cosine(0.025, 0.001, 25, 50)).toBeCloseTo(0.013, 12)
+    expect(cosine(0.025, 0.001, 50, 50)).toBeCloseTo(0.001, 12)
+  })
+})

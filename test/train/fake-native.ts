@@ -1,0 +1,187 @@
+/**
+ * An engine that learns nothing but behaves: the same calls, state that depends on every batch, settings that make it
+ * diverge or hang. For tests of the loop, of checkpoints and of aborting, where the real engine's numbers do not matter.
+ */
+import { NaspError } from "../../src/errors.js"
+import type {
+  NativeAddon,
+  NativeSession,
+  NativeSessionOptions,
+  StepResult,
+  TensorInfo,
+} from "../../src/native.js"
+
+export const fake = {
+  isa: "fake",
+  /** The weight step (from 1) whose loss is NaN. */
+  divergeAt: 0,
+  /** Steps wait until they are cancelled. */
+  hang: false,
+  sessions: 0,
+  disposed: 0,
+  /** Called before each weight step with the number of those before it. */
+  onStep: (_n: number): void => {},
+}
+
+export function resetFake(): void {
+  Object.assign(fake, { isa: "fake", divergeAt: 0, hang: false, sessions: 0, disposed: 0, onStep: () => {} })
+}
+
+function permutation(seed: number, substream: number, n: number): Uint32Array {
+  let state = (seed * 7919 + substream * 104729 + 1) >>> 0
+  const random = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 4294967296
+  const order = Uint32Array.from({ length: n }, (_, i) => i)
+  for (let i = n - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1))
+    ;[order[i], order[j]] = [order[j] as number, order[i] as number]
+  }
+  return order
+}
+
+function session(options: NativeSessionOptions): NativeSession {
+  fake.sessions++
+  const infos: TensorInfo[] = [
+    { name: "w", group: "parameter", shape: [2, 2] },
+    { name: "b", group: "buffer", shape: [2] },
+    { name: "alphas_normal", group: "alpha", shape: [14, options.normal.length] },
+    { name: "alphas_reduce", group: "alpha", shape: [14, options.reduce.length] },
+    { name: "momentum.w", group: "momentum", shape: [2, 2] },
+    { name: "adam.step", group: "adam", shape: [1] },
+    { name: "grad.w", group: "gradient", shape: [2, 2] },
+    { name: "selected.alphas_normal", group: "selection", shape: [14, options.normal.length] },
+    { name: "selected.alphas_reduce", group: "selection", shape: [14, options.reduce.length] },
+  ]
+  const values = new Map(infos.map((t) => [t.name, new Float32Array(t.shape.reduce((n, d) => n * d, 1))]))
+  const tickets = new Map<number, number>()
+  let nextTicket = 1
+  let isDisposed = false
+  let cancelRunning: (() => void) | null = null
+  const get = (name: string) => {
+    if (isDisposed) throw new NaspError("ERR_NASP_DISPOSED", "the session is disposed")
+    const found = values.get(name)
+    if (!found) throw new NaspError("ERR_NASP_UNKNOWN_TENSOR", name)
+    return found
+  }
+  const take = (ticket: number) => {
+    const sum = tickets.get(ticket)
+    if (sum === undefined) throw new NaspError("ERR_NASP_ARGUMENT", `no ticket ${ticket}`)
+    tickets.delete(ticket)
+    return sum
+  }
+  const result = (loss: number): StepResult => ({
+    loss,
+    correct: Math.abs(Math.round(loss * 1000)) % 17,
+    count: 17,
+    forwardSeconds: 0,
+    backwardSeconds: 0,
+    waitSeconds: 0,
+    gradientNorm: 1,
+    logits: new Float64Array(0),
+  })
+  const pause = () =>
+    new Promise<void>((resolve, reject) => {
+      cancelRunning = () => reject(new NaspError("ERR_NASP_ABORTED", "the step was aborted"))
+      if (!fake.hang) setImmediate(resolve)
+    }).finally(() => (cancelRunning = null))
+
+  return {
+    options: { ...options, isa: fake.isa, threads: options.threads || 2 },
+    lanes: 16,
+    tensors: () => infos,
+    read: (name) => get(name).slice(),
+    write: (name, data) => get(name).set(data as Float32Array),
+    queue(_dataset, indices, augment) {
+      if (tickets.size >= 8) throw new NaspError("ERR_NASP_BUSY", "too many batches")
+      tickets.set(nextTicket, indices.reduce((s, v, i) => s + v * (i + 1), 0) + (augment.counter % 1009))
+      return nextTicket++
+    },
+    load: () => 0,
+    discretise(how) {
+      for (const type of ["normal", "reduce"] as const) {
+        const width = options[type].length
+        const alpha = get(`alphas_${type}`)
+        const selected = get(`selected.alphas_${type}`).fill(0)
+        for (let node = 0, first = 0; node < 4; first += node + 2, node++) {
+          const rows = Array.from({ length: node + 2 }, (_, i) => {
+            const row = [...alpha.subarray((first + i) * width, (first + i + 1) * width)]
+            return { at: first + i, max: Math.max(...row), op: row.indexOf(Math.max(...row)) }
+          })
+          const kept =
+            how.edges === "all" ? rows : rows.sort((a, b) => b.max - a.max || a.at - b.at).slice(0, 2)
+          for (const { at, op, max } of kept) selected[at * width + op] = how.value === "one" ? 1 : max
+        }
+      }
+    },
+    async architectureGradient(ticket) {
+      const sum = take(ticket)
+      await pause()
+      get("grad.w")[0] = sum
+      get("b")[0] = (get("b")[0] as number) * 0.9 + (sum % 13)
+      return result(2 + (sum % 7) / 10)
+    },
+    updateAlpha(how) {
+      const step = get("adam.step")
+      step[0] = (step[0] as number) + 1
+      const drift = get("grad.w")[0] as number
+      for (const type of ["normal", "reduce"] as const) {
+        get(`alphas_${type}`).forEach((v, i, alpha) => {
+          alpha[i] = Math.min(1, Math.max(0, v + how.lr * Math.sin(drift * (i + 1))))
+        })
+      }
+      this.discretise(how.discretise)
+    },
+    async weightStep(ticket, how) {
+      const sum = take(ticket)
+      const n = get("adam.step")[0] as number
+      fake.onStep(n - 1)
+      await pause()
+      const w = get("w")
+      get("momentum.w").forEach((m, i, momentum) => {
+        momentum[i] = m * how.momentum + Math.cos(sum + i)
+        w[i] = (w[i] as number) - how.lr * (momentum[i] as number)
+      })
+      return result(n === fake.divergeAt ? NaN : 2 + Math.sin(w[0] as number))
+    },
+    async evaluate(ticket) {
+      const sum = take(ticket)
+      await pause()
+      return result(2 + Math.sin((get("w")[1] as number) + sum))
+    },
+    cancel: () => cancelRunning?.(),
+    memory: () => ({ peakActivations: 1000, allocated: 1000 }),
+    dispose() {
+      if (!isDisposed) fake.disposed++
+      isDisposed = true
+    },
+  }
+}
+
+/** What the tests use of the addon. */
+export const fakeAddon = {
+  info: () => ({
+    version: "fake",
+    compiler: "",
+    built: [],
+    available: [],
+    chosen: fake.isa,
+    threads: 2,
+    cuda: "fake",
+  }),
+  Dataset: class {
+    readonly count: number
+    constructor(options: { labels: Uint8Array }) {
+      this.count = options.labels.length
+    }
+  } as unknown as NativeAddon["Dataset"],
+  Session: function (options: NativeSessionOptions) {
+    return session(options)
+  } as unknown as NativeAddon["Session"],
+  operations: () =>
+    "none skip_connect avg_pool_3x3 max_pool_3x3 max_pool_5x5 max_pool_7x7 conv_1x1 conv_3x3 conv_3x1_1x3 conv_7x1_1x7 sep_conv_3x3 sep_conv_5x5 sep_conv_7x7 dil_conv_3x3 dil_conv_5x5"
+      .split(" ")
+      .map((name) => ({ name, aliases: [] })),
+  operationCost: () => ({ parameters: 1, multiplyAdds: 2 }),
+  permutation,
+  normals: (seed: number, substream: number, n: number): Float64Array =>
+    Float64Array.from({ length: n }, (_, i) => Math.sin(seed + 31 * substream + i)),
+} satisfies Partial<NativeAddon>

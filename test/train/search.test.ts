@@ -1,0 +1,316 @@
+// The loop, the run folder and resuming, on a fake engine.
+import { execFileSync } from "node:child_process"
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+
+import { generateTextures } from "../../src/data/generated.js"
+import type { EpochEvent, SearchEvent } from "../../src/train/events.js"
+import { search, type SearchOptions } from "../../src/train/search.js"
+import { fake, fakeAddon, resetFake } from "./fake-native.js"
+
+vi.mock("../../src/native.js", () => ({ loadNative: () => fakeAddon }))
+
+const data = generateTextures(200, 3)
+// 100 images train: 12 whole batches of 8 and one of 4.
+const small: SearchOptions = {
+  data,
+  epochs: 3,
+  batch: 8,
+  channels: 4,
+  layers: 3,
+  seed: 7,
+  checkpointEvery: 5,
+}
+
+let folder = ""
+beforeEach(() => {
+  resetFake()
+  folder = mkdtempSync(join(tmpdir(), "nasp-train-"))
+})
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+const at = (name: string) => join(folder, name)
+
+async function collect(events: AsyncIterable<SearchEvent>): Promise<SearchEvent[]> {
+  const list: SearchEvent[] = []
+  for await (const event of events) list.push(event)
+  return list
+}
+
+/** Every file that equal runs leave with equal bytes. */
+function bytesOf(run: string): Record<string, string> {
+  const files = [run, join(run, "checkpoints")].flatMap((f) => readdirSync(f).map((name) => join(f, name)))
+  const kept = files.filter((file) => /\.safetensors$|genotype/.test(file))
+  return Object.fromEntries(
+    kept.map((file) => [file.slice(run.length), readFileSync(file).toString("base64")]),
+  )
+}
+
+function events(run: string): SearchEvent[] {
+  const lines = readFileSync(join(run, "events.jsonl"), "utf8").split("\n").filter(Boolean)
+  return lines.map((line) => JSON.parse(line) as SearchEvent)
+}
+
+describe("a run", () => {
+  it("tells its steps and epochs, keeps the last batch, and ends with its files", async () => {
+    const told = await collect(search({ ...small, out: at("a") }))
+    expect(told[0]).toMatchObject({ type: "start", steps_per_epoch: 13, last_step: 39 })
+    expect(told.filter((e) => e.type === "step")).toHaveLength(39)
+    const epochs = told.filter((e): e is EpochEvent => e.type === "epoch")
+    expect(epochs.map((e) => [e.epoch, e.step])).toEqual([
+      [0, 13],
+      [1, 26],
+      [2, 39],
+    ])
+    expect(epochs[0]?.lr).toBe(0.025)
+    expect(told.at(-1)?.type).toBe("finished")
+    expect(readdirSync(at("a")).sort()).toEqual([
+      "alpha.safetensors",
+      "checkpoints",
+      "config.json",
+      "events.jsonl",
+      "genotype-softmax.json",
+      "genotype.json",
+      "genotype.txt",
+      "weights.safetensors",
+    ])
+    expect(readdirSync(at("a/checkpoints"))).toEqual([
+      "step-0000000035.safetensors",
+      "step-0000000039.safetensors",
+    ])
+    expect(events(at("a"))).toEqual(JSON.parse(JSON.stringify(told)))
+  })
+
+  it("names losses and accuracies so that only an epoch's training and validation figures match", async () => {
+    const told = await collect(search(small))
+    const numbers = (e: object, path = ""): string[] =>
+      Object.entries(e).flatMap(([k, v]) =>
+        typeof v === "number"
+          ? [`${path}.${k}`]
+          : v && typeof v === "object"
+            ? numbers(v as object, `${path}.${k}`)
+            : [],
+      )
+    const all = told.flatMap((e) => numbers(e))
+    expect(new Set(all.filter((n) => /val/i.test(n) && /acc|top1/i.test(n)))).toEqual(new Set([".val_acc"]))
+    expect(new Set(all.filter((n) => /train/i.test(n) && /loss/i.test(n)))).toEqual(new Set([".train_loss"]))
+  })
+
+  it("is cut short by steps without changing the schedule, and goes on to the same bytes with more", async () => {
+    await search({ ...small, out: at("whole") }).result()
+    const told = await collect(search({ ...small, steps: 16, out: at("cut") }))
+    expect(told.filter((e) => e.type === "epoch").map((e) => e.step)).toEqual([13, 16])
+    const result = await search({ resume: at("cut"), steps: 39, data }).result()
+    expect(result).toMatchObject({ status: "finished", step: 39 })
+    expect(bytesOf(at("cut"))).toEqual(bytesOf(at("whole")))
+  })
+
+  it("does not depend on the number of threads, nor on the cadence for its result", async () => {
+    await search({ ...small, threads: 1, out: at("a") }).result()
+    await search({ ...small, threads: 3, out: at("b") }).result()
+    expect(bytesOf(at("b"))).toEqual(bytesOf(at("a")))
+  })
+
+  it("gives its result without a reader and frees the session", async () => {
+    const result = await search(small).result()
+    expect(result).toMatchObject({ status: "finished", step: 39, out: null })
+    expect(result.genotype.normal).toHaveLength(8)
+    expect(fake).toMatchObject({ sessions: 1, disposed: 1 })
+  })
+})
+
+describe("resuming", () => {
+  it("ends in the same bytes, wherever it was stopped", async () => {
+    await search({ ...small, out: at("whole") }).result()
+    for (const stopAfter of [1, 5, 13, 24]) {
+      const run = at(`stopped-${stopAfter}`)
+      const first = search({ ...small, out: run })
+      fake.onStep = (n) => n === stopAfter - 1 && first.stop()
+      expect(await first.result()).toMatchObject({ status: "stopped", step: stopAfter })
+      fake.onStep = () => {}
+      const told = await collect(search({ resume: run, data }))
+      expect(told[0]).toMatchObject({ type: "resume", step: stopAfter })
+      expect(bytesOf(run)).toEqual(bytesOf(at("whole")))
+    }
+  })
+
+  it("drops the events that lie behind the checkpoint, and a torn line", async () => {
+    const run = at("a")
+    const first = search({ ...small, out: run })
+    fake.onStep = (n) => {
+      if (n === 8) throw new Error("killed")
+    }
+    await expect(first.result()).rejects.toThrow("killed")
+    writeFileSync(join(run, "events.jsonl"), '{"type":"step","st', { flag: "a" })
+    fake.onStep = () => {}
+    await search({ resume: run, data }).result()
+    const steps = events(run).filter((e) => e.type === "step")
+    expect(steps.map((e) => e.step)).toEqual(Array.from({ length: 39 }, (_, i) => i + 1))
+  })
+
+  it("goes on before the first checkpoint and says when a run is finished", async () => {
+    const run = at("a")
+    const first = search({ ...small, out: run })
+    fake.onStep = () => {
+      throw new Error("killed")
+    }
+    await expect(first.result()).rejects.toThrow("killed")
+    fake.onStep = () => {}
+    await search({ resume: run, data }).result()
+    const before = bytesOf(run)
+    expect(await collect(search({ resume: run, data }))).toEqual([])
+    expect(bytesOf(run)).toEqual(before)
+  })
+
+  it("falls back on the checkpoint before a damaged one, with a warning", async () => {
+    await search({ ...small, out: at("a") }).result()
+    const expected = bytesOf(at("a"))
+    truncateSync(at("a/checkpoints/step-0000000039.safetensors"), 300)
+    writeFileSync(at("a/checkpoints/.unfinished-1-step-0000000040.safetensors"), "half")
+    const told = await collect(search({ resume: at("a"), data }))
+    expect(told[0]).toMatchObject({
+      type: "warning",
+      step: 35,
+      message: expect.stringMatching(/39.*damaged/),
+    })
+    expect(bytesOf(at("a"))).toEqual(expected)
+  })
+
+  it("refuses checkpoints and data of another run, and warns of another instruction set", async () => {
+    await search({ ...small, steps: 5, out: at("a") }).result()
+    await search({ ...small, steps: 5, seed: 8, out: at("b") }).result()
+    rmSync(at("a/checkpoints/step-0000000005.safetensors"))
+    writeFileSync(
+      at("a/checkpoints/step-0000000005.safetensors"),
+      readFileSync(at("b/checkpoints/step-0000000005.safetensors")),
+    )
+    await expect(search({ resume: at("a"), data }).result()).rejects.toMatchObject({
+      code: "ERR_NASP_CHECKPOINT",
+    })
+    const other = generateTextures(200, 4)
+    await expect(search({ resume: at("b"), data: other }).result()).rejects.toMatchObject({
+      code: "ERR_NASP_DATA",
+    })
+    fake.isa = "another"
+    const told = await collect(search({ resume: at("b"), steps: 10, data }))
+    expect(told[0]).toMatchObject({
+      type: "warning",
+      message: expect.stringContaining("fake and goes on with another"),
+    })
+  })
+
+  it("refuses what is no run folder, and options that belong to the run", async () => {
+    expect(() => search({ resume: at("none") })).toThrow(/does not exist/)
+    mkdirSync(at("empty"))
+    expect(() => search({ resume: at("empty") })).toThrow(/no config.json/)
+    writeFileSync(at("empty/config.json"), "{")
+    expect(() => search({ resume: at("empty") })).toThrow(/cannot be read/)
+    writeFileSync(at("empty/config.json"), '{"format": 99}')
+    expect(() => search({ resume: at("empty") })).toThrow(/format 99/)
+    expect(() => search({ resume: at("empty"), batch: 3 })).toThrow(/batch/)
+  })
+})
+
+describe("what goes wrong", () => {
+  it("stops where the loss is not a number and keeps the last good checkpoint", async () => {
+    fake.divergeAt = 12
+    await expect(search({ ...small, out: at("a") }).result()).rejects.toMatchObject({
+      code: "ERR_NASP_DIVERGED",
+      message: expect.stringMatching(/at step 12: the training loss is NaN.*step-0000000010/),
+    })
+    expect(readdirSync(at("a/checkpoints"))).toEqual([
+      "step-0000000005.safetensors",
+      "step-0000000010.safetensors",
+    ])
+    expect(existsSync(at("a/lock"))).toBe(false)
+  })
+
+  it("lets one search at a time into a run folder, and takes over a dead one's lock", async () => {
+    const first = search({ ...small, out: at("a") })
+    await first[Symbol.asyncIterator]().next()
+    await expect(search({ resume: at("a"), data }).result()).rejects.toMatchObject({
+      code: "ERR_NASP_LOCKED",
+    })
+    await first.dispose()
+    const dead = Number(execFileSync(process.execPath, ["-p", "process.pid"], { encoding: "utf8" }))
+    writeFileSync(
+      at("a/lock"),
+      JSON.stringify({ pid: dead, start: "", host: (await import("node:os")).hostname() }),
+    )
+    expect(await search({ resume: at("a"), data }).result()).toMatchObject({ status: "finished" })
+    writeFileSync(at("a/lock"), JSON.stringify({ pid: 1, start: "", host: "elsewhere" }))
+    await expect(search({ resume: at("a"), data }).result()).rejects.toMatchObject({
+      code: "ERR_NASP_LOCKED",
+    })
+  })
+
+  it("refuses a place that is taken", async () => {
+    await search({ ...small, steps: 1, out: at("a") }).result()
+    expect(() => search({ ...small, out: at("a") })).toThrow(/--resume/)
+    expect(() => search({ ...small, out: at("a/checkpoints") })).toThrow(/new or empty folder/)
+    mkdirSync(at("empty"))
+    expect(await search({ ...small, steps: 1, out: at("empty") }).result()).toMatchObject({ step: 1 })
+    await expect(search({ ...small, out: "/proc/none/r" }).result()).rejects.toMatchObject({
+      code: "ERR_NASP_IO",
+    })
+  })
+
+  it("loses nothing when a file cannot be written", async () => {
+    await search({ ...small, steps: 10, out: at("a") }).result()
+    const before = bytesOf(at("a"))
+    // A folder in the place of the next checkpoint: the rename fails as it would on a broken disk.
+    mkdirSync(at("a/checkpoints/step-0000000015.safetensors/x"), { recursive: true })
+    await expect(search({ resume: at("a"), steps: 39, data }).result()).rejects.toMatchObject({
+      code: "ERR_NASP_IO",
+    })
+    rmSync(at("a/checkpoints/step-0000000015.safetensors"), { recursive: true })
+    expect(bytesOf(at("a"))).toEqual(before)
+    expect(await search({ resume: at("a"), data }).result()).toMatchObject({ status: "finished", step: 39 })
+  })
+})
+
+describe("ending early", () => {
+  it("aborts the running step and rejects with the signal's reason", async () => {
+    fake.hang = true
+    const abort = new AbortController()
+    const running = search({ ...small, signal: abort.signal, out: at("a") })
+    setTimeout(() => abort.abort(new Error("enough")), 20)
+    await expect(running.result()).rejects.toThrow("enough")
+    expect(fake.disposed).toBe(1)
+    expect(existsSync(at("a/lock"))).toBe(false)
+    const late = search({ ...small, signal: AbortSignal.abort(new Error("too late")) })
+    await expect(late.result()).rejects.toThrow("too late")
+  })
+
+  it("disposes at any time, twice too", async () => {
+    fake.hang = true
+    const running = search(small)
+    const result = running.result()
+    result.catch(() => {})
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    await running.dispose()
+    await running.dispose()
+    await expect(result).rejects.toMatchObject({ code: "ERR_NASP_DISPOSED" })
+    expect(fake).toMatchObject({ sessions: 1, disposed: 1 })
+    const unused = search(small)
+    await unused.dispose()
+    await expect(unused.result()).rejects.toMatchObject({ code: "ERR_NASP_DISPOSED" })
+  })
+
+  it("ends when the reader breaks out of the loop", async () => {
+    for await (const event of search({ ...small, out: at("a") })) if (event.type === "step") break
+    expect(fake.disposed).toBe(1)
+    expect(existsSync(at("a/lock"))).toBe(false)
+  })
+})
