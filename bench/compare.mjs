@@ -6,7 +6,7 @@
 //                          [--layers 8] [--seed 0] [--threads 0] [--out bench/results/step.json] [--default-layout]
 //
 // Each run is its own process. The twins run with the allocator tuned (bench/step.py); the package runs as it is.
-import { execFileSync } from "node:child_process"
+import { spawnSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join, resolve } from "node:path"
@@ -44,11 +44,11 @@ const shape = ["space", "batch", "channels", "layers", "seed", "threads", "repea
 ])
 
 function run(command, args, environment = {}) {
-  const text = execFileSync(command, args, {
-    env: { ...process.env, ...environment },
-    stdio: ["ignore", "pipe", "inherit"],
-  })
-  return JSON.parse(text.toString())
+  const env = { ...process.env, ...environment }
+  const { status, error, stdout } = spawnSync(command, args, { env, stdio: ["ignore", "pipe", "inherit"] })
+  if (status !== 0)
+    throw new Error(`${command} ${args.join(" ")}: ${error?.message ?? `ended with ${status}`}`)
+  return JSON.parse(stdout.toString())
 }
 
 const nasp = join(here, "..", "dist", "cli", "main.js")

@@ -92,7 +92,12 @@ export function selectionOf(space: Space, selected: CellMatrices): number[] {
 export function sameCell(a: Genotype, b: Genotype): boolean {
   const key = (genotype: Genotype) =>
     (["normal", "reduce"] as const).map((type) =>
-      Array.from({ length: nodes }, (_, node) => genotype[type].slice(2 * node, 2 * node + 2).map(String).sort()),
+      Array.from({ length: nodes }, (_, node) =>
+        genotype[type]
+          .slice(2 * node, 2 * node + 2)
+          .map(String)
+          .sort(),
+      ),
     )
   return JSON.stringify(key(a)) === JSON.stringify(key(b))
 }

@@ -18,7 +18,7 @@ function drawCell(title: string, edges: GenotypeEdge[], concat: number[]): strin
     const join = i % 2 === 0 ? "┐" : `┴─▶ node ${i / 2 - 0.5}`
     lines.push(`  ${inputName(input).padEnd(7)} ${wire}${join}`)
   })
-  lines.push(`  output = ${concat.map(inputName).join(" + ")}, side by side`)
+  lines.push(`  output: ${concat.map(inputName).join(", ")}, side by side`)
   return lines
 }
 

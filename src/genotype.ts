@@ -46,7 +46,8 @@ export function genotypeToText(genotype: Genotype): string {
 
 function concatText(nodes: number[]): string {
   const first = nodes[0]
-  if (first !== undefined && nodes.every((node, i) => node === first + i)) return `range(${first}, ${first + nodes.length})`
+  if (first !== undefined && nodes.every((node, i) => node === first + i))
+    return `range(${first}, ${first + nodes.length})`
   return `[${nodes.join(", ")}]`
 }
 
@@ -75,7 +76,13 @@ function parseValue(text: string, part: string): unknown {
   }
   const list = text.slice(0, endOfList(text))
   try {
-    return JSON.parse(list.replace(/\(/g, "[").replace(/\)/g, "]").replace(/'/g, '"').replace(/,\s*\]/g, "]"))
+    return JSON.parse(
+      list
+        .replace(/\(/g, "[")
+        .replace(/\)/g, "]")
+        .replace(/'/g, '"')
+        .replace(/,\s*\]/g, "]"),
+    )
   } catch {
     throw wrong(`the list of ${part} cannot be read`)
   }
@@ -107,14 +114,18 @@ function checked(value: unknown, canonical: (spelling: string) => string): Genot
     edges.forEach((edge: unknown, i) => {
       const [operation, input] = Array.isArray(edge) ? (edge as unknown[]) : []
       const node = Math.floor(i / 2)
-      if (typeof operation !== "string" || !Number.isInteger(input)) throw wrong(`${cell}[${i}] is not [operation, input]`)
+      if (typeof operation !== "string" || !Number.isInteger(input))
+        throw wrong(`${cell}[${i}] is not [operation, input]`)
       if ((input as number) < 0 || (input as number) >= node + 2) {
-        throw wrong(`${cell}[${i}] takes input ${String(input)}, but node ${node} has the inputs 0 to ${node + 1}`)
+        throw wrong(
+          `${cell}[${i}] takes input ${String(input)}, but node ${node} has the inputs 0 to ${node + 1}`,
+        )
       }
       genotype[cell].push([canonical(operation), input as number])
     })
     const last = edges.length / 2 + 1
-    const isNode = (node: unknown) => Number.isInteger(node) && (node as number) >= 0 && (node as number) <= last
+    const isNode = (node: unknown) =>
+      Number.isInteger(node) && (node as number) >= 0 && (node as number) <= last
     if (!Array.isArray(concat) || concat.length === 0 || !concat.every(isNode)) {
       throw wrong(`${cell}_concat is not a list of nodes from 0 to ${last}`)
     }

@@ -1,7 +1,8 @@
 /**
  * The public API of nasp: searches, genotypes, data by value, safetensors, and the engine's own account of itself.
  */
-export { search, type Search, type SearchOptions, type SearchResult } from "./train/search.js"
+export { search, type Search, type SearchResult } from "./train/search.js"
+export type { SearchOptions } from "./train/plan.js"
 export type {
   CheckpointEvent,
   EndEvent,

@@ -219,6 +219,8 @@ export interface NativeAddon {
   /** A permutation of 0..n-1 and standard normals from the counter-based generator (native/core/rng.h). */
   permutation(seed: number, substream: number, n: number): Uint32Array
   normals(seed: number, substream: number, n: number): Float64Array
+  /** Cancels the running steps of all this thread's sessions: a process that exits need not wait for them. */
+  cancelAll(): void
   /** Handed once: native errors become instances of it. */
   setErrorClass(type: new (code: string, message: string) => Error): void
 }
@@ -234,6 +236,7 @@ export function loadNative(): NativeAddon {
     const load = require("node-gyp-build") as (folder: string) => NativeAddon
     const loaded = load(packageFolder)
     loaded.setErrorClass(NaspError)
+    process.once("exit", () => loaded.cancelAll())
     addon = loaded
     return addon
   } catch (error) {

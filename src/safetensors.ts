@@ -48,14 +48,18 @@ export function tensor(name: string, shape: readonly number[], data: TensorData)
  * @param metadata strings that go into `__metadata__`, in this order
  * @throws NaspError ERR_NASP_ARGUMENT if a shape and its data disagree or a name occurs twice
  */
-export function encodeSafetensors(tensors: Iterable<Tensor>, metadata: Record<string, string> = {}): Uint8Array {
+export function encodeSafetensors(
+  tensors: Iterable<Tensor>,
+  metadata: Record<string, string> = {},
+): Uint8Array {
   const list = [...tensors]
   const entries: [string, unknown][] = []
   if (Object.keys(metadata).length > 0) entries.push(["__metadata__", metadata])
   const seen = new Set(["__metadata__"])
   let offset = 0
   for (const { name, shape, dtype, data } of list) {
-    if (seen.has(name)) throw new NaspError("ERR_NASP_ARGUMENT", `Expected unique tensor names but received ${name} twice`)
+    if (seen.has(name))
+      throw new NaspError("ERR_NASP_ARGUMENT", `Expected unique tensor names but received ${name} twice`)
     seen.add(name)
     if (product(shape) !== data.length || !(data instanceof kinds[dtype].type)) {
       throw new NaspError(
@@ -67,7 +71,9 @@ export function encodeSafetensors(tensors: Iterable<Tensor>, metadata: Record<st
     offset += data.byteLength
   }
   // Not Object.fromEntries: it would move names that look like integers to the front.
-  const json = Buffer.from(`{${entries.map(([k, v]) => `${JSON.stringify(k)}:${JSON.stringify(v)}`).join(",")}}`)
+  const json = Buffer.from(
+    `{${entries.map(([k, v]) => `${JSON.stringify(k)}:${JSON.stringify(v)}`).join(",")}}`,
+  )
   const header = Math.ceil(json.length / 8) * 8
   const bytes = new Uint8Array(8 + header + offset)
   new DataView(bytes.buffer).setBigUint64(0, BigInt(header), true)
@@ -86,12 +92,14 @@ export function encodeSafetensors(tensors: Iterable<Tensor>, metadata: Record<st
  * @throws NaspError ERR_NASP_FORMAT that names the source and what is wrong with it
  */
 export function decodeSafetensors(bytes: Uint8Array, source: string): TensorFile {
-  const wrong = (why: string) => new NaspError("ERR_NASP_FORMAT", `${source} is not a whole safetensors file: ${why}`)
+  const wrong = (why: string) =>
+    new NaspError("ERR_NASP_FORMAT", `${source} is not a whole safetensors file: ${why}`)
   if (bytes.length < 8) throw wrong(`it has ${bytes.length} bytes, fewer than the 8 of the header's length`)
   const length = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true)
   if (length > maxHeader) throw wrong(`its header claims ${length} bytes, more than the ${maxHeader} allowed`)
   const start = 8 + Number(length)
-  if (start > bytes.length) throw wrong(`its header claims ${length} bytes, but only ${bytes.length - 8} follow`)
+  if (start > bytes.length)
+    throw wrong(`its header claims ${length} bytes, but only ${bytes.length - 8} follow`)
 
   const header = parseHeader(bytes.subarray(8, start), wrong)
   const metadata: Record<string, string> = {}
@@ -119,7 +127,9 @@ export function decodeSafetensors(bytes: Uint8Array, source: string): TensorFile
       throw wrong(`${name} lies at ${begin}..${end}, outside the ${bytes.length - start} bytes of data`)
     }
     if (product(shape) * kind.bytes !== end - begin) {
-      throw wrong(`${name} has ${end - begin} bytes, not the ${product(shape) * kind.bytes} of its shape [${shape.join(", ")}]`)
+      throw wrong(
+        `${name} has ${end - begin} bytes, not the ${product(shape) * kind.bytes} of its shape [${shape.join(", ")}]`,
+      )
     }
     const copy = bytes.slice(start + begin, start + end)
     const data = new kind.type(copy.buffer, copy.byteOffset, product(shape))

@@ -119,6 +119,11 @@ Napi::Value set_error_class(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value cancel_all(const Napi::CallbackInfo& info) {
+  for (const std::shared_ptr<SessionState>& state : *info.Env().GetInstanceData<AddonData>()->live) state->cancel();
+  return info.Env().Undefined();
+}
+
 template <Napi::Value (*function)(const Napi::CallbackInfo&)>
 Napi::Value guarded(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&] { return function(info); });
@@ -142,6 +147,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   exports.Set("machineBounds", Napi::Function::New<guarded<bounds>>(env, "machineBounds"));
   exports.Set("permutation", Napi::Function::New<guarded<draw_permutation>>(env, "permutation"));
   exports.Set("normals", Napi::Function::New<guarded<draw_normals>>(env, "normals"));
+  exports.Set("cancelAll", Napi::Function::New<guarded<cancel_all>>(env, "cancelAll"));
   exports.Set("setErrorClass", Napi::Function::New<guarded<set_error_class>>(env, "setErrorClass"));
   return exports;
 }

@@ -46,7 +46,9 @@ double quota() {
   for (std::string line; std::getline(groups, line);) {
     const std::size_t first = line.find(':'), second = line.find(':', first + 1);
     if (second == std::string::npos) continue;
-    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+    std::string controllers = line.substr(first, second - first);  // ":cpu,cpuacct"
+    controllers[0] = ',';
+    controllers += ',';
     const bool v2 = controllers == ",,";
     if (!v2 && controllers.find(",cpu,") == std::string::npos) continue;
     const std::string mount = v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu";

@@ -30,6 +30,7 @@ Chain<S>::Chain(Operation operation, Parameters<S>& parameters, const std::strin
     }
     stage.moments.resize(out);
     for (auto* v : {&stage.mean, &stage.a, &stage.b, &stage.c}) v->resize(out);
+    stage.mean_rest.resize(out);
     stages_.push_back(std::move(stage));
   }
 }
@@ -97,15 +98,16 @@ void Chain<S>::normalise(Stage& stage, const Pass<S>& pass, double count) {
       running_mean[i] = static_cast<S>((1 - batch_norm_momentum) * running_mean[i] + batch_norm_momentum * mean);
       running_variance[i] = static_cast<S>((1 - batch_norm_momentum) * running_variance[i] + batch_norm_momentum * unbiased);
     } else {
-      // what is measured against a mean must be measured against this one
-      stage.moments[i].gradient_y += (mean - running_mean[i]) * stage.moments[i].gradient;
       mean = running_mean[i], variance = running_variance[i];
     }
     const double inverse = 1 / std::sqrt(variance + batch_norm_eps);
     stage.mean[i] = static_cast<S>(mean);
+    stage.mean_rest[i] = mean - stage.mean[i];
+    // products were taken about the batch's own mean; from here on everything is about stage.mean
+    stage.moments[i].gradient_y += (stage.moments[i].mean - stage.mean[i]) * stage.moments[i].gradient;
     stage.inverse_deviation[i] = static_cast<S>(inverse);
     stage.scale[i] = static_cast<S>(weight ? inverse * weight[i] : inverse);
-    stage.shift[i] = bias ? bias[i] : S(0);
+    stage.shift[i] = static_cast<S>((bias ? bias[i] : 0) - stage.scale[i] * stage.mean_rest[i]);
   }
 }
 
@@ -116,7 +118,7 @@ Source<S> Chain<S>::output_of(const Stage& stage) const {
   return out;
 }
 
-// <g, z> of a stage whose moments were taken with g.
+// <g, z> of a stage whose moments were taken with g, about its mean.
 template <class S>
 double Chain<S>::product(const Stage& stage) const {
   double sum = 0;
@@ -232,11 +234,12 @@ double Chain<S>::backward(const Pass<S>& pass, View<const S> g, S weight, View<S
       S* bias_gradient = stage.norm.bias >= 0 && pass.weight_gradients ? pass.parameters.gradient(stage.norm.bias) : nullptr;
       for (std::size_t c = 0; c < out; c++) {
         const double inverse = stage.inverse_deviation[c], scale = stage.scale[c] * factor;
-        const double sum = stage.moments[c].gradient, product = stage.moments[c].gradient_y * inverse;  // sum of g, of g * y^
+        const double sum = stage.moments[c].gradient;
+        const double product = (stage.moments[c].gradient_y - stage.mean_rest[c] * sum) * inverse;  // of g and y^
         if (weight_gradient) weight_gradient[c] = static_cast<S>(factor * product), bias_gradient[c] = static_cast<S>(factor * sum);
         stage.a[c] = static_cast<S>(scale);
         stage.b[c] = pass.training ? static_cast<S>(-scale * inverse * product / count) : S(0);
-        stage.c[c] = pass.training ? static_cast<S>(-scale * sum / count) : S(0);
+        stage.c[c] = pass.training ? static_cast<S>(-scale * sum / count - stage.b[c] * stage.mean_rest[c]) : S(0);
       }
       if (last) result = product(stage);
     } else {

@@ -70,6 +70,7 @@ class Chain {
     View<S> y;
     std::vector<Moments> moments;
     std::vector<S> mean, scale, shift, inverse_deviation, a, b, c;
+    std::vector<double> mean_rest;  // what rounding the mean to S left; the shift makes it good
     const Unit& unit() const { return named.unit; }
   };
 

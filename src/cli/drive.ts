@@ -3,7 +3,8 @@
  * on; a second one stops at once.
  */
 import type { SearchEvent } from "../train/events.js"
-import { search, type SearchOptions, type SearchResult } from "../train/search.js"
+import type { SearchOptions } from "../train/plan.js"
+import { search, type SearchResult } from "../train/search.js"
 import type { Progress } from "./progress.js"
 
 /** null where a second signal stopped the search at once. */
@@ -25,10 +26,7 @@ export async function drive(
   const signals = ["SIGINT", "SIGTERM"] as const
   for (const signal of signals) process.on(signal, stop)
   // A reader that went away (nasp search | head) is a reason to stop, not to crash.
-  const onPipe = (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error
-    running.stop()
-  }
+  const onPipe = () => running.stop()
   process.stdout.on("error", onPipe)
   try {
     for await (const event of running) {

@@ -17,7 +17,8 @@ export function givenOf(fields: Fields, options: Record<string, unknown>): Recor
   const given: Record<string, unknown> = {}
   for (const [name, field] of Object.entries(fields)) {
     const value = options[name]
-    if (value !== undefined) given[name] = typeof value === "string" && field.parse ? field.parse(value) : value
+    if (value !== undefined)
+      given[name] = typeof value === "string" && field.parse ? field.parse(value) : value
   }
   return given
 }

@@ -30,6 +30,10 @@ Examples:
 
 for (const command of [search, quickstart, doctor, verify, bench]) command.register(program)
 
+// A reader that went away (nasp ... | head) is no error; a search takes it as a reason to stop.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error
+})
 process.on("uncaughtException", (error) => {
   process.stderr.write(`nasp: ${error.message}\n`)
   process.exit(1)

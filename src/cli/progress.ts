@@ -54,7 +54,9 @@ export function textProgress(): Progress {
         const filled = Math.round(barWidth * done)
         const bar = terminal ? `[${"█".repeat(filled)}${"·".repeat(barWidth - filled)}] ` : ""
         const text = `epoch ${event.epoch + 1}/${start.epochs} ${bar}step ${event.step}/${start.last_step}  loss ${event.loss.toFixed(3)}  ${duration(left)} left`
-        process.stderr.write(terminal ? `\r\x1b[K${text.slice(0, (process.stderr.columns || 80) - 1)}` : `${text}\n`)
+        process.stderr.write(
+          terminal ? `\r\x1b[K${text.slice(0, (process.stderr.columns || 80) - 1)}` : `${text}\n`,
+        )
       } else if (event.type === "epoch" && start) {
         line(epochLine(event, start))
       } else if (event.type === "warning") {

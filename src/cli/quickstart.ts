@@ -20,7 +20,7 @@ async function run(): Promise<void> {
   const out = freeRunFolder("quickstart")
   let accuracy = NaN
   const result = await drive(
-    { space: "nasp12", epochs: 4, batch: 32, channels: 8, layers: 4, lr: 0.05, archLr: 3e-3, seed: 1, out },
+    { space: "nasp12", epochs: 2, batch: 32, channels: 8, layers: 4, lr: 0.05, archLr: 3e-3, seed: 1, out },
     textProgress(),
     (event) => {
       if (event.type === "epoch") accuracy = event.val_acc
@@ -28,16 +28,22 @@ async function run(): Promise<void> {
   )
   if (result?.status !== "finished") return
   const percent = (fraction: number) => `${(100 * fraction).toFixed(1)} %`
+  const next = [
+    [
+      "nasp search --data cifar10 --data-dir DIR",
+      "the search on CIFAR-10, its binary version unpacked in DIR",
+    ],
+    ["nasp search --help", "spaces, options, resuming"],
+    [`cat ${shellWord(out)}/genotype.json`, "what a run leaves behind"],
+  ] as const
   process.stdout.write(`
 ${drawGenotype(result.genotype)}
 
 validation accuracy ${percent(accuracy)}, chance ${percent(1 / classes)}
-This cell comes from generated data and a few hundred steps: it shows that everything works, and means nothing.
+This cell comes from generated data and some hundred steps: it shows that everything works, and means nothing.
 
 What to run next:
-  nasp search --data cifar10 --data-dir DIR    the search on CIFAR-10 (its binary version unpacked in DIR)
-  nasp search --help                           spaces, options, resuming
-  cat ${shellWord(out)}/genotype.json ${" ".repeat(Math.max(0, 26 - out.length))} what a run leaves behind
+${next.map(([command, what]) => `  ${command.padEnd(44)} ${what}`).join("\n")}
 (npx nasp, where the package is not installed globally)
 `)
 }

@@ -8,8 +8,9 @@ import { invalid, type Fields } from "../expect.js"
 import { methods } from "../methods/index.js"
 import { spaces } from "../spaces/index.js"
 import { searchFields } from "../train/config.js"
+import type { SearchOptions } from "../train/plan.js"
 import { freeRunFolder } from "../train/run-folder.js"
-import type { SearchOptions, SearchResult } from "../train/search.js"
+import type { SearchResult } from "../train/search.js"
 import { drive } from "./drive.js"
 import { addFlags, givenOf } from "./flags.js"
 import { jsonProgress, silentProgress, textProgress } from "./progress.js"
@@ -46,7 +47,9 @@ async function run(options: Record<string, unknown>): Promise<void> {
   let events = 0
   const result = await drive(given, progress, () => events++)
   if (options.json === true && result && events === 0) {
-    process.stdout.write(`${JSON.stringify({ type: result.status, step: result.step, genotype: result.genotype })}\n`)
+    process.stdout.write(
+      `${JSON.stringify({ type: result.status, step: result.step, genotype: result.genotype })}\n`,
+    )
   }
   if (text && result?.status === "finished") process.stdout.write(`${report(result, events === 0)}\n`)
 }
@@ -55,7 +58,9 @@ function report(result: SearchResult, already: boolean): string {
   const lines = already ? [`this run is finished: ${result.step} steps`] : []
   lines.push("", drawGenotype(result.genotype), "")
   if (result.best) {
-    lines.push(`best epoch: ${result.best.epoch + 1}, validation accuracy ${(100 * result.best.val_acc).toFixed(1)} %`)
+    lines.push(
+      `best epoch: ${result.best.epoch + 1}, validation accuracy ${(100 * result.best.val_acc).toFixed(1)} %`,
+    )
   }
   if (result.out !== null) lines.push(`genotype, weights and alpha: ${result.out}`)
   return lines.join("\n")
@@ -67,7 +72,11 @@ function readCost(text: string): unknown {
   try {
     return JSON.parse(readFileSync(text, "utf8"))
   } catch (error) {
-    throw invalid("cost", "params, flops or a JSON file of costs by operation name", `${text} (${(error as Error).message})`)
+    throw invalid(
+      "cost",
+      "params, flops or a JSON file of costs by operation name",
+      `${text} (${(error as Error).message})`,
+    )
   }
 }
 

@@ -51,7 +51,9 @@ function batchFiles(folder: string): string[] {
   if (!existsSync(folder)) throw wrong(`the folder ${folder} does not exist`)
   if (!statSync(folder).isDirectory()) throw wrong(`${folder} is not a folder`)
   for (const place of [folder, join(folder, "cifar-10-batches-bin")]) {
-    const found = existsSync(place) ? readdirSync(place).filter((name) => /^data_batch_\d+\.bin$/.test(name)) : []
+    const found = existsSync(place)
+      ? readdirSync(place).filter((name) => /^data_batch_\d+\.bin$/.test(name))
+      : []
     if (found.length > 0) {
       const number = (name: string) => Number(/\d+/.exec(name)?.[0])
       return found.sort((a, b) => number(a) - number(b)).map((name) => join(place, name))
@@ -70,12 +72,16 @@ function readBatch(file: string): Uint8Array {
     throw wrong((error as Error).message)
   }
   if (bytes.length === 0 || bytes.length % record !== 0) {
-    throw wrong(`${file} has ${bytes.length} bytes, not a whole number of ${record}-byte records: truncated or another format`)
+    throw wrong(
+      `${file} has ${bytes.length} bytes, not a whole number of ${record}-byte records: truncated or another format`,
+    )
   }
   for (let at = 0; at < bytes.length; at += record) {
     const label = bytes[at] as number
     if (label >= classes.length) {
-      throw wrong(`record ${at / record} of ${file} has label ${label}, not one of 0 to ${classes.length - 1}: another format`)
+      throw wrong(
+        `record ${at / record} of ${file} has label ${label}, not one of 0 to ${classes.length - 1}: another format`,
+      )
     }
   }
   return bytes

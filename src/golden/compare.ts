@@ -4,6 +4,8 @@ export interface Comparison {
   name: string
   /** Largest error, relative to the expected tensor's largest magnitude. NaN where a number is not finite. */
   error: number
+  /** Where that missed the tolerance and the file was tried on nearby inputs: the smallest error there. */
+  nearby?: number
 }
 
 /** A tensor whose largest magnitude is below `zero` is a zero with rounding errors; it counts against `zeroScale`. */

@@ -3,19 +3,20 @@
  * the metadata entry `golden` (JSON) that says what it is. Values are looked up by name and checked on the way.
  */
 import { NaspError } from "../errors.js"
-import { readSafetensors, type Tensor } from "../safetensors.js"
+import { readSafetensors, type Tensor, type TensorFile } from "../safetensors.js"
 
 export class GoldenFile {
   readonly path: string
   readonly kind: string
   readonly tensors: Map<string, Tensor>
+  readonly #metadata: TensorFile["metadata"]
   readonly #golden: Record<string, unknown>
 
   /** @throws NaspError ERR_NASP_IO, ERR_NASP_FORMAT */
-  constructor(path: string) {
-    const { metadata, tensors } = readSafetensors(path)
+  constructor(path: string, { metadata, tensors }: TensorFile = readSafetensors(path)) {
     this.path = path
     this.tensors = tensors
+    this.#metadata = metadata
     if (metadata.golden === undefined) throw this.wrong("it has no metadata entry `golden`")
     let golden: unknown
     try {
@@ -27,6 +28,11 @@ export class GoldenFile {
       throw this.wrong("its metadata entry `golden` is not an object")
     this.#golden = golden as Record<string, unknown>
     this.kind = this.text("kind")
+  }
+
+  /** What this file says of other tensors. */
+  withTensors(tensors: Map<string, Tensor>): GoldenFile {
+    return new GoldenFile(this.path, { metadata: this.#metadata, tensors })
   }
 
   wrong(why: string): NaspError {

@@ -27,7 +27,12 @@ export interface CostVectors {
 // FLOPs grow alike with the map's size for every operation, and costs are relative: CIFAR's first cells stand for all.
 const mapSize = 32
 
-export function costVectors(addon: NativeAddon, space: Space, channels: number, options: CostOptions): CostVectors {
+export function costVectors(
+  addon: NativeAddon,
+  space: Space,
+  channels: number,
+  options: CostOptions,
+): CostVectors {
   const { cost, costScale, costCells, costChannels } = options
   const width = costChannels === "12" ? 12 : channels
   const table = typeof cost === "string" ? null : canonicalTable(addon, cost)

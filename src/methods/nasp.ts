@@ -22,21 +22,42 @@ const costField: Field<CostOptions["cost"]> = {
 }
 
 const fields = {
-  value: choiceField("one", ["one", "kept"], "entry of the discrete matrix: 1 (released code) or alpha's own (paper)"),
+  value: choiceField(
+    "one",
+    ["one", "kept"],
+    "entry of the discrete matrix: 1 (released code) or alpha's own (paper)",
+  ),
   edges: choiceField("two", ["two", "all"], "rows kept a node: 2 (released code) or all (paper)"),
   unselected: choiceField(
     "skipped",
     ["skipped", "decayed"],
     "weights of unselected operations: skipped, or decayed as with PyTorch 0.3",
   ),
-  alphaNoise: numberField(0, 0, 1, "alpha starts at 0.5 plus this times a standard normal (1e-3 breaks the ties)"),
+  alphaNoise: numberField(
+    0,
+    0,
+    1,
+    "alpha starts at 0.5 plus this times a standard normal (1e-3 breaks the ties)",
+  ),
   epsilon: numberField(0, 0, 1, "with this probability every row takes a random operation"),
   eta: numberField(0, 0, 1e6, "strength of the complexity regulariser"),
   cost: costField,
-  costScale: choiceField("sum", ["sum", "mean", "none"], "costs are divided by their sum (released code) or mean"),
+  costScale: choiceField(
+    "sum",
+    ["sum", "mean", "none"],
+    "costs are divided by their sum (released code) or mean",
+  ),
   costCells: choiceField("normal", ["normal", "both"], "cell types that are regularised"),
-  costOn: choiceField("discrete", ["discrete", "alpha"], "regulariser evaluated at D (released code) or at alpha"),
-  costChannels: choiceField("12", ["12", "net"], "channels at which costs are counted: 12 (released code) or the net's"),
+  costOn: choiceField(
+    "discrete",
+    ["discrete", "alpha"],
+    "regulariser evaluated at D (released code) or at alpha",
+  ),
+  costChannels: choiceField(
+    "12",
+    ["12", "net"],
+    "channels at which costs are counted: 12 (released code) or the net's",
+  ),
 }
 
 export const nasp: SearchMethod<typeof fields> = {
@@ -52,7 +73,8 @@ const drawsPerSelection = 64
 function prepare(context: MethodContext, options: FieldValues<typeof fields>): RunningMethod {
   const { addon, session, space, settings } = context
   checkCost(addon, space, options.cost)
-  const cost = options.eta > 0 ? costVectors(addon, space, settings.channels, options) : { normal: [], reduce: [] }
+  const cost =
+    options.eta > 0 ? costVectors(addon, space, settings.channels, options) : { normal: [], reduce: [] }
   startAlpha(context, options.alphaNoise)
 
   const discretise = (selection: number): DiscretiseOptions => ({
@@ -108,7 +130,8 @@ function startAlpha({ addon, session, space, settings }: MethodContext, noise: n
   for (const [substream, type] of (["normal", "reduce"] as const).entries()) {
     const size = edges * space[type].length
     const start = new Float64Array(size).fill(0.5)
-    if (noise > 0) addon.normals(settings.seed, substream, size).forEach((n, i) => (start[i] = 0.5 + noise * n))
+    if (noise > 0)
+      addon.normals(settings.seed, substream, size).forEach((n, i) => (start[i] = 0.5 + noise * n))
     session.write(`alphas_${type}`, inPrecision(session, start))
   }
 }

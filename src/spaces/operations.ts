@@ -14,7 +14,10 @@ export interface KnownOperation {
  * The canonical name: `conv 3x3` -> `conv_3x3`, `sep_3x3` -> `sep_conv_3x3`, `skip` -> `skip_connect`.
  * @throws NaspError ERR_NASP_ARGUMENT if the engine has no such operation
  */
-export function canonicalOperation(spelling: string, known: KnownOperation[] = loadNative().operations()): string {
+export function canonicalOperation(
+  spelling: string,
+  known: KnownOperation[] = loadNative().operations(),
+): string {
   const plain = simplify(spelling)
   const found = known.find(({ name, aliases }) => [name, ...aliases].some((s) => simplify(s) === plain))
   if (!found) throw invalid("an operation", `one of ${known.map((o) => o.name).join(", ")}`, spelling)
@@ -24,5 +27,8 @@ export function canonicalOperation(spelling: string, known: KnownOperation[] = l
 // sep_conv_3x3, "sep conv 3x3", Sep-Conv3x3 and sep_3x3 are all "sep3x3"; conv_3x3 is "conv3x3".
 function simplify(spelling: string): string {
   const plain = spelling.toLowerCase().replace(/[\s_-]+/g, "")
-  return plain.replace(/^(sep|dil)conv/, "$1").replace(/^(max|avg)pool/, "$1").replace(/^(identity|skip)$/, "skipconnect")
+  return plain
+    .replace(/^(sep|dil)conv/, "$1")
+    .replace(/^(max|avg)pool/, "$1")
+    .replace(/^(identity|skip)$/, "skipconnect")
 }

@@ -43,28 +43,49 @@ export function makeBatches(
   const stepsPerEpoch = Math.ceil(train / batch)
   const wholeBatches = Math.max(1, Math.floor(validation / batch))
   const augment = (counter: number): AugmentOptions => ({ ...data.augment, cutout, seed, counter })
-  const permutations = { train: shuffled(addon, seed, shuffles.train, train), validation: shuffled(addon, seed, shuffles.validation, validation) }
+  const permutations = {
+    train: shuffled(addon, seed, shuffles.train, train),
+    validation: shuffled(addon, seed, shuffles.validation, validation),
+  }
 
   return {
     stepsPerEpoch,
     queueStep(step) {
       const slice = (order: Uint32Array, b: number) => order.slice(b * batch, (b + 1) * batch)
       const trainIndices = slice(permutations.train(Math.floor(step / stepsPerEpoch)), step % stepsPerEpoch)
-      const alphaIndices = slice(permutations.validation(Math.floor(step / wholeBatches)), step % wholeBatches)
-      const alpha = session.queue(dataset, alphaIndices.map((i) => train + i), augment(regions.alpha + step * batch))
-      return { validation: alpha, train: session.queue(dataset, trainIndices, augment(regions.train + step * batch)) }
+      const alphaIndices = slice(
+        permutations.validation(Math.floor(step / wholeBatches)),
+        step % wholeBatches,
+      )
+      const alpha = session.queue(
+        dataset,
+        alphaIndices.map((i) => train + i),
+        augment(regions.alpha + step * batch),
+      )
+      return {
+        validation: alpha,
+        train: session.queue(dataset, trainIndices, augment(regions.train + step * batch)),
+      }
     },
     validationBatches: Math.ceil(validation / batch),
     queueValidation(epoch, b) {
       const begin = b * batch
-      const indices = Uint32Array.from({ length: Math.min(batch, validation - begin) }, (_, i) => train + begin + i)
+      const indices = Uint32Array.from(
+        { length: Math.min(batch, validation - begin) },
+        (_, i) => train + begin + i,
+      )
       return session.queue(dataset, indices, augment(regions.validation + epoch * validation + begin))
     },
   }
 }
 
 // The permutation of a pass, the last one remembered.
-function shuffled(addon: NativeAddon, seed: number, stream: number, n: number): (pass: number) => Uint32Array {
+function shuffled(
+  addon: NativeAddon,
+  seed: number,
+  stream: number,
+  n: number,
+): (pass: number) => Uint32Array {
   let last = -1
   let order: Uint32Array = new Uint32Array(0)
   return (pass) => {

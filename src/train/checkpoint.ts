@@ -42,7 +42,12 @@ const fileName = (step: number) => `step-${String(step).padStart(10, "0")}.safet
  * @returns the file
  * @throws NaspError ERR_NASP_IO; ERR_NASP_DIVERGED if a tensor is not finite: such a state is not worth keeping
  */
-export function saveCheckpoint(run: string, session: NativeSession, hash: string, progress: Progress): string {
+export function saveCheckpoint(
+  run: string,
+  session: NativeSession,
+  hash: string,
+  progress: Progress,
+): string {
   const tensors = session
     .tensors()
     .filter((t) => saved.has(t.group))
@@ -92,20 +97,28 @@ export function listCheckpoints(run: string): { step: number; file: string }[] {
  * @param warn is told of each newer one that is damaged
  * @throws NaspError ERR_NASP_CHECKPOINT if it is one of another configuration
  */
-export function loadCheckpoint(run: string, hash: string, warn: (message: string) => void): Checkpoint | null {
+export function loadCheckpoint(
+  run: string,
+  hash: string,
+  warn: (message: string) => void,
+): Checkpoint | null {
   for (const { file } of listCheckpoints(run).reverse()) {
     let content: TensorFile
     let state: { format: number; config: string; isa: string; progress: Progress }
     try {
       content = readSafetensors(file)
       state = JSON.parse(content.metadata.nasp ?? "null") as typeof state
-      if (state?.format !== format || !Number.isInteger(state.progress?.step)) throw new Error("it is no checkpoint")
+      if (state?.format !== format || !Number.isInteger(state.progress?.step))
+        throw new Error("it is no checkpoint")
     } catch (error) {
       warn(`the checkpoint ${file} is damaged and left out: ${(error as Error).message}`)
       continue
     }
     if (state.config !== hash) {
-      throw new NaspError("ERR_NASP_CHECKPOINT", `The checkpoint ${file} belongs to another configuration than config.json`)
+      throw new NaspError(
+        "ERR_NASP_CHECKPOINT",
+        `The checkpoint ${file} belongs to another configuration than config.json`,
+      )
     }
     return { file, isa: state.isa, progress: state.progress, content }
   }
@@ -117,9 +130,16 @@ export function restoreTensors(session: NativeSession, { file, content }: Checkp
   const wanted = session.tensors().filter((t) => saved.has(t.group))
   for (const { name, shape } of wanted) {
     const found = content.tensors.get(name)
-    if (!found || found.shape.join() !== shape.join() || found.dtype !== session.options.precision.toUpperCase()) {
+    if (
+      !found ||
+      found.shape.join() !== shape.join() ||
+      found.dtype !== session.options.precision.toUpperCase()
+    ) {
       const what = found ? `${found.dtype} [${found.shape.join(", ")}]` : "nothing"
-      throw new NaspError("ERR_NASP_CHECKPOINT", `Expected [${shape.join(", ")}] for ${name} in ${file} but found ${what}`)
+      throw new NaspError(
+        "ERR_NASP_CHECKPOINT",
+        `Expected [${shape.join(", ")}] for ${name} in ${file} but found ${what}`,
+      )
     }
   }
   for (const { name } of wanted) session.write(name, content.tensors.get(name)?.data as Float32Array)

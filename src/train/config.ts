@@ -35,7 +35,9 @@ export const searchFields = {
   method: nameField("nasp", "search method"),
   device: choiceField("cpu", ["cpu", "cuda", "auto"], "device"),
   epochs: integerField(50, 1, 100_000, "epochs; the learning rate follows a cosine over them"),
-  steps: optionalField(integerField(1, 1, 1_000_000_000, "stop after this many steps; the schedule stays that of --epochs")),
+  steps: optionalField(
+    integerField(1, 1, 1_000_000_000, "stop after this many steps; the schedule stays that of --epochs"),
+  ),
   batch: integerField(64, 1, 4096, "images a step, training and validation each"),
   channels: integerField(16, 1, 1024, "channels of the first cells"),
   layers: integerField(8, 3, 100, "cells"),
@@ -95,11 +97,19 @@ const free = new Set<string>(["dataDir", "device", "steps", "threads", "checkpoi
 export function configHash(config: SearchConfig, dataHash: string): string {
   const decisive = Object.entries(config).filter(([name]) => !free.has(name))
   decisive.sort(([a], [b]) => (a < b ? -1 : 1))
-  return createHash("sha256").update(JSON.stringify([decisive, dataHash])).digest("hex").slice(0, 32)
+  return createHash("sha256")
+    .update(JSON.stringify([decisive, dataHash]))
+    .digest("hex")
+    .slice(0, 32)
 }
 
 /** A hash of the images, labels and how they are normalised and augmented. */
 export function dataHash(data: ImageData): string {
   const { images, labels, ...rest } = data
-  return createHash("sha256").update(images).update(labels).update(JSON.stringify(rest)).digest("hex").slice(0, 32)
+  return createHash("sha256")
+    .update(images)
+    .update(labels)
+    .update(JSON.stringify(rest))
+    .digest("hex")
+    .slice(0, 32)
 }

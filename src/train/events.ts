@@ -62,6 +62,7 @@ export interface EpochEvent extends At {
   val_acc: number
   /** Since the epoch began, or since the run was resumed in its middle. */
   seconds: PhaseSeconds
+  /** activations and allocated: the engine's, this epoch; resident: the whole process, so far. */
   peak_bytes: { activations: number; allocated: number; resident: number }
   /** Whether the searched net and the ranking by softmax are the same cell. */
   agrees: boolean

@@ -2,7 +2,7 @@
  * Files that are either whole or absent: written under a temporary name, flushed to the disk, renamed. A write that
  * fails (a full disk) leaves what was there before.
  */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs"
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs"
 import { basename, dirname, join } from "node:path"
 
 import { NaspError } from "../errors.js"
@@ -29,9 +29,21 @@ export function writeWhole(file: string, bytes: Uint8Array | string): void {
   }
 }
 
+/** The folder and those above it. Not mkdir's recursive mode: Node's never returns where /proc answers ENOENT. */
+export function makeFolder(folder: string): void {
+  if (existsSync(folder)) return
+  const above = dirname(folder)
+  if (above !== folder) makeFolder(above)
+  try {
+    mkdirSync(folder)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error
+  }
+}
+
 /** A write may take only a part of the bytes. */
 export function writeAll(handle: number, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(handle, bytes, at)
+  for (let at = 0; at < bytes.length;) at += writeSync(handle, bytes, at)
 }
 
 /** Makes a rename in the folder last; a no-op where folders cannot be opened (Windows). */

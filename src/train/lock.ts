@@ -101,7 +101,9 @@ function held(folder: string, lock: string, text: string): NaspError {
 function parse(text: string): Holder | null {
   try {
     const value = JSON.parse(text) as Holder
-    return Number.isInteger(value.pid) && typeof value.start === "string" && typeof value.host === "string" ? value : null
+    return Number.isInteger(value.pid) && typeof value.start === "string" && typeof value.host === "string"
+      ? value
+      : null
   } catch {
     return null
   }

@@ -119,7 +119,13 @@ function startEpoch(progress: Progress): void {
 
 // Evaluates the searched net on the validation half. An epoch that a cut run left unfinished is no candidate for the
 // best one: its checkpoint would differ from that of a run that goes on.
-async function endEpoch(parts: LoopParts, clock: PhaseClock, epoch: number, lr: number, whole: boolean): Promise<EpochEvent> {
+async function endEpoch(
+  parts: LoopParts,
+  clock: PhaseClock,
+  epoch: number,
+  lr: number,
+  whole: boolean,
+): Promise<EpochEvent> {
   const { session, method, space, progress } = parts
   const derived = method.derive()
   const began = now()
@@ -153,7 +159,10 @@ async function endEpoch(parts: LoopParts, clock: PhaseClock, epoch: number, lr: 
   }
 }
 
-async function evaluate({ session, batches, control }: LoopParts, epoch: number): Promise<Progress["totals"]> {
+async function evaluate(
+  { session, batches, control }: LoopParts,
+  epoch: number,
+): Promise<Progress["totals"]> {
   const totals = noTotals()
   let queued = batches.queueValidation(epoch, 0)
   for (let b = 0; b < batches.validationBatches; b++) {

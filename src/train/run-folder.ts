@@ -7,7 +7,16 @@
  *   lock               while a process works on it
  * A new folder is made beside its place and renamed into it, so that one that exists holds its config.json.
  */
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync } from "node:fs"
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+} from "node:fs"
 import { basename, dirname, join, resolve } from "node:path"
 
 import { NaspError } from "../errors.js"
@@ -15,7 +24,7 @@ import { invalid } from "../expect.js"
 import { version } from "../version.js"
 import { resolveConfig, type SearchConfig, type SearchOptions } from "./config.js"
 import type { SearchEvent } from "./events.js"
-import { ioError, syncFolder, temporaryMark, writeAll, writeWhole } from "./files.js"
+import { ioError, makeFolder, syncFolder, temporaryMark, writeAll, writeWhole } from "./files.js"
 import { lockFolder } from "./lock.js"
 
 /** The format of config.json and of the checkpoints; another one is refused. */
@@ -56,7 +65,8 @@ export function freeRunFolder(name: string): string {
 export function checkFree(path: string): void {
   if (!existsSync(path)) return
   const there = listing(path)
-  if (there?.includes("config.json")) throw invalid("out", "a new folder (or --resume to go on with this one)", path)
+  if (there?.includes("config.json"))
+    throw invalid("out", "a new folder (or --resume to go on with this one)", path)
   if (there === null || there.length > 0) throw invalid("out", "a new or empty folder", path)
 }
 
@@ -67,7 +77,7 @@ export function createRunFolder(path: string, config: SearchConfig, dataHash: st
   const fresh = join(dirname(place), `${temporaryMark}${process.pid}-${basename(place)}`)
   try {
     rmSync(fresh, { recursive: true, force: true })
-    mkdirSync(join(fresh, "checkpoints"), { recursive: true })
+    makeFolder(join(fresh, "checkpoints"))
     const record: RunRecord = { format, version, data_hash: dataHash, config }
     writeWhole(join(fresh, "config.json"), `${JSON.stringify(record, null, 2)}\n`)
     renameSync(fresh, place)
@@ -86,7 +96,8 @@ export function openRunFolder(path: string): RunFolder {
 
 /** @throws NaspError ERR_NASP_RUN_FOLDER if the folder is none or its config.json cannot be used */
 export function readRunRecord(path: string): RunRecord {
-  const wrong = (why: string) => new NaspError("ERR_NASP_RUN_FOLDER", `Expected a run folder to resume but ${why}`)
+  const wrong = (why: string) =>
+    new NaspError("ERR_NASP_RUN_FOLDER", `Expected a run folder to resume but ${why}`)
   const file = join(path, "config.json")
   if (!existsSync(path)) throw wrong(`${path} does not exist`)
   if (!existsSync(file)) throw wrong(`${path} has no config.json`)
@@ -96,7 +107,8 @@ export function readRunRecord(path: string): RunRecord {
   } catch (error) {
     throw wrong(`${file} cannot be read: ${(error as Error).message}`)
   }
-  if (record?.format !== format) throw wrong(`${file} has format ${String(record?.format)}, this version reads ${format}`)
+  if (record?.format !== format)
+    throw wrong(`${file} has format ${String(record?.format)}, this version reads ${format}`)
   try {
     const config = resolveConfig(record.config as SearchOptions, record.config?.data === ownData)
     return { ...record, config }
@@ -119,7 +131,7 @@ function open(path: string): RunFolder {
         if (name.includes(temporaryMark)) rmSync(join(folder, name), { recursive: true, force: true })
       }
     }
-    mkdirSync(join(path, "checkpoints"), { recursive: true })
+    makeFolder(join(path, "checkpoints"))
   } catch (error) {
     release()
     throw ioError("write", path, error)
@@ -143,7 +155,9 @@ function open(path: string): RunFolder {
     },
     cutEvents(step) {
       close()
-      const kept = readEvents(file).filter((e) => e.step <= step && e.type !== "finished" && e.type !== "stopped")
+      const kept = readEvents(file).filter(
+        (e) => e.step <= step && e.type !== "finished" && e.type !== "stopped",
+      )
       writeWhole(file, kept.map((event) => `${JSON.stringify(event)}\n`).join(""))
     },
     lastEvent: () => readEvents(file).at(-1) ?? null,

@@ -3,13 +3,9 @@
  * thread, a step at a time, when the next event is asked for; so a slow consumer slows the search down, and breaking
  * out of the loop ends it.
  */
-import { join } from "node:path"
-
-import { dataHash, configHash, resolveConfig, type SearchConfig, type SearchOptions as ConfigOptions } from "./config.js"
 import { findDataSource, type ImageData } from "../data/index.js"
 import { selectionOf, type CellMatrices } from "../derive.js"
 import { NaspError } from "../errors.js"
-import { invalid } from "../expect.js"
 import type { Genotype } from "../genotype.js"
 import { findMethod, type RunningMethod } from "../methods/index.js"
 import { loadNative, type NativeAddon, type NativeDataset, type NativeSession } from "../native.js"
@@ -17,25 +13,12 @@ import { findSpace, type Space } from "../spaces/index.js"
 import { version } from "../version.js"
 import { makeBatches } from "./batches.js"
 import { listCheckpoints, loadCheckpoint, restoreTensors, type Progress } from "./checkpoint.js"
+import { configHash, dataHash, type SearchConfig } from "./config.js"
 import { noTotals } from "./epoch-totals.js"
 import type { SearchEvent } from "./events.js"
-import { writeWhole } from "./files.js"
 import { lastStep, runLoop, type LoopControl } from "./loop.js"
-import { checkFree, createRunFolder, openRunFolder, ownData, readRunRecord, type RunFolder } from "./run-folder.js"
-
-export type SearchOptions = Omit<ConfigOptions, "data"> & {
-  /** A registered data set's name, or images by value. Default "generated". */
-  data?: string | ImageData
-  /** A new run folder. Default: nothing is written. */
-  out?: string
-  /**
-   * A run folder to go on with, in place of `out`. Its configuration holds; of the other options only threads, steps
-   * (more or fewer in all), signal and, where the run's data were given by value, data may stand beside it.
-   */
-  resume?: string
-  /** Aborts the running step; what is on the disk stays. For an end that saves, see `Search.stop`. */
-  signal?: AbortSignal
-}
+import { makePlan, rewriteSteps, type Plan, type SearchOptions } from "./plan.js"
+import { createRunFolder, openRunFolder, type RunFolder } from "./run-folder.js"
 
 export interface SearchResult {
   /** stopped: by `stop()`, before the last step. */
@@ -115,37 +98,6 @@ interface Control extends LoopControl {
   disposed: boolean
 }
 
-interface Plan {
-  config: SearchConfig
-  data: ImageData | null
-  out: string | null
-  /** Of a run that goes on: the hash of its data. */
-  resumed: { dataHash: string; override: Partial<SearchConfig> } | null
-}
-
-function makePlan(options: SearchOptions): Plan {
-  const { data, out, resume, signal: _, ...rest } = options
-  const given = typeof data === "object" ? data : null
-  if (resume === undefined) {
-    const name = typeof data === "object" ? ownData : data
-    const named: ConfigOptions = { ...rest, ...(name === undefined ? {} : { data: name }) }
-    const config = resolveConfig(named, given !== null)
-    if (out !== undefined) checkFree(out)
-    return { config, data: given, out: out ?? null, resumed: null }
-  }
-  const { threads, steps, ...others } = rest
-  const refused = Object.entries({ ...others, out, data: given ? undefined : data }).find(([, value]) => value !== undefined)
-  if (refused) throw invalid("an option beside resume", "threads or steps (the run's configuration holds)", refused[0])
-  const record = readRunRecord(resume)
-  const override = { ...(threads === undefined ? {} : { threads }), ...(steps === undefined ? {} : { steps }) }
-  const isOwn = record.config.data === ownData
-  if (isOwn !== (given !== null)) {
-    throw invalid("data", isOwn ? "the images that this run was started with" : "no images beside resume", data)
-  }
-  const config = resolveConfig({ ...record.config, ...override }, isOwn)
-  return { config, data: given, out: resume, resumed: { dataHash: record.data_hash, override } }
-}
-
 async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, SearchResult> {
   const { config } = plan
   control.signal?.throwIfAborted()
@@ -157,7 +109,10 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
   const dataset = registerData(addon, data)
   const digest = dataHash(data)
   if (plan.resumed && plan.resumed.dataHash !== digest) {
-    throw new NaspError("ERR_NASP_DATA", `The images of ${config.data} are not those that ${plan.out} was started with`)
+    throw new NaspError(
+      "ERR_NASP_DATA",
+      `The images of ${config.data} are not those that ${plan.out} was started with`,
+    )
   }
   const space = findSpace(config.space)
   const cancel = () => control.session?.cancel()
@@ -184,6 +139,7 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
   } finally {
     control.signal?.removeEventListener("abort", cancel)
     control.session?.dispose()
+    control.session = null
     folder?.close()
   }
 }
@@ -206,7 +162,14 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
   const batches = makeBatches(addon, session, dataset, data, config)
   const warnings: string[] = []
   const selection = selectionOf(space, method.derive().selected)
-  let progress: Progress = { step: 0, totals: noTotals(), epochSelection: selection, selection, best: null, method: null }
+  let progress: Progress = {
+    step: 0,
+    totals: noTotals(),
+    epochSelection: selection,
+    selection,
+    best: null,
+    method: null,
+  }
   let isFinished = false
 
   if (plan.resumed && folder) {
@@ -221,7 +184,8 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
         )
       }
     }
-    isFinished = progress.step >= lastStep(config, batches.stepsPerEpoch) && folder.lastEvent()?.type === "finished"
+    isFinished =
+      progress.step >= lastStep(config, batches.stepsPerEpoch) && folder.lastEvent()?.type === "finished"
     if (!isFinished) {
       if (plan.resumed.override.steps !== undefined) rewriteSteps(folder.path, config.steps)
       folder.cutEvents(progress.step)
@@ -284,15 +248,15 @@ function openSession(addon: NativeAddon, config: SearchConfig, space: Space, dat
   })
 }
 
-function prepareMethod(addon: NativeAddon, session: NativeSession, space: Space, config: SearchConfig): RunningMethod {
+function prepareMethod(
+  addon: NativeAddon,
+  session: NativeSession,
+  space: Space,
+  config: SearchConfig,
+): RunningMethod {
   const method = findMethod(config.method)
   const options = config.options as Parameters<typeof method.prepare>[1]
   return method.prepare({ addon, session, space, settings: config }, options)
-}
-
-function rewriteSteps(run: string, steps: number | null): void {
-  const record = readRunRecord(run)
-  writeWhole(join(run, "config.json"), `${JSON.stringify({ ...record, config: { ...record.config, steps } }, null, 2)}\n`)
 }
 
 // A step that was aborted rejects with the engine's word for it; a diverged search says where and what is left.
@@ -302,7 +266,10 @@ function explain(error: unknown, control: Control, step: number, folder: RunFold
   if (!(error instanceof NaspError) || error.code !== "ERR_NASP_DIVERGED") return error
   const last = folder ? listCheckpoints(folder.path).at(-1) : undefined
   const kept = last ? ` The last good checkpoint is ${last.file}.` : ""
-  return new NaspError("ERR_NASP_DIVERGED", `The search diverged at step ${step + 1}: ${error.message}.${kept}`)
+  return new NaspError(
+    "ERR_NASP_DIVERGED",
+    `The search diverged at step ${step + 1}: ${error.message}.${kept}`,
+  )
 }
 
 function disposed(): NaspError {

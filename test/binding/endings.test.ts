@@ -11,15 +11,16 @@ const root = fileURLToPath(new URL("../..", import.meta.url))
 const prelude = `
   const addon = require(${JSON.stringify(`${root}/node_modules/node-gyp-build`)})(${JSON.stringify(root)})
   addon.setErrorClass(class extends Error { constructor(code, message) { super(message); this.code = code } })
+  process.once("exit", () => addon.cancelAll())
   const operations = ["none", "skip_connect", "sep_conv_3x3", "dil_conv_5x5", "max_pool_3x3"]
   const make = () => {
-    const session = new addon.Session({ channels: 16, layers: 8, classes: 10, imageSize: 32, imageChannels: 3, batch: 64,
+    const session = new addon.Session({ channels: 16, layers: 5, classes: 10, imageSize: 16, imageChannels: 3, batch: 32,
       normal: operations, reduce: operations, precision: "f32", isa: "", threads: 2, dense: true, seed: 1 })
     session.discretise({ value: "one", edges: "two", epsilon: 0, counter: 0 })
     return session
   }
   const step = (session) =>
-    session.architectureGradient(session.load(new Float32Array(64 * 3 * 32 * 32), new Int32Array(64)))
+    session.architectureGradient(session.load(new Float32Array(32 * 3 * 16 * 16), new Int32Array(32)))
   const forever = (session) => step(session).then(() => forever(session), () => {})
 `
 const run = (body: string) =>
@@ -31,7 +32,7 @@ test.each([
   ["ends by itself with sessions open", `make(); step(make()).then(() => { process.exitCode = 7 })`, 7],
   [
     "ends with batches not used",
-    `const s = make(); s.load(new Float32Array(3072), new Int32Array(1)); process.exitCode = 7`,
+    `const s = make(); s.load(new Float32Array(768), new Int32Array(1)); process.exitCode = 7`,
     7,
   ],
   ["throws in the middle of a step", `step(make()); setTimeout(() => { throw new Error("out") }, 20)`, 1],

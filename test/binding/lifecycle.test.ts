@@ -23,7 +23,7 @@ function open(options: Partial<NativeSessionOptions> = {}): NativeSession {
 }
 
 /** A session whose steps take long enough (a tenth of a second and more) to be met in their middle. */
-const slow = () => open({ channels: 16, layers: 8, imageSize: 32, batch: 64, dense: true })
+const slow = () => open({ channels: 16, layers: 5, imageSize: 16, batch: 32, dense: true })
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 const code = (promise: Promise<unknown>) =>
   promise.then(

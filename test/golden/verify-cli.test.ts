@@ -1,12 +1,13 @@
 /** `nasp verify` as a command: what it prints, where, and its exit codes. */
 import { spawnSync } from "node:child_process"
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 
 import { afterAll, expect, test } from "vitest"
 
+import { loadNative } from "../../src/native.js"
 import { encodeSafetensors, readSafetensors } from "../../src/safetensors.js"
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..")
@@ -17,12 +18,19 @@ const fixtures = readdirSync(folder)
 const scratch = mkdtempSync(join(tmpdir(), "nasp-verify-"))
 afterAll(() => rmSync(scratch, { recursive: true }))
 
+const shared = join(process.env.NASP_SHARED ?? join(root, "../shared"), "golden")
+
 function verify(...args: string[]) {
+  return verifyUnder({}, ...args)
+}
+
+function verifyUnder(env: Record<string, string>, ...args: string[]) {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     [join(root, "dist/cli/main.js"), "verify", ...args],
     {
       encoding: "utf8",
+      env: { ...process.env, ...env },
     },
   )
   return { status, stdout, stderr }
@@ -45,6 +53,32 @@ test("a wrong value fails, and the other files are still verified", () => {
   const { status, stdout } = verify("--quiet", changed, source)
   expect(stdout).toMatch(/dw\.conv_2\.weight {2}FAILED/)
   expect(stdout).toContain("1 of 2 files passed")
+  expect(status).toBe(1)
+})
+
+test.skipIf(!existsSync(shared)).each(loadNative().info().available)(
+  "every shared file of these kinds passes, %s (skipped without NASP_SHARED or ../shared)",
+  (isa) => {
+    const names = readdirSync(shared).filter((n) => /^(op|nasp-step|nasp-trace)-.*\.safetensors$/.test(n))
+    const files = names.map((n) => join(shared, n))
+    const { status, stdout } = verifyUnder({ NASP_ISA: isa }, "--quiet", ...files)
+    expect(stdout).toContain(`${files.length} of ${files.length} files passed (f32)`)
+    expect(stdout).not.toContain("FAILED")
+    expect(status).toBe(0)
+  },
+)
+
+test("values wrong by 1e-3 fail in float32, on nearby inputs as well", () => {
+  const source = fixtures.find((f) => f.includes("nasp-step-nasp12"))!
+  const { metadata, tensors } = readSafetensors(source)
+  const gradient = tensors.get("alpha_step.grad.normal")!.data as Float32Array
+  gradient.forEach((g, i) => (gradient[i] = g * 1.001))
+  const changed = join(scratch, "wrong.safetensors")
+  writeFileSync(changed, encodeSafetensors(tensors.values(), metadata))
+  const { status, stdout } = verify("--quiet", changed)
+  expect(stdout).toMatch(/alpha_step\.grad\.normal .*on nearby inputs {2}FAILED/)
+  expect(stdout).toContain("not met on nearby inputs either (12 tries)")
+  expect(stdout).toContain("0 of 1 files passed")
   expect(status).toBe(1)
 })
 

@@ -20,8 +20,9 @@ describe.each(["f32", "f64"] as const)("%s", (precision) => {
               session.discretise({ ...discrete, ...variant })
               const { loss } = await session.architectureGradient(loadBatch(session, 0))
               const gradients = ["normal", "reduce"].map((type) => session.read(`grad.alphas_${type}`))
+              const buffers = buffersOf(state(session))
               const step = await session.weightStep(loadBatch(session, 1), { ...weightUpdate, apply: false })
-              results.push({ loss, gradients, logits: step.logits, buffers: buffersOf(state(session)) })
+              results.push({ loss, gradients, logits: step.logits, buffers })
             } finally {
               session.dispose()
             }

@@ -16,7 +16,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 
 import { generateTextures } from "../../src/data/generated.js"
 import type { EpochEvent, SearchEvent } from "../../src/train/events.js"
-import { search, type SearchOptions } from "../../src/train/search.js"
+import type { SearchOptions } from "../../src/train/plan.js"
+import { search } from "../../src/train/search.js"
 import { fake, fakeAddon, resetFake } from "./fake-native.js"
 
 vi.mock("../../src/native.js", () => ({ loadNative: () => fakeAddon }))

@@ -18,19 +18,20 @@ struct DenseTile {
   L sum[tile_outputs][tile_pixels];
 };
 
-// One tap: where a tile's first pixel lies for input channel 0, and the tap's weights of output group 0.
+// One tap: where a row's first pixel lies for input channel 0, and the tap's weights of output group 0.
 template <class S>
 struct Tap {
   const S *x, *w;
 };
 
-// Forward: one tile over all taps and input channels. `group` is the offset of the tile's output group in w.
+// Forward: one tile over all taps and input channels. `at` is the offset of the tile's first pixel in x, `group` that of
+// its output group in w.
 template <class L, int Stride>
 inline DenseTile<L> dense_tile(const Tap<typename L::scalar>* taps, int count, int channels, ptrdiff_t channel_pitch,
-                               ptrdiff_t group) {
+                               ptrdiff_t at, ptrdiff_t group) {
   DenseTile<L> tile = {};
   for (int t = 0; t < count; t++) {
-    const typename L::scalar *x = taps[t].x, *w = taps[t].w + group;
+    const typename L::scalar *x = taps[t].x + at, *w = taps[t].w + group;
     for (int c = 0; c < channels; c++, x += channel_pitch, w += tile_outputs) {
       L pixel[tile_pixels];
       NASP_UNROLL for (int p = 0; p < tile_pixels; p++) {
@@ -46,25 +47,34 @@ inline DenseTile<L> dense_tile(const Tap<typename L::scalar>* taps, int count, i
   return tile;
 }
 
-// Backward, weights: dw[o][c][t] += sum over pixels of dy[o] * x[c] shifted by t, for Outputs x Inputs channels and
+// Backward, weights: dw[o][c][t] = sum over pixels of dy[o] * x[c] shifted by t, for Outputs x Inputs channels and
 // Taps neighbouring columns. Each accumulator is a vector over images; sum_lanes adds the lanes at the end.
 template <class L, int Outputs, int Inputs, int Taps, int Stride>
-inline void dense_weight_gradient_tile(L (&dw)[Outputs][Inputs][Taps], const typename L::scalar* const (&dy)[Outputs],
-                                       const typename L::scalar* const (&x)[Inputs], int rows, int width,
-                                       ptrdiff_t dy_row_pitch, ptrdiff_t x_row_pitch) {
+[[gnu::noinline]] void dense_weight_gradient_tile(L* dw, const typename L::scalar* const (&dy)[Outputs],
+                                                  const typename L::scalar* const (&x)[Inputs], int rows, int width,
+                                                  ptrdiff_t dy_row_pitch, ptrdiff_t x_row_pitch) {
+  L sum[Outputs][Inputs][Taps] = {};
+  const typename L::scalar *dys[Outputs], *xs[Inputs];
+  NASP_UNROLL for (int o = 0; o < Outputs; o++) dys[o] = dy[o];
+  NASP_UNROLL for (int c = 0; c < Inputs; c++) xs[c] = x[c];
   for (int r = 0; r < rows; r++) {
     for (int p = 0; p < width; p++) {
       L gradient[Outputs];
       NASP_UNROLL for (int o = 0; o < Outputs; o++) {
-        gradient[o] = L::load(dy[o] + r * dy_row_pitch + p * L::count);
+        gradient[o] = L::load(dys[o] + p * L::count);
         gradient[o].pin();
       }
       NASP_UNROLL for (int c = 0; c < Inputs; c++) NASP_UNROLL for (int t = 0; t < Taps; t++) {
-        L value = L::load(x[c] + r * x_row_pitch + (p * Stride + t) * L::count);
+        L value = L::load(xs[c] + (p * Stride + t) * L::count);
         value.pin();
-        NASP_UNROLL for (int o = 0; o < Outputs; o++) dw[o][c][t] += gradient[o] * value;
+        NASP_UNROLL for (int o = 0; o < Outputs; o++) sum[o][c][t] += gradient[o] * value;
       }
     }
+    NASP_UNROLL for (int o = 0; o < Outputs; o++) dys[o] += dy_row_pitch;
+    NASP_UNROLL for (int c = 0; c < Inputs; c++) xs[c] += x_row_pitch;
+  }
+  NASP_UNROLL for (int o = 0; o < Outputs; o++) NASP_UNROLL for (int c = 0; c < Inputs; c++) NASP_UNROLL for (int t = 0; t < Taps; t++) {
+    dw[(o * Inputs + c) * Taps + t] = sum[o][c][t];
   }
 }
 

@@ -48,10 +48,6 @@ inline __attribute__((always_inline)) DepthwiseTile<L> depthwise_tile(const type
   return tile;
 }
 
-// The tiles of the kernels in the search spaces; null where there is none.
-template <class L>
-using DepthwiseTileFunction = DepthwiseTile<L> (*)(const typename L::scalar* const*, ptrdiff_t, const typename L::scalar*);
-
 template <class L>
 struct DepthwiseTap {
   const typename L::scalar* x;
@@ -79,21 +75,25 @@ inline bool with_depthwise_kernel(int kernel, int dilation, Body&& body) {
   return false;
 }
 
-// Backward, weights: dw[s][t] += sum over pixels of dy * x shifted by (s, t), one channel, KernelRows rows of the
+// Backward, weights: dw[s][t] = sum over pixels of dy * x shifted by (s, t), one channel, KernelRows rows of the
 // kernel at a time (kernel_rows[s]: x's row for the first output row).
-template <class L, int K, int KernelRows>
+template <class L, int K, int KernelRows, int Stride, int Dilation>
 inline void depthwise_weight_gradient_tile(L (&dw)[KernelRows][K], const typename L::scalar* dy,
                                            const typename L::scalar* const (&x)[KernelRows], int rows, int width,
-                                           ptrdiff_t dy_row_pitch, ptrdiff_t x_row_pitch, int stride, int dilation) {
-  for (int r = 0; r < rows; r++) {
+                                           ptrdiff_t dy_row_pitch, ptrdiff_t x_row_pitch) {
+  L sum[KernelRows][K] = {};
+  for (int r = 0; r < rows; r++, dy += dy_row_pitch) {
+    const typename L::scalar* from[KernelRows];
+    NASP_UNROLL for (int s = 0; s < KernelRows; s++) from[s] = x[s] + r * Stride * x_row_pitch;
     for (int p = 0; p < width; p++) {
-      L gradient = L::load(dy + r * dy_row_pitch + p * L::count);
+      L gradient = L::load(dy + p * L::count);
       gradient.pin();
       NASP_UNROLL for (int s = 0; s < KernelRows; s++) NASP_UNROLL for (int t = 0; t < K; t++) {
-        dw[s][t] += gradient * L::load(x[s] + r * stride * x_row_pitch + (p * stride + t * dilation) * L::count);
+        sum[s][t] += gradient * L::load(from[s] + (p * Stride + t * Dilation) * L::count);
       }
     }
   }
+  NASP_UNROLL for (int s = 0; s < KernelRows; s++) NASP_UNROLL for (int t = 0; t < K; t++) dw[s][t] = sum[s][t];
 }
 
 // (C, K, K) with every kernel turned round, for the data gradient.

@@ -22,24 +22,30 @@ struct Forward {
 
   template <int N>
   void operator()(const L (&pixels)[N], int channel, int row, int column, int count) const {
-    ChannelSums<L> total = sums[channel];  // in registers: the compiler must assume that y and the sums overlap
-    if (row == first_row && column == 0) total = {pixels[0], L::zero(), L::zero(), L::zero(), L::zero()};
+    ChannelSums<L>& kept = sums[channel];
+    if (row == first_row && column == 0) kept = {pixels[0], L::zero(), L::zero(), L::zero(), L::zero(), L::zero()};
+    ChannelSums<L> total = kept;  // in registers: the compiler must assume that y and the sums overlap
     S* to = Store ? y.data + row * y.row_pitch + channel * y.channel_pitch + static_cast<ptrdiff_t>(column) * L::count : nullptr;
     const S* from = Gradient ? g.data + row * g.row_pitch + channel * g.channel_pitch + static_cast<ptrdiff_t>(column) * L::count : nullptr;
+    L sum = L::zero(), squares = L::zero();
     if (count >= N) {
-      NASP_UNROLL for (int p = 0; p < N; p++) take(total, pixels[p], to, from, p);
+      NASP_UNROLL for (int p = 0; p < N; p++) take(total, sum, squares, pixels[p], to, from, p);
     } else {
-      for (int p = 0; p < count; p++) take(total, pixels[p], to, from, p);
+      for (int p = 0; p < count; p++) take(total, sum, squares, pixels[p], to, from, p);
     }
-    sums[channel] = total;
+    total.add_y(sum);
+    kept.y = total.y;
+    kept.lost = total.lost;
+    kept.y_squared = total.y_squared + squares;
+    if constexpr (Gradient) kept.gradient = total.gradient, kept.gradient_y = total.gradient_y;
   }
 
  private:
-  static void take(ChannelSums<L>& total, L value, S* to, const S* from, int p) {
+  static void take(ChannelSums<L>& total, L& sum, L& squares, L value, S* to, const S* from, int p) {
     if constexpr (Store) value.store(to + static_cast<ptrdiff_t>(p) * L::count);
     const L centred = value - total.centre;
-    total.y += centred;
-    total.y_squared += centred * centred;
+    sum += centred;
+    squares += centred * centred;
     if constexpr (Gradient) {
       const L gradient = L::load(from + static_cast<ptrdiff_t>(p) * L::count);
       total.gradient += gradient;
@@ -62,19 +68,28 @@ struct DataGradient {
     const S* from = gate.x.data ? gate.x.data + row * gate.x.row_pitch + channel * gate.x.channel_pitch +
                                       static_cast<ptrdiff_t>(column) * L::count
                                 : nullptr;
-    const int n = smaller(count, N);
     const ptrdiff_t step = static_cast<ptrdiff_t>(column_step) * L::count;
     L mean = L::zero(), scale = L::splat(1), shift = L::zero();
     if (from && gate.norm.scale) {
       mean = L::splat(gate.norm.mean[channel]), scale = L::splat(gate.norm.scale[channel]),
       shift = L::splat(gate.norm.shift[channel]);
     }
-    for (int p = 0; p < n; p++) {
-      L value = pixels[p];
-      if (from) value = where_positive(scale * (L::load(from + p * step) - mean) + shift, value);
-      if (accumulate) value += L::load(to + p * step);
-      value.store(to + p * step);
+    if (count < N) {
+      for (int p = 0; p < count; p++) put(pixels[p], to, from, p * step, mean, scale, shift);
+      return;
     }
+    if (!from) {
+      NASP_UNROLL for (int p = 0; p < N; p++) put(pixels[p], to, nullptr, p * step, mean, scale, shift);
+    } else {
+      NASP_UNROLL for (int p = 0; p < N; p++) put(pixels[p], to, from, p * step, mean, scale, shift);
+    }
+  }
+
+ private:
+  void put(L value, S* to, const S* from, ptrdiff_t at, L mean, L scale, L shift) const {
+    if (from) value = where_positive(scale * (L::load(from + at) - mean) + shift, value);
+    if (accumulate) value += L::load(to + at);
+    value.store(to + at);
   }
 };
 
@@ -85,7 +100,11 @@ struct ToBand {
   template <int N>
   void operator()(const L (&pixels)[N], int channel, int row, int column, int count) const {
     auto* to = band.at(row, channel, column);
-    for (int p = 0; p < smaller(count, N); p++) pixels[p].store(to + static_cast<ptrdiff_t>(p) * L::count);
+    if (count >= N) {
+      NASP_UNROLL for (int p = 0; p < N; p++) pixels[p].store(to + p * L::count);
+    } else {
+      for (int p = 0; p < count; p++) pixels[p].store(to + static_cast<ptrdiff_t>(p) * L::count);
+    }
   }
 };
 

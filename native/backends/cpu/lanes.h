@@ -43,8 +43,8 @@ struct Lanes {
 };
 
 template <class L>
-L relu(L a) {
-  return {a.v > 0 ? a.v : typename L::vector{}};
+L relu(L a) {  // NaN stays NaN, so that a diverged net shows in its loss
+  return {a.v < 0 ? typename L::vector{} : a.v};
 }
 template <class L>
 L larger(L a, L b) {

@@ -1,5 +1,6 @@
 // BatchNorm's sums. A piece of work gathers vectors over images, centred on each lane's first value, so that float32
-// does not cancel where the mean is large against the deviation; then lanes and pieces are merged in double by
+// does not cancel where the mean is large against the deviation, and the sum of y compensated (Kahan, 1965), because a
+// mean that is off by a rounding moves elements across the next ReLU's kink; then lanes and pieces are merged in double by
 // (count, mean, sum of squared deviations): Chan, Golub and LeVeque, 1979.
 #pragma once
 #include "lanes.h"
@@ -9,7 +10,13 @@ namespace nasp::NASP_ISA {
 
 template <class L>
 struct ChannelSums {
-  L centre, y, y_squared, gradient, gradient_y;  // y, y_squared and gradient_y with y - centre
+  L centre, y, lost, y_squared, gradient, gradient_y;  // y, y_squared and gradient_y with y - centre; lost: of y, rounded off
+
+  void add_y(L value) {
+    const L corrected = value - lost, sum = y + corrected;
+    lost = (sum - y) - corrected;
+    y = sum;
+  }
 };
 
 struct PieceMoments {
@@ -22,12 +29,12 @@ PieceMoments merge_lanes(const ChannelSums<L>& sums, int pixels, int live) {
   if (m.count == 0) return m;
   double mean[L::count];
   for (int l = 0; l < live; l++) {
-    mean[l] = static_cast<double>(sums.centre.v[l]) + static_cast<double>(sums.y.v[l]) / pixels;
+    mean[l] = static_cast<double>(sums.centre.v[l]) + (static_cast<double>(sums.y.v[l]) - sums.lost.v[l]) / pixels;
     m.mean += mean[l];
   }
   m.mean /= live;
   for (int l = 0; l < live; l++) {
-    const double y = sums.y.v[l], off = mean[l] - m.mean;
+    const double y = static_cast<double>(sums.y.v[l]) - sums.lost.v[l], off = mean[l] - m.mean;
     const double within = static_cast<double>(sums.y_squared.v[l]) - y * y / pixels;
     m.deviation += (within > 0 ? within : 0) + pixels * off * off;
     m.gradient += sums.gradient.v[l];

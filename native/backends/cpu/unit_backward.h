@@ -29,20 +29,20 @@ void dense_data_gradient(const DensePart& part, int channels, int first, const t
   for (int row = row0; row < row1; row++) {
     for (int parity = 0; parity < part.stride_w; parity++) {
       const int pixels = ceil_div(larger(0, width - parity), part.stride_w);
-      for (int p = 0; p < pixels; p += tile_pixels) {
-        int count = 0;
-        for (int s = 0; s < part.kernel_h; s++) {
-          const int down = row + part.pad_h - s;
-          if (floor_div(down, part.stride_h) * part.stride_h != down) continue;
-          for (int t = 0; t < part.kernel_w; t++) {
-            const int right = parity + part.pad_w - t;
-            if (floor_div(right, part.stride_w) * part.stride_w != right) continue;
-            taps[count++] = {dy.at(down / part.stride_h, first, p + right / part.stride_w),
-                             packed + static_cast<ptrdiff_t>(s * part.kernel_w + t) * part.out * tile_outputs};
-          }
+      int count = 0;
+      for (int s = 0; s < part.kernel_h; s++) {
+        const int down = row + part.pad_h - s;
+        if (floor_div(down, part.stride_h) * part.stride_h != down) continue;
+        for (int t = 0; t < part.kernel_w; t++) {
+          const int right = parity + part.pad_w - t;
+          if (floor_div(right, part.stride_w) * part.stride_w != right) continue;
+          taps[count++] = {dy.at(down / part.stride_h, first, right / part.stride_w),
+                           packed + static_cast<ptrdiff_t>(s * part.kernel_w + t) * part.out * tile_outputs};
         }
+      }
+      for (int p = 0; p < pixels; p += tile_pixels) {
         for (int c = 0, group = 0; c < channels; c += tile_outputs, group++) {
-          const auto tile = dense_tile<L, 1>(taps, count, part.out, dy.channel_pitch, group * group_pitch);
+          const auto tile = dense_tile<L, 1>(taps, count, part.out, dy.channel_pitch, static_cast<ptrdiff_t>(p) * L::count, group * group_pitch);
           finish(tile, epilogue, c, channels - c, row, p * part.stride_w + parity, pixels - p);
         }
       }
@@ -63,10 +63,10 @@ void dense_weight_gradient_columns(const DensePart& part, int channels, typename
     for (int c = 0; c < channels; c += Inputs) {
       const S* xs[Inputs];
       for (int i = 0; i < Inputs; i++) xs[i] = x.at(x_row, smaller(c + i, channels - 1), column);
-      L sums[O][Inputs][Taps] = {};
+      L sums[N];
       dense_weight_gradient_tile<L, O, Inputs, Taps, Stride>(sums, dys, xs, rows, out_width, dy_row_pitch, x.row_pitch * part.stride_h);
-      S total[(N + L::count - 1) / L::count * L::count];
-      sum_lanes<L, N>(total, &sums[0][0][0]);
+      alignas(sizeof(L)) S total[(N + L::count - 1) / L::count * L::count];
+      sum_lanes<L, N>(total, sums);
       for (int i = 0; i < O && o + i < part.out; i++) {
         for (int j = 0; j < Inputs && c + j < channels; j++) {
           for (int t = 0; t < Taps; t++) {
@@ -95,7 +95,7 @@ void dense_weight_gradient(const DensePart& part, int channels, typename L::scal
 }
 
 // dw (C, K, K) over `rows` output rows from row0 on.
-template <class L, int K>
+template <class L, int K, int Stride, int Dilation>
 void depthwise_weight_gradient(const Unit& unit, typename L::scalar* dw, const Band<L>& dmid, const Band<L>& x, int row0, int rows, int out_width) {
   using S = typename L::scalar;
   constexpr int at_once = NASP_REGISTERS >= 32 ? (K == 5 ? 5 : 3) : (K == 3 ? 3 : K == 5 ? 2 : 1), N = at_once * K;
@@ -105,8 +105,8 @@ void depthwise_weight_gradient(const Unit& unit, typename L::scalar* dw, const B
       const S* rows_of[at_once];
       for (int i = 0; i < at_once; i++) rows_of[i] = x.at(row0 * unit.stride - pad + smaller(s + i, K - 1) * unit.dilation, c, -pad);
       L sums[at_once][K] = {};
-      depthwise_weight_gradient_tile<L, K, at_once>(sums, dmid.at(row0, c, 0), rows_of, rows, out_width, dmid.row_pitch, x.row_pitch, unit.stride, unit.dilation);
-      S total[(N + L::count - 1) / L::count * L::count];
+      depthwise_weight_gradient_tile<L, K, at_once, Stride, Dilation>(sums, dmid.at(row0, c, 0), rows_of, rows, out_width, dmid.row_pitch, x.row_pitch);
+      alignas(sizeof(L)) S total[(N + L::count - 1) / L::count * L::count];
       sum_lanes<L, N>(total, &sums[0][0]);
       for (int i = 0; i < at_once && s + i < K; i++) {
         for (int t = 0; t < K; t++) dw[(static_cast<ptrdiff_t>(c) * K + s + i) * K + t] = total[i * K + t];
@@ -213,13 +213,20 @@ void backward_unit(const Run& run, const BackwardUnit<typename L::scalar>& b) {
     if (unit.depthwise()) {
       const Band<L> dmid(memory + x_size + dy_size, unit.in, out_width, dy_first, dy_rows, dy_pad);
       const DensePart& dense = unit.dense[0];
-      fill_vectors<L>(dmid.data, static_cast<int>(Band<L>::size(unit.in, out_width, dy_rows, dy_pad) / L::count), L::zero());
       const ToBand<L> to_dmid = {dmid};
-      for (int row = larger(0, dy_first); row < smaller(out_height, dy_first + dy_rows); row++) {
+      const int columns = Band<L>::columns(out_width, dy_pad);
+      for (int row = dy_first; row < dy_first + dy_rows; row++) {
+        const bool outside = row < 0 || row >= out_height;
+        for (int c = 0; c < unit.in; c++) {
+          auto* padding = dmid.at(row, c, -dy_pad);
+          if (outside) fill_vectors<L>(padding, columns, L::zero());
+          else fill_vectors<L>(padding, dy_pad, L::zero()), fill_vectors<L>(dmid.at(row, c, out_width), columns - dy_pad - out_width, L::zero());
+        }
+        if (outside) continue;
+        const Tap<S> tap = {dy.at(row, 0, 0), packed.dense_transposed[0]};
         for (int p = 0; p < out_width; p += tile_pixels) {
-          const Tap<S> tap = {dy.at(row, 0, p), packed.dense_transposed[0]};
           for (int c = 0; c < unit.in; c += tile_outputs) {
-            const auto tile = dense_tile<L, 1>(&tap, 1, unit.out, dy.channel_pitch, static_cast<ptrdiff_t>(c) * unit.out);
+            const auto tile = dense_tile<L, 1>(&tap, 1, unit.out, dy.channel_pitch, static_cast<ptrdiff_t>(p) * L::count, static_cast<ptrdiff_t>(c) * unit.out);
             finish(tile, to_dmid, c, unit.in - c, row, p, out_width - p);
           }
         }
@@ -239,9 +246,10 @@ void backward_unit(const Run& run, const BackwardUnit<typename L::scalar>& b) {
         }
       });
       const int rows = out1 - out0;
-      if (unit.kernel == 3) depthwise_weight_gradient<L, 3>(unit, dw, dmid, x, out0, rows, out_width);
-      else if (unit.kernel == 5) depthwise_weight_gradient<L, 5>(unit, dw, dmid, x, out0, rows, out_width);
-      else depthwise_weight_gradient<L, 7>(unit, dw, dmid, x, out0, rows, out_width);
+      with_depthwise_kernel(unit.kernel, unit.dilation, [&]<int K, int D>() {
+        if (unit.stride == 1) depthwise_weight_gradient<L, K, 1, D>(unit, dw, dmid, x, out0, rows, out_width);
+        else depthwise_weight_gradient<L, K, 2, D>(unit, dw, dmid, x, out0, rows, out_width);
+      });
       dense_weight_gradient(dense, unit.in, dw + unit.depthwise_weights(), dy.at(out0, 0, 0), dy.channel_pitch, dy.row_pitch, mid, out0, rows, out_width);
       return;
     }

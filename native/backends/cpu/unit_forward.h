@@ -22,15 +22,15 @@ void dense_rows(const DensePart& part, int first_output, const typename L::scala
   const int count = part.taps();
   const ptrdiff_t group_pitch = static_cast<ptrdiff_t>(count) * x.channels * tile_outputs;
   for (int row = row0; row < row1; row++) {
-    for (int p = 0; p < out_width; p += tile_pixels) {
-      for (int s = 0, i = 0; s < part.kernel_h; s++) {
-        for (int t = 0; t < part.kernel_w; t++, i++) {
-          taps[i] = {x.at(row * part.stride_h - part.pad_h + s, 0, p * Stride - part.pad_w + t),
-                     packed + static_cast<ptrdiff_t>(i) * x.channels * tile_outputs};
-        }
+    for (int s = 0, i = 0; s < part.kernel_h; s++) {
+      for (int t = 0; t < part.kernel_w; t++, i++) {
+        taps[i] = {x.at(row * part.stride_h - part.pad_h + s, 0, t - part.pad_w),
+                   packed + static_cast<ptrdiff_t>(i) * x.channels * tile_outputs};
       }
+    }
+    for (int p = 0; p < out_width; p += tile_pixels) {
       for (int o = 0, group = 0; o < part.out; o += tile_outputs, group++) {
-        const auto tile = dense_tile<L, Stride>(taps, count, x.channels, x.channel_pitch, group * group_pitch);
+        const auto tile = dense_tile<L, Stride>(taps, count, x.channels, x.channel_pitch, static_cast<ptrdiff_t>(p) * Stride * L::count, group * group_pitch);
         finish(tile, epilogue, first_output + o, part.out - o, row, p, out_width - p);
       }
     }
@@ -47,7 +47,7 @@ void pointwise(int channels, int outputs, const typename L::scalar* packed, cons
     for (int i = 0; i < depthwise_rows && row + i < row1; i++) {
       for (int q = 0; q < depthwise_pixels && column + q < out_width; q += tile_pixels) {
         const Tap<S> tap = {mid + (i * depthwise_pixels + q) * L::count, packed};
-        const auto tile = dense_tile<L, 1>(&tap, 1, channels, pitch, static_cast<ptrdiff_t>(o) * channels);
+        const auto tile = dense_tile<L, 1>(&tap, 1, channels, pitch, 0, static_cast<ptrdiff_t>(o) * channels);
         finish(tile, epilogue, o, outputs - o, row + i, column + q, out_width - column - q);
       }
     }

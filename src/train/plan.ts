@@ -1,0 +1,73 @@
+/** From what the caller of `search` says to what is run: a new run, or one that goes on. */
+import { join } from "node:path"
+
+import type { ImageData } from "../data/index.js"
+import { invalid } from "../expect.js"
+import { resolveConfig, type SearchConfig, type SearchOptions as ConfigOptions } from "./config.js"
+import { writeWhole } from "./files.js"
+import { checkFree, ownData, readRunRecord } from "./run-folder.js"
+
+export type SearchOptions = Omit<ConfigOptions, "data"> & {
+  /** A registered data set's name, or images by value. Default "generated". */
+  data?: string | ImageData
+  /** A new run folder. Default: nothing is written. */
+  out?: string
+  /**
+   * A run folder to go on with, in place of `out`. Its configuration holds; of the other options only threads, steps
+   * (more or fewer in all), signal and, where the run's data were given by value, data may stand beside it.
+   */
+  resume?: string
+  /** Aborts the running step; what is on the disk stays. For an end that saves, see `Search.stop`. */
+  signal?: AbortSignal
+}
+
+export interface Plan {
+  config: SearchConfig
+  data: ImageData | null
+  out: string | null
+  /** Of a run that goes on: the hash of its data. */
+  resumed: { dataHash: string; override: Partial<SearchConfig> } | null
+}
+
+/** @throws NaspError ERR_NASP_ARGUMENT, ERR_NASP_RUN_FOLDER */
+export function makePlan(options: SearchOptions): Plan {
+  const { data, out, resume, signal: _, ...rest } = options
+  const given = typeof data === "object" ? data : null
+  if (resume === undefined) {
+    const name = typeof data === "object" ? ownData : data
+    const named: ConfigOptions = { ...rest, ...(name === undefined ? {} : { data: name }) }
+    const config = resolveConfig(named, given !== null)
+    if (out !== undefined) checkFree(out)
+    return { config, data: given, out: out ?? null, resumed: null }
+  }
+  const { threads, steps, ...others } = rest
+  const refused = Object.entries({ ...others, out, data: given ? undefined : data }).find(
+    ([, value]) => value !== undefined,
+  )
+  if (refused)
+    throw invalid("an option beside resume", "threads or steps (the run's configuration holds)", refused[0])
+  const record = readRunRecord(resume)
+  const override = {
+    ...(threads === undefined ? {} : { threads }),
+    ...(steps === undefined ? {} : { steps }),
+  }
+  const isOwn = record.config.data === ownData
+  if (isOwn !== (given !== null)) {
+    throw invalid(
+      "data",
+      isOwn ? "the images that this run was started with" : "no images beside resume",
+      data,
+    )
+  }
+  const config = resolveConfig({ ...record.config, ...override }, isOwn)
+  return { config, data: given, out: resume, resumed: { dataHash: record.data_hash, override } }
+}
+
+/** A resumed run's new end, for the next time that it is resumed. */
+export function rewriteSteps(run: string, steps: number | null): void {
+  const record = readRunRecord(run)
+  writeWhole(
+    join(run, "config.json"),
+    `${JSON.stringify({ ...record, config: { ...record.config, steps } }, null, 2)}\n`,
+  )
+}

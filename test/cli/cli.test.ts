@@ -1,0 +1,128 @@
+// The command line: what is refused and with which exit code, and what good calls print. Needs dist (npm run build).
+import { spawnSync } from "node:child_process"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+
+import { genotypeFromJson, genotypeFromText } from "../../src/genotype.js"
+import { decodeSafetensors } from "../../src/safetensors.js"
+
+const main = new URL("../../dist/cli/main.js", import.meta.url).pathname
+const folder = mkdtempSync(join(tmpdir(), "nasp-cli-"))
+const at = (name: string) => join(folder, name)
+const small = ["--batch", "16", "--channels", "4", "--layers", "3", "--space", "darts7-split"]
+
+function nasp(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(process.execPath, [main, ...args], { encoding: "utf8", cwd: folder, timeout: 60_000 })
+}
+
+beforeAll(() => {
+  mkdirSync(at("images/cat"), { recursive: true })
+  mkdirSync(at("foreign"))
+  writeFileSync(at("foreign/data_batch_1.bin"), Buffer.alloc(5000, 200))
+  writeFileSync(at("cost.json"), '{"toaster": 1}')
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const refused: [string, number, RegExp][] = [
+  ["search --data cifar10 --data-dir foreign --out r", 1, /data_batch_1.bin has 5000 bytes/],
+  ["search --data cifar10 --data-dir none --out r", 1, /none does not exist/],
+  ["search --data cifar10 --out r", 2, /dataDir/],
+  ["search --data images --out r", 2, /folders of images are not read/],
+  ["search --space nope --out r", 2, /for space but received nope/],
+  ["search --method nope --out r", 2, /for method but received nope/],
+  ["search --epochs -1 --out r", 2, /for epochs but received -1/],
+  ["search --epochs 1e9999 --out r", 2, /for epochs but received 1e9999/],
+  ["search --batch abc --out r", 2, /for batch but received abc/],
+  ["search --batch 0 --out r", 2, /for batch but received 0/],
+  ["search --channels 0 --out r", 2, /for channels but received 0/],
+  ["search --layers 1000000 --out r", 2, /for layers but received 1000000/],
+  ["search --threads 0 --out r", 2, /for threads but received 0/],
+  ["search --eta -1 --out r", 2, /for eta but received -1/],
+  ["search --cost none.json --out r", 2, /for cost but received none.json/],
+  ["search --cost cost.json --out r", 2, /for an operation but received toaster/],
+  ["search --device cuda --out r", 1, /CUDA engine is not there yet/],
+  ["search --device toaster --out r", 2, /for device but received toaster/],
+  ["search --resume images", 1, /has no config.json/],
+  ["search --resume none", 1, /none does not exist/],
+  ["search --resume none --batch 3", 2, /beside resume/],
+  ["search --out images", 2, /new or empty folder for out but received images/],
+  ["search --nonsense", 2, /unknown option '--nonsense'/],
+  ["search stray", 2, /too many arguments/],
+  ["nonsense", 2, /unknown command 'nonsense'/],
+  ["bench nothing", 2, /nothing/],
+]
+
+describe("what is refused", () => {
+  it.each(refused)("nasp %s -> %i", (call, code, message) => {
+    const { status, stdout, stderr } = nasp(...call.split(" "))
+    expect(stderr).toMatch(message)
+    expect(stderr).not.toMatch(/^\s+at .*(file|node):/m)
+    expect({ status, stdout }).toEqual({ status: code, stdout: "" })
+  })
+
+  it.skipIf(process.platform !== "linux")("a place where no folder can be made", () => {
+    const { status, stderr } = nasp("search", "--steps", "1", ...small, "--out", "/proc/none/r")
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: expect.stringMatching(/Could not write \/proc\/none\/r/),
+    })
+  })
+
+  it.skipIf(process.platform === "win32")("a disk that is full (a limit on the size of files)", () => {
+    const call = `ulimit -f 16; exec "${process.execPath}" "${main}" search --steps 3 --checkpoint-every 1 --channels 16 --batch 16 --layers 3 --out full`
+    const { status, stderr } = spawnSync("bash", ["-c", call], { encoding: "utf8", cwd: folder })
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: expect.stringMatching(/Could not write .*limit/),
+    })
+  })
+
+  it("a search that diverges", () => {
+    const { status, stderr } = nasp("search", ...small, "--lr", "1e30", "--clip", "0", "--out", "diverged")
+    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/diverged at step \d+/) })
+  })
+})
+
+describe("what is done", () => {
+  it("prints events as lines of JSON and leaves a readable run folder", () => {
+    const { status, stdout } = nasp("search", "--steps", "2", ...small, "--json", "--out", "good")
+    expect(status).toBe(0)
+    const events = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { type: string })
+    expect(events.map((e) => e.type)).toEqual(["start", "step", "step", "epoch", "checkpoint", "finished"])
+    const genotype = genotypeFromJson(readFileSync(at("good/genotype.json"), "utf8"))
+    expect(genotypeFromText(readFileSync(at("good/genotype.txt"), "utf8"))).toEqual(genotype)
+    expect(genotype.normal).toHaveLength(8)
+    const alpha = decodeSafetensors(readFileSync(at("good/alpha.safetensors")), "alpha")
+    expect([...alpha.tensors.values()].map((t) => [t.name, t.shape])).toEqual([
+      ["alphas_normal", [14, 5]],
+      ["alphas_reduce", [14, 3]],
+    ])
+  })
+
+  it("is silent with --quiet, takes the first free folder, and draws the cell otherwise", () => {
+    expect(nasp("search", "--steps", "1", ...small, "--quiet")).toMatchObject({
+      status: 0,
+      stdout: "",
+      stderr: "",
+    })
+    const { status, stdout } = nasp("search", "--steps", "1", ...small)
+    expect(status).toBe(0)
+    expect(stdout).toContain("normal cell")
+    expect(stdout).toContain("runs/darts7-split-seed0-2")
+  })
+
+  it("helps and says its version and what was built", () => {
+    expect(nasp("--help")).toMatchObject({ status: 0, stdout: expect.stringContaining("nasp quickstart") })
+    expect(nasp("search", "--help")).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining("--resume RUN"),
+    })
+    expect(nasp("--version")).toMatchObject({ status: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) })
+    expect(nasp("doctor")).toMatchObject({ status: 0, stdout: expect.stringContaining("chosen:") })
+  })
+})
