@@ -42,9 +42,7 @@ std::size_t Cell<S>::stored(const Backend<S>& backend, int batch, int height, in
 template <class S>
 std::size_t Cell<S>::probe_stored(const Backend<S>& backend, int batch, int height, int width) const {
   std::size_t n = 0;
-  for (int j = 0; j < cell_nodes; j++) {  // all operations that leave one input
-    for (std::size_t k = 0; k < candidates_; k++) n += chains_[static_cast<std::size_t>(edge_of(j, 0)) * candidates_ + k]->stored(backend, batch, height, width);
-  }
+  for (const auto& c : chains_) n = std::max(n, c->stored(backend, batch, height, width));
   return n;
 }
 

@@ -176,23 +176,22 @@ void Chain<S>::propagate(const Pass<S>& pass, const Source<S>& x, Chain* const* 
 
 template <class S>
 void Chain<S>::probe(const Pass<S>& pass, const Source<S>& x, const Probe* probes, int count) {
-  const std::size_t mark = pass.arena.mark();
   Unit identity;
   identity.kind = UnitKind::identity, identity.in = identity.out = x.x.channels;
   std::vector<Moments> identity_moments(static_cast<std::size_t>(x.x.channels) * count);
   std::vector<ForwardUnit<S>> units;
+  const auto first_unit = [&](Chain& chain, View<S> y, View<const S> g) {
+    Stage& stage = chain.stages_.front();
+    stage.x = x;
+    stage.y = y;
+    return ForwardUnit<S>{&stage.unit(), chain.pack(stage, pass.parameters, pass.backend, false), y, g, stage.moments.data()};
+  };
+  // One unit: all of them in one sweep.
   for (int i = 0; i < count; i++) {
     Chain& chain = *probes[i].chain;
     *probes[i].product = 0;
-    if (chain.operation_.identity()) {
-      units.push_back({&identity, nullptr, {}, probes[i].g, identity_moments.data() + static_cast<std::size_t>(i) * x.x.channels});
-    }
-    if (chain.stages_.empty()) continue;
-    Stage& stage = chain.stages_.front();
-    const bool last = chain.stages_.size() == 1;
-    stage.x = x;
-    stage.y = last ? View<S>{} : pass.take(stage.unit().out, stage.unit().out_height(x.x.height), stage.unit().out_width(x.x.width));
-    units.push_back({&stage.unit(), chain.pack(stage, pass.parameters, pass.backend, false), stage.y, last ? probes[i].g : View<const S>{}, stage.moments.data()});
+    if (chain.operation_.identity()) units.push_back({&identity, nullptr, {}, probes[i].g, identity_moments.data() + static_cast<std::size_t>(i) * x.x.channels});
+    if (chain.stages_.size() == 1) units.push_back(first_unit(chain, {}, probes[i].g));
   }
   if (!units.empty()) pass.backend.forward(pass.run, units.data(), static_cast<int>(units.size()), x);
   for (int i = 0; i < count; i++) {
@@ -202,11 +201,18 @@ void Chain<S>::probe(const Pass<S>& pass, const Source<S>& x, const Probe* probe
       for (int c = 0; c < x.x.channels; c++) *probes[i].product += m[c].gradient_y + m[c].mean * m[c].gradient;
     }
     if (chain.stages_.empty()) continue;
-    chain.normalise(chain.stages_.front(), pass, pixel_count(pass, chain.stages_.front().unit(), x.x));
+    // More than one unit: one chain at a time, so that what lies between its units is still in the cache.
+    const std::size_t mark = pass.arena.mark();
+    Stage& first = chain.stages_.front();
+    if (chain.stages_.size() > 1) {
+      const ForwardUnit<S> unit = first_unit(chain, pass.take(first.unit().out, first.unit().out_height(x.x.height), first.unit().out_width(x.x.width)), {});
+      pass.backend.forward(pass.run, &unit, 1, x);
+    }
+    chain.normalise(first, pass, pixel_count(pass, first.unit(), x.x));
     chain.forward_rest(pass, probes[i].g, false);
     *probes[i].product = chain.product(chain.stages_.back());
+    pass.arena.rewind(mark);
   }
-  pass.arena.rewind(mark);
 }
 
 template <class S>

@@ -13,26 +13,37 @@
 
 namespace nasp::NASP_ISA {
 
-template <class L>
-struct DenseTile {
-  L sum[tile_outputs][tile_pixels];
-};
-
 // One tap: where a row's first pixel lies for input channel 0, and the tap's weights of output group 0.
 template <class S>
 struct Tap {
   const S *x, *w;
 };
 
-// Forward: one tile over all taps and input channels. `at` is the offset of the tile's first pixel in x, `group` that of
-// its output group in w.
-template <class L, int Stride>
-inline DenseTile<L> dense_tile(const Tap<typename L::scalar>* taps, int count, int channels, ptrdiff_t channel_pitch,
-                               ptrdiff_t at, ptrdiff_t group) {
-  DenseTile<L> tile = {};
-  for (int t = 0; t < count; t++) {
-    const typename L::scalar *x = taps[t].x + at, *w = taps[t].w + group;
-    for (int c = 0; c < channels; c++, x += channel_pitch, w += tile_outputs) {
+// A row of pixels of one output group: where its first pixel lies, and how far the next input channel.
+template <class S>
+struct TapRow {
+  const Tap<S>* taps;
+  int count, channels;
+  ptrdiff_t channel_pitch;
+};
+
+// Where a tile goes: output channels [channel, channel + outputs), pixels [column, column + pixels) of a row, at most
+// a tile of both.
+struct TilePlace {
+  int channel, outputs, row, column, pixels;
+};
+
+// One tile over all taps and input channels, then the epilogue. `at` is the offset of the tile's first pixel in x,
+// `group` that of its output group in w. Not inlined: the tile has the registers for itself.
+template <class L, int Stride, class Epilogue>
+[[gnu::noinline]] void dense_tile(const TapRow<typename L::scalar>& x_row, ptrdiff_t at, ptrdiff_t group, const TilePlace& place,
+                                  const Epilogue& epilogue) {
+  L sum[tile_outputs][tile_pixels];
+  NASP_UNROLL for (int o = 0; o < tile_outputs; o++) NASP_UNROLL for (int p = 0; p < tile_pixels; p++) sum[o][p] = L::zero();
+  const ptrdiff_t pitch = x_row.channel_pitch;
+  for (int t = 0; t < x_row.count; t++) {
+    const typename L::scalar *x = x_row.taps[t].x + at, *w = x_row.taps[t].w + group;
+    for (int c = x_row.channels; c > 0; c--, x += pitch, w += tile_outputs) {
       L pixel[tile_pixels];
       NASP_UNROLL for (int p = 0; p < tile_pixels; p++) {
         pixel[p] = L::load(x + p * Stride * L::count);
@@ -40,11 +51,17 @@ inline DenseTile<L> dense_tile(const Tap<typename L::scalar>* taps, int count, i
       }
       NASP_UNROLL for (int o = 0; o < tile_outputs; o++) {
         const L weight = L::splat(w[o]);
-        NASP_UNROLL for (int p = 0; p < tile_pixels; p++) tile.sum[o][p] += weight * pixel[p];
+        NASP_UNROLL for (int p = 0; p < tile_pixels; p++) sum[o][p] += weight * pixel[p];
       }
     }
   }
-  return tile;
+  if (place.outputs >= tile_outputs && place.pixels >= tile_pixels) {
+    NASP_UNROLL for (int o = 0; o < tile_outputs; o++) epilogue.template pixels<true>(sum[o], place.channel + o, place.row, place.column, tile_pixels);
+  } else {
+    NASP_UNROLL for (int o = 0; o < tile_outputs; o++) {
+      if (o < place.outputs) epilogue.template pixels<false>(sum[o], place.channel + o, place.row, place.column, smaller(place.pixels, tile_pixels));
+    }
+  }
 }
 
 // Backward, weights: dw[o][c][t] = sum over pixels of dy[o] * x[c] shifted by t, for Outputs x Inputs channels and

@@ -20,7 +20,8 @@ template <class L, int K, int D>
 inline __attribute__((always_inline)) DepthwiseTile<L> depthwise_tile(const typename L::scalar* const* rows, ptrdiff_t at,
                                                                        const typename L::scalar* w) {
   constexpr int R = depthwise_rows, P = depthwise_pixels;
-  DepthwiseTile<L> tile = {};
+  DepthwiseTile<L> tile;
+  NASP_UNROLL for (int r = 0; r < R; r++) NASP_UNROLL for (int p = 0; p < P; p++) tile.sum[r][p] = L::zero();
   NASP_UNROLL for (int q = 0; q < R + (K - 1) * D; q++) {
     L weight[R][K];
     bool used = false;

@@ -1,5 +1,5 @@
-// What becomes of finished pixels. A kernel hands over up to N neighbouring pixels of one output channel; it does not
-// know whether they are kept or only measured.
+// What becomes of finished pixels. A kernel hands over up to N neighbouring pixels of one output channel, and says at
+// compile time whether they are all there (Whole); it does not know whether they are kept or only measured.
 //
 //   Forward<Store, Gradient>   y is stored (propagate), or multiplied with dL/dnode (probe: nothing is stored);
 //                              either way its sums are gathered for the BatchNorm that follows
@@ -20,15 +20,15 @@ struct Forward {
   ChannelSums<L>* sums;        // one an output channel of the unit
   int first_row;               // of the piece: its first pixel is the centre of the sums
 
-  template <int N>
-  void operator()(const L (&pixels)[N], int channel, int row, int column, int count) const {
+  template <bool Whole, int N>
+  void pixels(const L (&pixels)[N], int channel, int row, int column, int count) const {
     ChannelSums<L>& kept = sums[channel];
     if (row == first_row && column == 0) kept = {pixels[0], L::zero(), L::zero(), L::zero(), L::zero(), L::zero()};
     ChannelSums<L> total = kept;  // in registers: the compiler must assume that y and the sums overlap
     S* to = Store ? y.data + row * y.row_pitch + channel * y.channel_pitch + static_cast<ptrdiff_t>(column) * L::count : nullptr;
     const S* from = Gradient ? g.data + row * g.row_pitch + channel * g.channel_pitch + static_cast<ptrdiff_t>(column) * L::count : nullptr;
     L sum = L::zero(), squares = L::zero();
-    if (count >= N) {
+    if constexpr (Whole) {
       NASP_UNROLL for (int p = 0; p < N; p++) take(total, sum, squares, pixels[p], to, from, p);
     } else {
       for (int p = 0; p < count; p++) take(total, sum, squares, pixels[p], to, from, p);
@@ -62,45 +62,38 @@ struct DataGradient {
   bool accumulate;
   int column_step;             // pixels lie this many columns apart
 
-  template <int N>
-  void operator()(const L (&pixels)[N], int channel, int row, int column, int count) const {
+  template <bool Whole, int N>
+  void pixels(const L (&pixels)[N], int channel, int row, int column, int count) const {
     S* to = dx.data + row * dx.row_pitch + channel * dx.channel_pitch + static_cast<ptrdiff_t>(column) * L::count;
-    const S* from = gate.x.data ? gate.x.data + row * gate.x.row_pitch + channel * gate.x.channel_pitch +
-                                      static_cast<ptrdiff_t>(column) * L::count
-                                : nullptr;
     const ptrdiff_t step = static_cast<ptrdiff_t>(column_step) * L::count;
-    L mean = L::zero(), scale = L::splat(1), shift = L::zero();
-    if (from && gate.norm.scale) {
-      mean = L::splat(gate.norm.mean[channel]), scale = L::splat(gate.norm.scale[channel]),
-      shift = L::splat(gate.norm.shift[channel]);
-    }
-    if (count < N) {
-      for (int p = 0; p < count; p++) put(pixels[p], to, from, p * step, mean, scale, shift);
+    const int n = Whole ? N : count;
+    if (!gate.x.data) {
+      NASP_UNROLL for (int p = 0; p < (Whole ? N : n); p++) put(pixels[p], to + p * step);
       return;
     }
-    if (!from) {
-      NASP_UNROLL for (int p = 0; p < N; p++) put(pixels[p], to, nullptr, p * step, mean, scale, shift);
-    } else {
-      NASP_UNROLL for (int p = 0; p < N; p++) put(pixels[p], to, from, p * step, mean, scale, shift);
+    const S* from = gate.x.data + row * gate.x.row_pitch + channel * gate.x.channel_pitch + static_cast<ptrdiff_t>(column) * L::count;
+    if (!gate.norm.scale) {
+      NASP_UNROLL for (int p = 0; p < (Whole ? N : n); p++) put(where_positive(L::load(from + p * step), pixels[p]), to + p * step);
+      return;
+    }
+    const L mean = L::splat(gate.norm.mean[channel]), scale = L::splat(gate.norm.scale[channel]), shift = L::splat(gate.norm.shift[channel]);
+    NASP_UNROLL for (int p = 0; p < (Whole ? N : n); p++) {
+      put(where_positive(scale * (L::load(from + p * step) - mean) + shift, pixels[p]), to + p * step);
     }
   }
 
  private:
-  void put(L value, S* to, const S* from, ptrdiff_t at, L mean, L scale, L shift) const {
-    if (from) value = where_positive(scale * (L::load(from + at) - mean) + shift, value);
-    if (accumulate) value += L::load(to + at);
-    value.store(to + at);
-  }
+  void put(L value, S* to) const { (accumulate ? L::load(to) + value : value).store(to); }
 };
 
 template <class L>
 struct ToBand {
   Band<L> band;
 
-  template <int N>
-  void operator()(const L (&pixels)[N], int channel, int row, int column, int count) const {
+  template <bool Whole, int N>
+  void pixels(const L (&pixels)[N], int channel, int row, int column, int count) const {
     auto* to = band.at(row, channel, column);
-    if (count >= N) {
+    if constexpr (Whole) {
       NASP_UNROLL for (int p = 0; p < N; p++) pixels[p].store(to + p * L::count);
     } else {
       for (int p = 0; p < count; p++) pixels[p].store(to + static_cast<ptrdiff_t>(p) * L::count);
@@ -108,12 +101,11 @@ struct ToBand {
   }
 };
 
-// A dense tile, its output channels from `channel` on, `outputs` of them wanted.
-template <class L, class Epilogue>
-inline void finish(const DenseTile<L>& tile, const Epilogue& epilogue, int channel, int outputs, int row, int column, int count) {
-  NASP_UNROLL for (int o = 0; o < tile_outputs; o++) {
-    if (o < outputs) epilogue(tile.sum[o], channel + o, row, column, count);
-  }
+// Up to N pixels of one channel, `count` of them wanted or more.
+template <class L, int N, class Epilogue>
+inline void finish(const L (&pixels)[N], const Epilogue& epilogue, int channel, int row, int column, int count) {
+  if (count >= N) epilogue.template pixels<true>(pixels, channel, row, column, N);
+  else epilogue.template pixels<false>(pixels, channel, row, column, count);
 }
 
 }  // namespace nasp::NASP_ISA

@@ -42,8 +42,8 @@ void dense_data_gradient(const DensePart& part, int channels, int first, const t
       }
       for (int p = 0; p < pixels; p += tile_pixels) {
         for (int c = 0, group = 0; c < channels; c += tile_outputs, group++) {
-          const auto tile = dense_tile<L, 1>(taps, count, part.out, dy.channel_pitch, static_cast<ptrdiff_t>(p) * L::count, group * group_pitch);
-          finish(tile, epilogue, c, channels - c, row, p * part.stride_w + parity, pixels - p);
+          dense_tile<L, 1>({taps, count, part.out, dy.channel_pitch}, static_cast<ptrdiff_t>(p) * L::count, group * group_pitch,
+                           {c, channels - c, row, p * part.stride_w + parity, pixels - p}, epilogue);
         }
       }
     }
@@ -128,7 +128,7 @@ void depthwise_data_gradient(const Unit& unit, const PackedUnit<typename L::scal
         for (int r = 0; r < R && row + r < row1; r++) {
           L pixels[P];
           NASP_UNROLL for (int p = 0; p < P; p++) pixels[p] = L::load(mid + ((static_cast<ptrdiff_t>(c) * R + r) * P + p) * L::count);
-          epilogue(pixels, c, row + r, column, width - column);
+          finish(pixels, epilogue, c, row + r, column, width - column);
         }
       }
     });
@@ -148,7 +148,7 @@ void depthwise_data_gradient(const Unit& unit, const PackedUnit<typename L::scal
         for (int p = 0; p < pixels; p += P) {
           L sum[P];
           depthwise_row<L, 1>(sum, taps, count, static_cast<ptrdiff_t>(p) * L::count);
-          epilogue(sum, c, row, p * unit.stride + parity, pixels - p);
+          finish(sum, epilogue, c, row, p * unit.stride + parity, pixels - p);
         }
       }
     }
@@ -195,7 +195,7 @@ void backward_unit(const Run& run, const BackwardUnit<typename L::scalar>& b) {
     const std::size_t dy_size = Band<L>::size(unit.out, out_width, dy_rows, dy_pad);
     const std::size_t dmid_size = unit.depthwise() ? Band<L>::size(unit.in, out_width, dy_rows, dy_pad) : 0;
     const std::size_t mid_size = unit.depthwise() ? Band<L>::size(unit.in, out_width, out1 - out0, 0) : 0;
-    const std::size_t scratch_size = pool ? static_cast<std::size_t>(row1 - row0) * (width + 2 * reach_w) * L::count : forward_scratch<L>(unit, width);
+    const std::size_t scratch_size = pool ? pool_backward_scratch<L>(unit, row1 - row0, width) : forward_scratch<L>(unit, width);
     S* memory = static_cast<S*>(run.workspace.thread(thread, sizeof(S) * (x_size + dy_size + dmid_size + mid_size + scratch_size)));
     const Band<L> x(memory, unit.in, width, row0 - x_halo, x_rows, reach_w), dy(memory + x_size, unit.out, out_width, dy_first, dy_rows, dy_pad);
     S* scratch = memory + x_size + dy_size + dmid_size + mid_size;
@@ -226,8 +226,8 @@ void backward_unit(const Run& run, const BackwardUnit<typename L::scalar>& b) {
         const Tap<S> tap = {dy.at(row, 0, 0), packed.dense_transposed[0]};
         for (int p = 0; p < out_width; p += tile_pixels) {
           for (int c = 0; c < unit.in; c += tile_outputs) {
-            const auto tile = dense_tile<L, 1>(&tap, 1, unit.out, dy.channel_pitch, static_cast<ptrdiff_t>(p) * L::count, static_cast<ptrdiff_t>(c) * unit.out);
-            finish(tile, to_dmid, c, unit.in - c, row, p, out_width - p);
+            dense_tile<L, 1>({&tap, 1, unit.out, dy.channel_pitch}, static_cast<ptrdiff_t>(p) * L::count, static_cast<ptrdiff_t>(c) * unit.out,
+                             {c, unit.in - c, row, p, out_width - p}, to_dmid);
           }
         }
       }
@@ -241,7 +241,7 @@ void backward_unit(const Run& run, const BackwardUnit<typename L::scalar>& b) {
           for (int r = 0; r < R && row + r < out1; r++) {
             L pixels[P];
             NASP_UNROLL for (int p = 0; p < P; p++) pixels[p] = L::load(scratch + ((static_cast<ptrdiff_t>(c) * R + r) * P + p) * L::count);
-            to_mid(pixels, c, row + r, column, out_width - column);
+            finish(pixels, to_mid, c, row + r, column, out_width - column);
           }
         }
       });

@@ -28,10 +28,11 @@ void dense_rows(const DensePart& part, int first_output, const typename L::scala
                    packed + static_cast<ptrdiff_t>(i) * x.channels * tile_outputs};
       }
     }
+    const TapRow<S> x_row = {taps, count, x.channels, x.channel_pitch};
     for (int p = 0; p < out_width; p += tile_pixels) {
       for (int o = 0, group = 0; o < part.out; o += tile_outputs, group++) {
-        const auto tile = dense_tile<L, Stride>(taps, count, x.channels, x.channel_pitch, static_cast<ptrdiff_t>(p) * Stride * L::count, group * group_pitch);
-        finish(tile, epilogue, first_output + o, part.out - o, row, p, out_width - p);
+        dense_tile<L, Stride>(x_row, static_cast<ptrdiff_t>(p) * Stride * L::count, group * group_pitch,
+                              {first_output + o, part.out - o, row, p, out_width - p}, epilogue);
       }
     }
   }
@@ -47,8 +48,8 @@ void pointwise(int channels, int outputs, const typename L::scalar* packed, cons
     for (int i = 0; i < depthwise_rows && row + i < row1; i++) {
       for (int q = 0; q < depthwise_pixels && column + q < out_width; q += tile_pixels) {
         const Tap<S> tap = {mid + (i * depthwise_pixels + q) * L::count, packed};
-        const auto tile = dense_tile<L, 1>(&tap, 1, channels, pitch, 0, static_cast<ptrdiff_t>(o) * channels);
-        finish(tile, epilogue, o, outputs - o, row + i, column + q, out_width - column - q);
+        dense_tile<L, 1>({&tap, 1, channels, pitch}, 0, static_cast<ptrdiff_t>(o) * channels,
+                         {o, outputs - o, row + i, column + q, out_width - column - q}, epilogue);
       }
     }
   }
@@ -144,7 +145,7 @@ void unit_piece(const Unit& unit, const typename L::scalar* packed, const Band<L
         for (int w = 0; w < out_width; w += tile_pixels) {
           L pixels[tile_pixels];
           NASP_UNROLL for (int j = 0; j < tile_pixels; j++) pixels[j] = L::load(x.at(row, c, w + j));
-          epilogue(pixels, c, row, w, out_width - w);
+          finish(pixels, epilogue, c, row, w, out_width - w);
         }
       }
     }
