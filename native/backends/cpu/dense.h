@@ -70,7 +70,10 @@ template <class L, int Outputs, int Inputs, int Taps, int Stride>
 [[gnu::noinline]] void dense_weight_gradient_tile(L* dw, const typename L::scalar* const (&dy)[Outputs],
                                                   const typename L::scalar* const (&x)[Inputs], int rows, int width,
                                                   ptrdiff_t dy_row_pitch, ptrdiff_t x_row_pitch) {
-  L sum[Outputs][Inputs][Taps] = {};
+  L sum[Outputs][Inputs][Taps];
+  NASP_UNROLL for (int o = 0; o < Outputs; o++) NASP_UNROLL for (int c = 0; c < Inputs; c++) NASP_UNROLL for (int t = 0; t < Taps; t++) {
+    sum[o][c][t] = L::zero();
+  }
   const typename L::scalar *dys[Outputs], *xs[Inputs];
   NASP_UNROLL for (int o = 0; o < Outputs; o++) dys[o] = dy[o];
   NASP_UNROLL for (int c = 0; c < Inputs; c++) xs[c] = x[c];

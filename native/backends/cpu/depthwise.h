@@ -79,13 +79,15 @@ inline bool with_depthwise_kernel(int kernel, int dilation, Body&& body) {
 // Backward, weights: dw[s][t] = sum over pixels of dy * x shifted by (s, t), one channel, KernelRows rows of the
 // kernel at a time (kernel_rows[s]: x's row for the first output row).
 template <class L, int K, int KernelRows, int Stride, int Dilation>
-inline void depthwise_weight_gradient_tile(L (&dw)[KernelRows][K], const typename L::scalar* dy,
-                                           const typename L::scalar* const (&x)[KernelRows], int rows, int width,
-                                           ptrdiff_t dy_row_pitch, ptrdiff_t x_row_pitch) {
-  L sum[KernelRows][K] = {};
-  for (int r = 0; r < rows; r++, dy += dy_row_pitch) {
-    const typename L::scalar* from[KernelRows];
-    NASP_UNROLL for (int s = 0; s < KernelRows; s++) from[s] = x[s] + r * Stride * x_row_pitch;
+[[gnu::noinline]] void depthwise_weight_gradient_tile(L* dw, const typename L::scalar* dy, const typename L::scalar* const (&x)[KernelRows],
+                                                      int rows, int width, ptrdiff_t dy_row_pitch, ptrdiff_t x_row_pitch) {
+  L sum[KernelRows][K];
+  const typename L::scalar* from[KernelRows];
+  NASP_UNROLL for (int s = 0; s < KernelRows; s++) {
+    from[s] = x[s];
+    NASP_UNROLL for (int t = 0; t < K; t++) sum[s][t] = L::zero();
+  }
+  for (int r = 0; r < rows; r++) {
     for (int p = 0; p < width; p++) {
       L gradient = L::load(dy + p * L::count);
       gradient.pin();
@@ -93,8 +95,10 @@ inline void depthwise_weight_gradient_tile(L (&dw)[KernelRows][K], const typenam
         sum[s][t] += gradient * L::load(from[s] + (p * Stride + t * Dilation) * L::count);
       }
     }
+    dy += dy_row_pitch;
+    NASP_UNROLL for (int s = 0; s < KernelRows; s++) from[s] += Stride * x_row_pitch;
   }
-  NASP_UNROLL for (int s = 0; s < KernelRows; s++) NASP_UNROLL for (int t = 0; t < K; t++) dw[s][t] = sum[s][t];
+  NASP_UNROLL for (int s = 0; s < KernelRows; s++) NASP_UNROLL for (int t = 0; t < K; t++) dw[s * K + t] = sum[s][t];
 }
 
 // (C, K, K) with every kernel turned round, for the data gradient.

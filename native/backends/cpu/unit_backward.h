@@ -104,10 +104,10 @@ void depthwise_weight_gradient(const Unit& unit, typename L::scalar* dw, const B
     for (int s = 0; s < K; s += at_once) {
       const S* rows_of[at_once];
       for (int i = 0; i < at_once; i++) rows_of[i] = x.at(row0 * unit.stride - pad + smaller(s + i, K - 1) * unit.dilation, c, -pad);
-      L sums[at_once][K] = {};
+      L sums[N];
       depthwise_weight_gradient_tile<L, K, at_once, Stride, Dilation>(sums, dmid.at(row0, c, 0), rows_of, rows, out_width, dmid.row_pitch, x.row_pitch);
       alignas(sizeof(L)) S total[(N + L::count - 1) / L::count * L::count];
-      sum_lanes<L, N>(total, &sums[0][0]);
+      sum_lanes<L, N>(total, sums);
       for (int i = 0; i < at_once && s + i < K; i++) {
         for (int t = 0; t < K; t++) dw[(static_cast<ptrdiff_t>(c) * K + s + i) * K + t] = total[i * K + t];
       }
