@@ -56,32 +56,32 @@ struct UnitWeights {
 
 // What a forward pass finds out about a channel of y.
 struct Moments {
-  double mean, variance;           // biased, over live images and all pixels
-  double gradient, gradient_y;     // sum of g, sum of g * (y - mean); zero unless g was given
+  double mean, variance;        // biased, over live images and all pixels
+  double gradient, gradient_y;  // sum of g, sum of g * (y - mean); zero unless g was given
 };
 
 template <class S>
 struct ForwardUnit {
   const Unit* unit;
-  const S* packed;                 // null for pools and identity
-  View<S> y;                       // null: nothing is stored (probe)
-  View<const S> g;                 // null: no products with the gradient
-  Moments* moments;                // one an output channel
+  const S* packed;   // null for pools and identity
+  View<S> y;         // null: nothing is stored (probe)
+  View<const S> g;   // null: no products with the gradient
+  Moments* moments;  // one an output channel
 };
 
 template <class S>
 struct BackwardUnit {
   const Unit* unit;
-  const S* packed;                 // packed with backward = true
+  const S* packed;  // packed with backward = true
   Source<S> x;
   GradientSource<S> dy;
-  View<S> dx;                      // of the source after its normalisation, before the unit's ReLU
+  View<S> dx;  // of the source after its normalisation, before the unit's ReLU
   Write write;
   S *depthwise_gradient, *dense_gradient[2];  // O I H W, overwritten
 };
 
 template <class S>
-struct Term {                      // of a node's sum
+struct Term {  // of a node's sum
   Source<S> x;
   S weight;
 };
@@ -95,12 +95,14 @@ struct Backend {
   int (*blocks)(int batch);
   View<S> (*view)(S* data, int channels, int height, int width);
   std::size_t (*size)(int batch, int channels, int height, int width);
-  void (*load)(const Run&, View<S> y, const S* x, int first, int count);   // images [first, first + count), (count, C, H, W)
-  void (*store)(const Run&, S* y, View<const S> x);                        // (N, C, H, W)
-  void (*clear_dead)(const Run&, View<S> x);                               // zeroes the lanes beyond the batch
+  void (*load)(const Run&, View<S> y, const S* x, int first,
+               int count);                           // images [first, first + count), (count, C, H, W)
+  void (*store)(const Run&, S* y, View<const S> x);  // (N, C, H, W)
+  void (*clear_dead)(const Run&, View<S> x);         // zeroes the lanes beyond the batch
 
   std::size_t (*packed_size)(const Unit&, bool backward);
-  void (*pack)(const Unit&, S* packed, const UnitWeights<S>&, bool backward);  // backward: what backward needs too
+  void (*pack)(const Unit&, S* packed, const UnitWeights<S>&,
+               bool backward);  // backward: what backward needs too
 
   // Units that read one source; they may differ in everything else.
   void (*forward)(const Run&, const ForwardUnit<S>* units, int count, const Source<S>& x);
@@ -109,10 +111,10 @@ struct Backend {
   void (*gradient_sums)(const Run&, Moments* moments, View<const S> g, View<const S> y, const S* mean);
 
   void (*node_sum)(const Run&, View<S> y, const Term<S>* terms, int count);
-  void (*add)(const Run&, View<S> dx, Write, View<const S> g, S weight);   // dx (+)= weight * g
+  void (*add)(const Run&, View<S> dx, Write, View<const S> g, S weight);  // dx (+)= weight * g
 
-  void (*global_average)(const Run&, S* y, const Source<S>& x);            // y (N, C)
-  void (*global_average_backward)(const Run&, View<S> dx, const S* dy);    // overwrites
+  void (*global_average)(const Run&, S* y, const Source<S>& x);          // y (N, C)
+  void (*global_average_backward)(const Run&, View<S> dx, const S* dy);  // overwrites
 };
 
 }  // namespace nasp

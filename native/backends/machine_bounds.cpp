@@ -10,22 +10,24 @@
 namespace nasp {
 namespace {
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 // Twelve independent chains of multiply-adds fill the latency of every machine in sight and fit its registers.
 constexpr int chains = 12;
 
-#define NASP_MULTIPLY_ADDS(name, lanes, ...)                                              \
-  __VA_ARGS__ [[gnu::noinline]] float name(long rounds) {                                 \
-    typedef float V __attribute__((vector_size(lanes * sizeof(float))));                  \
-    V sum[chains], factor, term;                                                          \
-    for (int l = 0; l < lanes; l++) factor[l] = 0.9999f, term[l] = 1e-6f;                 \
-    for (int i = 0; i < chains; i++) sum[i] = factor * static_cast<float>(i);             \
-    for (long round = 0; round < rounds; round++) {                                       \
+#define NASP_MULTIPLY_ADDS(name, lanes, ...)                                                     \
+  __VA_ARGS__ [[gnu::noinline]] float name(long rounds) {                                        \
+    typedef float V __attribute__((vector_size(lanes * sizeof(float))));                         \
+    V sum[chains], factor, term;                                                                 \
+    for (int l = 0; l < lanes; l++) factor[l] = 0.9999f, term[l] = 1e-6f;                        \
+    for (int i = 0; i < chains; i++) sum[i] = factor * static_cast<float>(i);                    \
+    for (long round = 0; round < rounds; round++) {                                              \
       _Pragma("GCC unroll 12") for (int i = 0; i < chains; i++) sum[i] = sum[i] * factor + term; \
-    }                                                                                     \
-    for (int i = 1; i < chains; i++) sum[0] += sum[i];                                    \
-    return sum[0][0];                                                                     \
+    }                                                                                            \
+    for (int i = 1; i < chains; i++) sum[0] += sum[i];                                           \
+    return sum[0][0];                                                                            \
   }
 
 NASP_MULTIPLY_ADDS(multiply_adds_baseline, 4, )

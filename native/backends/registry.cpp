@@ -19,11 +19,13 @@ const Entry entries[] = {
 #if defined(__x86_64__)
     {"avx512",
      [] {
-       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+              __builtin_cpu_supports("fma");
      },
      backend_avx512_f32, backend_avx512_f64},
-    {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, backend_avx2_f32, backend_avx2_f64},
+    {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, backend_avx2_f32,
+     backend_avx2_f64},
 #endif
     {"baseline", [] { return true; }, backend_baseline_f32, backend_baseline_f64},
 };
@@ -38,7 +40,8 @@ const Entry& entry(const std::string& isa, const std::string& what) {
   for (const Entry& e : entries) {
     if (isa == e.name && e.available()) return e;
   }
-  throw Error("ERR_NASP_UNSUPPORTED", "Expected one of " + join(available_isas()) + " for " + what + " but received " + isa);
+  throw Error("ERR_NASP_UNSUPPORTED",
+              "Expected one of " + join(available_isas()) + " for " + what + " but received " + isa);
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ namespace nasp {
 
 std::vector<std::string> built_isas();      // in this binary
 std::vector<std::string> available_isas();  // of those, what this machine runs
-std::string chosen_isa();                   // NASP_ISA where set, else the best; throws Error where NASP_ISA can't be had
+std::string chosen_isa();  // NASP_ISA where set, else the best; throws Error where NASP_ISA can't be had
 
 // isa "": the chosen one. Throws Error ERR_NASP_UNSUPPORTED where it is not built or this machine lacks it.
 template <class S>

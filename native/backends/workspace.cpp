@@ -27,7 +27,8 @@ void* Workspace::grown(Buffer& b, std::size_t bytes) {
   b.data = std::aligned_alloc(4096, b.size);
   if (!b.data) {
     b.size = 0;
-    throw Error("ERR_NASP_OUT_OF_MEMORY", "Out of memory: a kernel asked for " + std::to_string(bytes >> 20) + " MiB of workspace");
+    throw Error("ERR_NASP_OUT_OF_MEMORY",
+                "Out of memory: a kernel asked for " + std::to_string(bytes >> 20) + " MiB of workspace");
   }
   return b.data;
 }

@@ -74,10 +74,12 @@ Napi::Value time(const Napi::CallbackInfo& info) {
   const OperationRequest request = to_operation_request(info[0], false);
   const std::string pass = to_text(info[1], "pass");
   const int repeats = static_cast<int>(to_integer(info[2], "repeats", 1, 1000000));
-  const auto convert = [](Napi::Env env, const std::vector<double>& seconds) -> Napi::Value { return from_numbers(env, seconds); };
+  const auto convert = [](Napi::Env env, const std::vector<double>& seconds) -> Napi::Value {
+    return from_numbers(env, seconds);
+  };
   return Worker<std::vector<double>>::start(
-      info.Env(), Napi::Object::New(info.Env()), [request, pass, repeats] { return time_operation(request, pass, repeats); },
-      convert, [] {});
+      info.Env(), Napi::Object::New(info.Env()),
+      [request, pass, repeats] { return time_operation(request, pass, repeats); }, convert, [] {});
 }
 
 Napi::Value bounds(const Napi::CallbackInfo& info) {
@@ -120,7 +122,8 @@ Napi::Value set_error_class(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value cancel_all(const Napi::CallbackInfo& info) {
-  for (const std::shared_ptr<SessionState>& state : *info.Env().GetInstanceData<AddonData>()->live) state->cancel();
+  for (const std::shared_ptr<SessionState>& state : *info.Env().GetInstanceData<AddonData>()->live)
+    state->cancel();
   return info.Env().Undefined();
 }
 

@@ -11,26 +11,43 @@ namespace {
 
 const char* typed_array_name(napi_typedarray_type type) {
   switch (type) {
-    case napi_int8_array: return "Int8Array";
-    case napi_uint8_array: return "Uint8Array";
-    case napi_uint8_clamped_array: return "Uint8ClampedArray";
-    case napi_int16_array: return "Int16Array";
-    case napi_uint16_array: return "Uint16Array";
-    case napi_int32_array: return "Int32Array";
-    case napi_uint32_array: return "Uint32Array";
-    case napi_float32_array: return "Float32Array";
-    case napi_float64_array: return "Float64Array";
-    case napi_bigint64_array: return "BigInt64Array";
-    case napi_biguint64_array: return "BigUint64Array";
-    default: return "typed array";
+    case napi_int8_array:
+      return "Int8Array";
+    case napi_uint8_array:
+      return "Uint8Array";
+    case napi_uint8_clamped_array:
+      return "Uint8ClampedArray";
+    case napi_int16_array:
+      return "Int16Array";
+    case napi_uint16_array:
+      return "Uint16Array";
+    case napi_int32_array:
+      return "Int32Array";
+    case napi_uint32_array:
+      return "Uint32Array";
+    case napi_float32_array:
+      return "Float32Array";
+    case napi_float64_array:
+      return "Float64Array";
+    case napi_bigint64_array:
+      return "BigInt64Array";
+    case napi_biguint64_array:
+      return "BigUint64Array";
+    default:
+      return "typed array";
   }
 }
 
-template <class T> constexpr napi_typedarray_type typed_array_type = napi_uint8_array;
-template <> constexpr napi_typedarray_type typed_array_type<float> = napi_float32_array;
-template <> constexpr napi_typedarray_type typed_array_type<double> = napi_float64_array;
-template <> constexpr napi_typedarray_type typed_array_type<std::uint32_t> = napi_uint32_array;
-template <> constexpr napi_typedarray_type typed_array_type<std::int32_t> = napi_int32_array;
+template <class T>
+constexpr napi_typedarray_type typed_array_type = napi_uint8_array;
+template <>
+constexpr napi_typedarray_type typed_array_type<float> = napi_float32_array;
+template <>
+constexpr napi_typedarray_type typed_array_type<double> = napi_float64_array;
+template <>
+constexpr napi_typedarray_type typed_array_type<std::uint32_t> = napi_uint32_array;
+template <>
+constexpr napi_typedarray_type typed_array_type<std::int32_t> = napi_int32_array;
 
 std::string number_text(double number) {
   char text[32];
@@ -63,7 +80,8 @@ std::string describe(const Napi::Value& value) {
   }
   if (value.IsTypedArray()) {
     const Napi::TypedArray array = value.As<Napi::TypedArray>();
-    return std::string("a ") + typed_array_name(array.TypedArrayType()) + " of " + std::to_string(array.ElementLength());
+    return std::string("a ") + typed_array_name(array.TypedArrayType()) + " of " +
+           std::to_string(array.ElementLength());
   }
   if (value.IsArray()) return "an array";
   if (value.IsFunction()) return "a function";
@@ -82,8 +100,9 @@ double to_finite(const Napi::Value& value, const std::string& name) {
 double to_integer(const Napi::Value& value, const std::string& name, double low, double high) {
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : std::nan("");
   if (!(number >= low && number <= high) || number != std::floor(number))
-    refuse("an integer from " + number_text(low) + " to " + (high == safe_integer ? "2^53 - 1" : number_text(high)), name,
-           describe(value));
+    refuse("an integer from " + number_text(low) + " to " +
+               (high == safe_integer ? "2^53 - 1" : number_text(high)),
+           name, describe(value));
   return number;
 }
 
@@ -99,7 +118,8 @@ std::string to_text(const Napi::Value& value, const std::string& name) {
 
 template <class T>
 Span<T> to_span(const Napi::Value& value, const std::string& name) {
-  const bool fits = value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == typed_array_type<T>;
+  const bool fits =
+      value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == typed_array_type<T>;
   if (!fits) refuse(std::string("a ") + typed_array_name(typed_array_type<T>), name, describe(value));
   void* data = nullptr;
   std::size_t size = 0;
@@ -121,7 +141,8 @@ std::vector<double> to_doubles(const Napi::Value& value, const std::string& name
 }
 
 Fields::Fields(const Napi::Value& value, const std::string& name) : prefix_(name.empty() ? "" : name + ".") {
-  if (!value.IsObject() || value.IsFunction()) refuse("an object", name.empty() ? "options" : name, describe(value));
+  if (!value.IsObject() || value.IsFunction())
+    refuse("an object", name.empty() ? "options" : name, describe(value));
   object_ = value.As<Napi::Object>();
 }
 

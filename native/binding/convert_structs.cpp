@@ -76,7 +76,8 @@ Dataset to_dataset(const Napi::Value& value) {
   const Napi::Value images = fields.get("images"), labels = fields.get("labels");
   const Span<std::uint8_t> label_bytes = to_span<std::uint8_t>(labels, "labels");
   const Span<std::uint8_t> image_bytes = to_span<std::uint8_t>(images, "images");
-  if (label_bytes.size > 0x7fffffff) refuse("less than 2^31 images", "labels", std::to_string(label_bytes.size));
+  if (label_bytes.size > 0x7fffffff)
+    refuse("less than 2^31 images", "labels", std::to_string(label_bytes.size));
   dataset.count = static_cast<int>(label_bytes.size);
   dataset.labels.assign(label_bytes.data, label_bytes.data + label_bytes.size);
   dataset.images.assign(image_bytes.data, image_bytes.data + image_bytes.size);
@@ -154,7 +155,8 @@ OperationRequest to_operation_request(const Napi::Value& value, bool with_values
   const Napi::Value parameters = fields.get("parameters");
   if (!parameters.IsArray()) refuse("an array", "parameters", describe(parameters));
   const Napi::Array array = parameters.As<Napi::Array>();
-  if (array.Length() > most_tensors) refuse("at most 4096 entries", "parameters", std::to_string(array.Length()));
+  if (array.Length() > most_tensors)
+    refuse("at most 4096 entries", "parameters", std::to_string(array.Length()));
   for (std::uint32_t i = 0; i < array.Length() && i < most_tensors; i++)
     request.parameters.push_back(to_named_tensor(array.Get(i), "parameters[" + std::to_string(i) + "]"));
   request.x = to_doubles(fields.get("x"), "x");

@@ -16,13 +16,14 @@ std::int64_t bytes_of(const Dataset& dataset) {
 
 Napi::Function DatasetWrap::define(Napi::Env env) { return DefineClass(env, "Dataset", {}); }
 
-DatasetWrap::DatasetWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<DatasetWrap>(info), env_(info.Env()) {
+DatasetWrap::DatasetWrap(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<DatasetWrap>(info), env_(info.Env()) {
   guard(info.Env(), [&] {
     auto dataset = std::make_shared<const Dataset>(to_dataset(info[0]));
     Napi::Object self = info.This().As<Napi::Object>();
     self.TypeTag(&tag);
-    self.DefineProperty(
-        Napi::PropertyDescriptor::Value("count", Napi::Number::New(info.Env(), dataset->count), napi_enumerable));
+    self.DefineProperty(Napi::PropertyDescriptor::Value(
+        "count", Napi::Number::New(info.Env(), dataset->count), napi_enumerable));
     dataset_ = std::move(dataset);
     std::int64_t total;
     napi_adjust_external_memory(env_, bytes_of(*dataset_), &total);

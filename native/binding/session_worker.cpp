@@ -8,7 +8,8 @@ Napi::Value make_error(Napi::Env env, const Failure& failure) {
   const AddonData* addon = env.GetInstanceData<AddonData>();
   if (addon && !addon->error_class.IsEmpty()) {
     try {
-      return addon->error_class.New({Napi::String::New(env, failure.code), Napi::String::New(env, failure.message)});
+      return addon->error_class.New(
+          {Napi::String::New(env, failure.code), Napi::String::New(env, failure.message)});
     } catch (const Napi::Error&) {
       // a class that cannot be constructed: a plain Error below
     }

@@ -74,8 +74,10 @@ class Worker : public Napi::AsyncWorker {
   void OnOK() override {
     try {
       settled_();
-      if (failure_) deferred_.Reject(make_error(Env(), *failure_));
-      else deferred_.Resolve(convert_(Env(), *result_));
+      if (failure_)
+        deferred_.Reject(make_error(Env(), *failure_));
+      else
+        deferred_.Resolve(convert_(Env(), *result_));
     } catch (const Napi::Error& error) {
       reject(error.Value());
     } catch (...) {
@@ -85,7 +87,10 @@ class Worker : public Napi::AsyncWorker {
 
  private:
   Worker(Napi::Env env, Work work, Convert convert, std::function<void()> settled)
-      : Napi::AsyncWorker(env, "nasp"), work_(std::move(work)), convert_(convert), settled_(std::move(settled)),
+      : Napi::AsyncWorker(env, "nasp"),
+        work_(std::move(work)),
+        convert_(convert),
+        settled_(std::move(settled)),
         deferred_(Napi::Promise::Deferred::New(env)) {}
 
   void reject(const Napi::Value& reason) noexcept {

@@ -29,7 +29,8 @@ Napi::Function SessionWrap::define(Napi::Env env) {
                      });
 }
 
-SessionWrap::SessionWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SessionWrap>(info), env_(info.Env()) {
+SessionWrap::SessionWrap(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<SessionWrap>(info), env_(info.Env()) {
   guard(info.Env(), [&] {
     live_ = info.Env().GetInstanceData<AddonData>()->live;
     auto session = make_session(to_supernet_config(info[0]));
@@ -37,9 +38,10 @@ SessionWrap::SessionWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Sess
     infos_ = session->tensors();
     for (const TensorInfo& tensor : infos_) sizes_[tensor.name] = tensor.size();
     Napi::Object self = info.This().As<Napi::Object>();
-    self.DefineProperty(Napi::PropertyDescriptor::Value("options", from_supernet_config(info.Env(), config_), napi_enumerable));
-    self.DefineProperty(
-        Napi::PropertyDescriptor::Value("lanes", Napi::Number::New(info.Env(), session->lanes()), napi_enumerable));
+    self.DefineProperty(Napi::PropertyDescriptor::Value("options", from_supernet_config(info.Env(), config_),
+                                                        napi_enumerable));
+    self.DefineProperty(Napi::PropertyDescriptor::Value(
+        "lanes", Napi::Number::New(info.Env(), session->lanes()), napi_enumerable));
     state_ = std::make_shared<SessionState>(std::move(session));
     account();
     live_->insert(state_);
@@ -70,7 +72,8 @@ void SessionWrap::account() {
 std::size_t SessionWrap::size_of(const std::string& name) const {
   const auto found = sizes_.find(name);
   if (found == sizes_.end())
-    throw Error("ERR_NASP_UNKNOWN_TENSOR", "Expected the name of one of the session's tensors for name but received \"" + name + "\"");
+    throw Error("ERR_NASP_UNKNOWN_TENSOR",
+                "Expected the name of one of the session's tensors for name but received \"" + name + "\"");
   return found->second;
 }
 
@@ -106,8 +109,10 @@ void SessionWrap::write(const Napi::CallbackInfo& info) {
         refuse(std::to_string(size_of(name)) + " values", "data of " + name, std::to_string(span.size));
       session.write(name, span.data);
     };
-    if (config_.precision == Precision::f32) copy(to_span<float>(info[1], "data"));
-    else copy(to_span<double>(info[1], "data"));
+    if (config_.precision == Precision::f32)
+      copy(to_span<float>(info[1], "data"));
+    else
+      copy(to_span<double>(info[1], "data"));
   });
 }
 
@@ -122,7 +127,8 @@ Napi::Value SessionWrap::queue(const Napi::CallbackInfo& info) {
     if (dataset->channels != config_.image_channels || dataset->height != config_.image_size ||
         dataset->width != config_.image_size)
       refuse("images of the session's size", "dataset",
-             std::to_string(dataset->channels) + " x " + std::to_string(dataset->height) + " x " + std::to_string(dataset->width));
+             std::to_string(dataset->channels) + " x " + std::to_string(dataset->height) + " x " +
+                 std::to_string(dataset->width));
     check_augment(*dataset, augment);
     check_indices(*dataset, span.data, static_cast<int>(span.size));
     Session& session = state_->open();  // a running step does not mind
@@ -137,16 +143,18 @@ Napi::Value SessionWrap::load(const Napi::CallbackInfo& info) {
       refuse("1 to " + std::to_string(config_.batch) + " entries", "targets", std::to_string(targets.size));
     for (std::size_t i = 0; i < targets.size; i++) {
       if (targets.data[i] < 0 || targets.data[i] >= config_.classes)
-        refuse("a class from 0 to " + std::to_string(config_.classes - 1), "targets[" + std::to_string(i) + "]",
-               std::to_string(targets.data[i]));
+        refuse("a class from 0 to " + std::to_string(config_.classes - 1),
+               "targets[" + std::to_string(i) + "]", std::to_string(targets.data[i]));
     }
-    const std::size_t image = static_cast<std::size_t>(config_.image_channels) * config_.image_size * config_.image_size;
+    const std::size_t image =
+        static_cast<std::size_t>(config_.image_channels) * config_.image_size * config_.image_size;
     const auto put = [&](const auto& x) {
       if (x.size != image * targets.size)
         refuse(std::to_string(image * targets.size) + " values", "x", std::to_string(x.size));
       return state_->idle().load(x.data, {targets.data, targets.data + targets.size});
     };
-    const int ticket = config_.precision == Precision::f32 ? put(to_span<float>(info[0], "x")) : put(to_span<double>(info[0], "x"));
+    const int ticket = config_.precision == Precision::f32 ? put(to_span<float>(info[0], "x"))
+                                                           : put(to_span<double>(info[0], "x"));
     return Napi::Number::New(info.Env(), ticket);
   });
 }
@@ -159,7 +167,8 @@ void SessionWrap::discretise(const Napi::CallbackInfo& info) {
 }
 
 void SessionWrap::check_costs(const AlphaUpdate& options) const {
-  const auto check = [](const std::vector<double>& costs, const std::vector<std::string>& operations, const char* name) {
+  const auto check = [](const std::vector<double>& costs, const std::vector<std::string>& operations,
+                        const char* name) {
     if (!costs.empty() && costs.size() != operations.size())
       refuse("none or " + std::to_string(operations.size()) + " entries", name, std::to_string(costs.size()));
   };
@@ -187,8 +196,11 @@ Napi::Value SessionWrap::start(const Napi::CallbackInfo& info, const std::functi
         state_->settle();
         account();
       };
-      const auto convert = [](Napi::Env env, const StepResult& result) -> Napi::Value { return from_step_result(env, result); };
-      return Worker<StepResult>::start(env, info.This().As<Napi::Object>(), [state, step] { return state->run(step); }, convert, settled);
+      const auto convert = [](Napi::Env env, const StepResult& result) -> Napi::Value {
+        return from_step_result(env, result);
+      };
+      return Worker<StepResult>::start(
+          env, info.This().As<Napi::Object>(), [state, step] { return state->run(step); }, convert, settled);
     });
   } catch (const Napi::Error& error) {
     const Napi::Promise::Deferred deferred = Napi::Promise::Deferred::New(env);

@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <cstring>
 #include <string>
 
 #include "error.h"
@@ -9,35 +10,60 @@
 namespace nasp {
 
 namespace {
+constexpr unsigned char pattern = 0xA5;
 constexpr std::size_t page = 4096, huge_page = std::size_t{1} << 21;
 std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 }  // namespace
 
-Arena::Arena(std::size_t reserve) : reserved_(round_up(reserve + huge_page, huge_page)) {
-  void* p = mmap(nullptr, reserved_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+Arena::Arena(std::size_t reserve, bool guarded)
+    : guarded_(guarded), reserved_(round_up(reserve + huge_page, huge_page)) {
+  void* p =
+      mmap(nullptr, reserved_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) {
-    throw Error("ERR_NASP_OUT_OF_MEMORY", "Expected " + std::to_string(reserve >> 20) +
-                                              " MiB of address space for activations, which the system refused; a "
-                                              "smaller batch, fewer channels or fewer layers need less");
+    throw Error("ERR_NASP_OUT_OF_MEMORY",
+                "Expected " + std::to_string(reserve >> 20) +
+                    " MiB of address space for activations, which the system refused; a "
+                    "smaller batch, fewer channels or fewer layers need less");
   }
   base_ = static_cast<char*>(p);
 #ifdef MADV_HUGEPAGE
-  madvise(base_, reserved_, MADV_HUGEPAGE);  // fewer page faults and TLB misses; a hint, so its answer is not needed
+  madvise(base_, reserved_,
+          MADV_HUGEPAGE);  // fewer page faults and TLB misses; a hint, so its answer is not needed
 #endif
 }
 
 Arena::~Arena() { munmap(base_, reserved_); }
 
 void* Arena::take(std::size_t bytes) {
-  const std::size_t size = round_up(bytes, page);
+  const std::size_t size = round_up(bytes, page) + (guarded_ ? page : 0);
   if (size > reserved_ - used_) {
     throw Error("ERR_NASP_OUT_OF_MEMORY", "The step needs more than the " + std::to_string(reserved_ >> 20) +
                                               " MiB that its plan reserved for activations");
   }
   void* p = base_ + used_;
+  if (guarded_) {
+    guards_.push_back({used_ + bytes, used_ + size});
+    std::memset(base_ + used_ + bytes, pattern, size - bytes);
+  }
   used_ += size;
   if (used_ > peak_) peak_ = used_;
   return p;
+}
+
+void Arena::rewind(std::size_t mark) {
+  check();
+  used_ = mark;
+  while (!guards_.empty() && guards_.back().from >= mark) guards_.pop_back();
+}
+
+void Arena::check() const {
+  for (const Guard& g : guards_) {
+    for (std::size_t i = g.from; i < g.to; i++) {
+      if (static_cast<unsigned char>(base_[i]) == pattern) continue;
+      throw Error("ERR_NASP_INTERNAL",
+                  "A kernel wrote " + std::to_string(i - g.from) + " bytes past the end of its memory");
+    }
+  }
 }
 
 }  // namespace nasp

@@ -2,26 +2,39 @@
 // when used, so the resident size follows what a step needs, not what the plan reserved.
 #pragma once
 #include <cstddef>
+#include <vector>
 
 namespace nasp {
 
 class Arena {
  public:
-  explicit Arena(std::size_t reserve);  // bytes of address space; throws Error ERR_NASP_OUT_OF_MEMORY
+  // Bytes of address space; throws Error ERR_NASP_OUT_OF_MEMORY. guarded: a pattern behind every stretch, down to its
+  // last byte, that check() finds changed where a kernel wrote past its end (operations run alone: tests and verify).
+  explicit Arena(std::size_t reserve, bool guarded = false);
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  void* take(std::size_t bytes);  // 4096-byte aligned and padded; throws Error ERR_NASP_OUT_OF_MEMORY past the reserve
+  void* take(
+      std::size_t
+          bytes);  // 4096-byte aligned and padded; throws Error ERR_NASP_OUT_OF_MEMORY past the reserve
   template <class S>
-  S* take_as(std::size_t count) { return static_cast<S*>(take(count * sizeof(S))); }
+  S* take_as(std::size_t count) {
+    return static_cast<S*>(take(count * sizeof(S)));
+  }
 
   std::size_t mark() const { return used_; }
-  void rewind(std::size_t mark) { used_ = mark; }
+  void rewind(std::size_t mark);
   std::size_t peak() const { return peak_; }
   void reset_peak() { peak_ = used_; }
+  void check() const;  // throws Error ERR_NASP_INTERNAL
 
  private:
+  struct Guard {
+    std::size_t from, to;  // offsets
+  };
+  bool guarded_;
+  std::vector<Guard> guards_;
   char* base_ = nullptr;
   std::size_t reserved_ = 0, used_ = 0, peak_ = 0;
 };

@@ -40,7 +40,8 @@ bool spin_until(const Ready& ready) {
 Parallel::Parallel(int threads) {
   if (threads == 0) threads = usable_threads();
   if (threads < 1 || threads > 1024)
-    throw Error("ERR_NASP_ARGUMENT", "Expected 0 to 1024 for threads but received " + std::to_string(threads));
+    throw Error("ERR_NASP_ARGUMENT",
+                "Expected 0 to 1024 for threads but received " + std::to_string(threads));
   workers_.reserve(static_cast<std::size_t>(threads - 1));
   try {
     for (int thread = 1; thread < threads; thread++) workers_.emplace_back([this, thread] { work(thread); });
@@ -107,7 +108,8 @@ void Parallel::take_pieces(int thread) {
     const Call call = call_.load(std::memory_order_relaxed);
     const void* context = context_.load(std::memory_order_relaxed);
     const int piece = pieces_.load(std::memory_order_relaxed) - static_cast<int>(claim & left_mask);
-    if (!claim_.compare_exchange_weak(claim, claim - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+    if (!claim_.compare_exchange_weak(claim, claim - 1, std::memory_order_acq_rel, std::memory_order_acquire))
+      continue;
     if (!failed_.load(std::memory_order_relaxed)) {
       try {
         call(context, piece, thread);

@@ -36,7 +36,10 @@ class Parallel {
   void run(int pieces, Body&& body) {
     using Plain = std::remove_reference_t<Body>;
     run_erased(
-        pieces, [](const void* context, int piece, int thread) { (*static_cast<Plain*>(const_cast<void*>(context)))(piece, thread); },
+        pieces,
+        [](const void* context, int piece, int thread) {
+          (*static_cast<Plain*>(const_cast<void*>(context)))(piece, thread);
+        },
         std::addressof(body));
   }
 

@@ -7,20 +7,31 @@
 namespace nasp {
 
 // Who draws. One stream a purpose, so that a new consumer never shifts another's numbers.
-enum class Stream : std::uint32_t { weights = 1, alpha = 2, shuffle = 3, augment = 4, selection = 5, generated = 6, user = 16 };
+enum class Stream : std::uint32_t {
+  weights = 1,
+  alpha = 2,
+  shuffle = 3,
+  augment = 4,
+  selection = 5,
+  generated = 6,
+  user = 16
+};
 
 struct Random4 {
   std::uint32_t word[4];
 };
 
 // The four words at `counter` of the stream `stream`/`substream` under `seed`.
-inline Random4 philox(std::uint64_t seed, std::uint32_t stream, std::uint32_t substream, std::uint64_t counter) {
-  std::uint32_t x[4] = {static_cast<std::uint32_t>(counter), static_cast<std::uint32_t>(counter >> 32), substream, stream};
+inline Random4 philox(std::uint64_t seed, std::uint32_t stream, std::uint32_t substream,
+                      std::uint64_t counter) {
+  std::uint32_t x[4] = {static_cast<std::uint32_t>(counter), static_cast<std::uint32_t>(counter >> 32),
+                        substream, stream};
   std::uint32_t key[2] = {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
   for (int round = 0; round < 10; round++) {
     const std::uint64_t a = 0xD2511F53ull * x[0], b = 0xCD9E8D57ull * x[2];
-    const std::uint32_t y[4] = {static_cast<std::uint32_t>(b >> 32) ^ x[1] ^ key[0], static_cast<std::uint32_t>(b),
-                                static_cast<std::uint32_t>(a >> 32) ^ x[3] ^ key[1], static_cast<std::uint32_t>(a)};
+    const std::uint32_t y[4] = {
+        static_cast<std::uint32_t>(b >> 32) ^ x[1] ^ key[0], static_cast<std::uint32_t>(b),
+        static_cast<std::uint32_t>(a >> 32) ^ x[3] ^ key[1], static_cast<std::uint32_t>(a)};
     for (int i = 0; i < 4; i++) x[i] = y[i];
     key[0] += 0x9E3779B9u;
     key[1] += 0xBB67AE85u;

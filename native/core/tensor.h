@@ -7,7 +7,7 @@ namespace nasp {
 
 template <class S>
 struct View {
-  S* data = nullptr;                            // block 0, row 0, channel 0
+  S* data = nullptr;  // block 0, row 0, channel 0
   int channels = 0, height = 0, width = 0;
   std::ptrdiff_t block_pitch = 0, row_pitch = 0, channel_pitch = 0;  // scalars from one to the next
 
@@ -17,7 +17,9 @@ struct View {
     part.channels = count;
     return part;
   }
-  operator View<const S>() const { return {data, channels, height, width, block_pitch, row_pitch, channel_pitch}; }
+  operator View<const S>() const {
+    return {data, channels, height, width, block_pitch, row_pitch, channel_pitch};
+  }
   explicit operator bool() const { return data != nullptr; }
 };
 

@@ -32,7 +32,8 @@ int affinity_count() {
 // CPUs that one control group grants, infinity where it says nothing.
 double quota_of(const std::string& folder) {
   double quota = 0, period = 0;
-  if (std::ifstream v2(folder + "/cpu.max"); v2 >> quota >> period) return period > 0 ? quota / period : INFINITY;
+  if (std::ifstream v2(folder + "/cpu.max"); v2 >> quota >> period)
+    return period > 0 ? quota / period : INFINITY;
   std::ifstream v1(folder + "/cpu.cfs_quota_us"), v1_period(folder + "/cpu.cfs_period_us");
   if (v1 >> quota && v1_period >> period && quota > 0 && period > 0) return quota / period;
   return INFINITY;

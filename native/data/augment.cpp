@@ -11,7 +11,9 @@ namespace nasp {
 namespace {
 
 void expect(bool holds, const char* what, const std::string& name, const std::string& received) {
-  if (!holds) throw Error("ERR_NASP_ARGUMENT", std::string("Expected ") + what + " for " + name + " but received " + received);
+  if (!holds)
+    throw Error("ERR_NASP_ARGUMENT",
+                std::string("Expected ") + what + " for " + name + " but received " + received);
 }
 
 constexpr std::uint32_t stream = static_cast<std::uint32_t>(Stream::augment);
@@ -33,7 +35,8 @@ void check_dataset(const Dataset& dataset) {
   expect(dataset.mean.size() == channels, "one value a channel", "mean", text(dataset.mean.size()));
   expect(dataset.std.size() == channels, "one value a channel", "std", text(dataset.std.size()));
   for (double value : dataset.mean) expect(std::isfinite(value), "finite values", "mean", text(value));
-  for (double value : dataset.std) expect(std::isfinite(value) && value > 0, "values above 0", "std", text(value));
+  for (double value : dataset.std)
+    expect(std::isfinite(value) && value > 0, "values above 0", "std", text(value));
 }
 
 void check_augment(const Dataset& dataset, const Augment& augment) {
@@ -51,7 +54,8 @@ void check_indices(const Dataset& dataset, const std::uint32_t* indices, int cou
 }
 
 template <class S>
-void augment_image(const Dataset& dataset, std::uint32_t index, const Augment& augment, int position, S* planes) {
+void augment_image(const Dataset& dataset, std::uint32_t index, const Augment& augment, int position,
+                   S* planes) {
   const int height = dataset.height, width = dataset.width;
   const std::uint64_t counter = augment.counter + static_cast<std::uint64_t>(position);
   int down = 0, right = 0;  // the window's corner, counted from the image's own
@@ -71,7 +75,8 @@ void augment_image(const Dataset& dataset, std::uint32_t index, const Augment& a
     S value[256];
     for (int v = 0; v < 256; v++) value[v] = static_cast<S>((v / 255.0 - mean) / std);
     for (int y = 0; y < height; y++) {
-      const std::uint8_t* row = y + down >= 0 && y + down < height ? image + c * pixels + (y + down) * width : nullptr;
+      const std::uint8_t* row =
+          y + down >= 0 && y + down < height ? image + c * pixels + (y + down) * width : nullptr;
       S* out = planes + c * pixels + static_cast<std::size_t>(y) * width;
       for (int x = 0; x < width; x++) {
         const int from = (flip ? width - 1 - x : x) + right;
@@ -94,8 +99,8 @@ void augment_image(const Dataset& dataset, std::uint32_t index, const Augment& a
 }
 
 template <class S>
-void augment_batch(const Dataset& dataset, const std::uint32_t* indices, int count, const Augment& augment, S* planes,
-                   int* labels) {
+void augment_batch(const Dataset& dataset, const std::uint32_t* indices, int count, const Augment& augment,
+                   S* planes, int* labels) {
   const std::size_t size = static_cast<std::size_t>(dataset.channels) * dataset.height * dataset.width;
   for (int i = 0; i < count; i++) {
     augment_image(dataset, indices[i], augment, i, planes + size * i);

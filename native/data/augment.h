@@ -24,11 +24,12 @@ void check_indices(const Dataset& dataset, const std::uint32_t* indices, int cou
 
 // Image `index` of the data set as the batch's image at `position`. planes (C, H, W)
 template <class S>
-void augment_image(const Dataset& dataset, std::uint32_t index, const Augment& augment, int position, S* planes);
+void augment_image(const Dataset& dataset, std::uint32_t index, const Augment& augment, int position,
+                   S* planes);
 
 // planes (count, C, H, W), labels (count)
 template <class S>
-void augment_batch(const Dataset& dataset, const std::uint32_t* indices, int count, const Augment& augment, S* planes,
-                   int* labels);
+void augment_batch(const Dataset& dataset, const std::uint32_t* indices, int count, const Augment& augment,
+                   S* planes, int* labels);
 
 }  // namespace nasp

@@ -38,7 +38,8 @@ void BatchLoader::wait(Ticket ticket) {
 
 void BatchLoader::drop_all() {
   std::unique_lock<std::mutex> lock(mutex_);
-  const auto dropped = std::make_exception_ptr(Error("ERR_NASP_ABORTED", "The batch was dropped before it was prepared"));
+  const auto dropped =
+      std::make_exception_ptr(Error("ERR_NASP_ABORTED", "The batch was dropped before it was prepared"));
   for (auto& job : jobs_) failures_[job.first] = dropped;
   jobs_.clear();
   const Ticket last = submitted_;

@@ -16,9 +16,9 @@ struct Dataset {
 // normalise, cutout (a square of zeros after normalisation, its centre uniform in the image, cut at the border).
 // Image i of the batch draws at counter `counter + i` of the augment stream.
 struct Augment {
-  int pad = 0;             // 0 = no crop
+  int pad = 0;  // 0 = no crop
   bool flip = false;
-  int cutout = 0;          // side in pixels, 0 = off
+  int cutout = 0;  // side in pixels, 0 = off
   std::uint64_t seed = 0, counter = 0;
 };
 

@@ -35,10 +35,12 @@ double largest(const std::vector<double>& a) {
 void expect_near(const std::string& what, double got, double expected, double scale, double tolerance) {
   if (std::fabs(got - expected) <= tolerance * std::max(scale, 1e-12)) return;
   failures++;
-  std::printf("%s: got %.12g, expected %.12g (off by %.1e of %.3g)\n", what.c_str(), got, expected, std::fabs(got - expected) / scale, scale);
+  std::printf("%s: got %.12g, expected %.12g (off by %.1e of %.3g)\n", what.c_str(), got, expected,
+              std::fabs(got - expected) / scale, scale);
 }
 
-void check_operation(const std::string& op, int stride, bool affine, bool training, int channels, int height, int width, int batch, const std::string& isa) {
+void check_operation(const std::string& op, int stride, bool affine, bool training, int channels, int height,
+                     int width, int batch, const std::string& isa) {
   OperationRequest r;
   r.op = op, r.stride = stride, r.affine = affine, r.training = training, r.search_pools = true;
   r.channels = channels, r.height = height, r.width = width, r.batch = batch, r.isa = isa, r.threads = 2;
@@ -49,13 +51,18 @@ void check_operation(const std::string& op, int stride, bool affine, bool traini
   for (int i = 0; i < batch * channels * out_height * out_width; i++) r.dy.push_back(random_value());
   for (const TensorInfo& t : operation_tensors(op, channels, stride, affine, true)) {
     NamedTensor p = {t.name, t.shape, {}};
-    for (std::size_t i = 0; i < t.size(); i++) p.data.push_back(t.name.find("running_var") != std::string::npos ? 1 + .5 * std::fabs(random_value()) : .5 * random_value());
+    for (std::size_t i = 0; i < t.size(); i++)
+      p.data.push_back(t.name.find("running_var") != std::string::npos ? 1 + .5 * std::fabs(random_value())
+                                                                       : .5 * random_value());
     r.parameters.push_back(p);
   }
-  const std::string name = op + " s" + std::to_string(stride) + (affine ? " affine" : "") + (training ? "" : " eval") + " C" + std::to_string(channels) + " " +
-                           std::to_string(height) + "x" + std::to_string(width) + " n" + std::to_string(batch) + " " + isa;
+  const std::string name = op + " s" + std::to_string(stride) + (affine ? " affine" : "") +
+                           (training ? "" : " eval") + " C" + std::to_string(channels) + " " +
+                           std::to_string(height) + "x" + std::to_string(width) + " n" +
+                           std::to_string(batch) + " " + isa;
   const OperationResult base = run_operation(r);
-  expect_near(name + " probe", base.probe, dot(base.y, r.dy), std::sqrt(dot(base.y, base.y) * dot(r.dy, r.dy)), 1e-10);
+  expect_near(name + " probe", base.probe, dot(base.y, r.dy),
+              std::sqrt(dot(base.y, base.y) * dot(r.dy, r.dy)), 1e-10);
   const auto difference = [&](double& value, double h) {
     const double kept = value;
     value = kept + h;
@@ -67,13 +74,15 @@ void check_operation(const std::string& op, int stride, bool affine, bool traini
   };
   for (int k = 0; k < 3; k++) {
     const std::size_t i = static_cast<std::size_t>(std::fabs(random_value()) * 1e6) % r.x.size();
-    expect_near(name + " dx[" + std::to_string(i) + "]", base.dx[i], difference(r.x[i], 1e-6), largest(base.dx), 1e-5);
+    expect_near(name + " dx[" + std::to_string(i) + "]", base.dx[i], difference(r.x[i], 1e-6),
+                largest(base.dx), 1e-5);
   }
   for (NamedTensor& p : r.parameters) {
     for (const NamedTensor& g : base.dw) {
       if (g.name != p.name) continue;
       const std::size_t i = static_cast<std::size_t>(std::fabs(random_value()) * 1e6) % p.data.size();
-      expect_near(name + " dw " + p.name + "[" + std::to_string(i) + "]", g.data[i], difference(p.data[i], 1e-6), largest(g.data), 1e-5);
+      expect_near(name + " dw " + p.name + "[" + std::to_string(i) + "]", g.data[i],
+                  difference(p.data[i], 1e-6), largest(g.data), 1e-5);
     }
   }
   r.precision = Precision::f32;
@@ -104,19 +113,23 @@ int check_operations() {
 std::vector<float> search(int threads) {
   SupernetConfig config;
   config.channels = 4, config.layers = 3, config.batch = 20, config.threads = threads, config.seed = 3;
-  config.normal = {"skip_connect", "conv_3x1_1x3", "dil_conv_3x3", "conv_1x1", "conv_3x3", "sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7"};
+  config.normal = {"skip_connect", "conv_3x1_1x3", "dil_conv_3x3", "conv_1x1",
+                   "conv_3x3",     "sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7"};
   config.reduce = {"skip_connect", "avg_pool_3x3", "max_pool_3x3", "max_pool_5x5", "max_pool_7x7"};
   auto session = make_session(config);
   auto dataset = std::make_shared<Dataset>();
   dataset->count = 40, dataset->mean = {.5, .5, .5}, dataset->std = {.25, .25, .25};
-  for (int i = 0; i < 40 * 3 * 32 * 32; i++) dataset->images.push_back(static_cast<std::uint8_t>(philox(5, 9, 9, static_cast<std::uint64_t>(i)).word[0]));
+  for (int i = 0; i < 40 * 3 * 32 * 32; i++)
+    dataset->images.push_back(
+        static_cast<std::uint8_t>(philox(5, 9, 9, static_cast<std::uint64_t>(i)).word[0]));
   for (int i = 0; i < 40; i++) dataset->labels.push_back(static_cast<std::uint8_t>(i % 10));
   std::vector<std::uint32_t> first, second;
   for (std::uint32_t i = 0; i < 20; i++) first.push_back(i), second.push_back(20 + i);
   session->discretise({});
   for (int step = 0; step < 3; step++) {
     const Augment augment = {4, true, 8, 1, static_cast<std::uint64_t>(step) * 64};
-    const int valid = session->queue(dataset, first, augment), train = session->queue(dataset, second, augment);
+    const int valid = session->queue(dataset, first, augment),
+              train = session->queue(dataset, second, augment);
     session->architecture_gradient(valid);
     AlphaUpdate update;
     update.lr = .05;
@@ -135,7 +148,8 @@ std::vector<float> search(int threads) {
 
 int check_search() {
   const std::vector<float> one = search(1), three = search(3);
-  const bool same = one.size() == three.size() && std::memcmp(one.data(), three.data(), one.size() * sizeof(float)) == 0;
+  const bool same =
+      one.size() == three.size() && std::memcmp(one.data(), three.data(), one.size() * sizeof(float)) == 0;
   std::printf("search on 1 and 3 threads: %s\n", same ? "the same bits" : "different bits");
   return same ? 0 : 1;
 }

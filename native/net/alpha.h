@@ -11,25 +11,31 @@
 namespace nasp {
 
 template <class S>
-struct AlphaMatrix {          // (edges, candidates)
-  std::string name;           // alphas_normal, alphas_reduce
+struct AlphaMatrix {                              // (edges, candidates)
+  std::string name;                               // alphas_normal, alphas_reduce
   std::vector<S> value, gradient, first, second;  // Adam's moments
-  Mixture mixture;            // D
+  Mixture mixture;                                // D
 
   AlphaMatrix(std::string name, int candidates)
-      : name(std::move(name)), value(static_cast<std::size_t>(cell_edges) * candidates, S(0.5)), gradient(value.size()),
-        first(value.size()), second(value.size()), mixture(candidates) {}
+      : name(std::move(name)),
+        value(static_cast<std::size_t>(cell_edges) * candidates, S(0.5)),
+        gradient(value.size()),
+        first(value.size()),
+        second(value.size()),
+        mixture(candidates) {}
 };
 
 // D of alpha: every row's first maximum (or, by chance epsilon, random operations), the two rows a node with the
 // largest maxima (the earlier of equals), as 1 or as alpha's own value. `dense`: every entry is propagated, at its
 // weight; else those that are not zeroed. Drawn at (seed, options.counter); `type` keeps the cell types' draws apart.
 template <class S>
-void discretise(AlphaMatrix<S>& alpha, const Discretise& options, std::uint64_t seed, std::uint32_t type, bool dense);
+void discretise(AlphaMatrix<S>& alpha, const Discretise& options, std::uint64_t seed, std::uint32_t type,
+                bool dense);
 
 // One Adam step (coupled weight decay; torch.optim.Adam) on every entry, then the box. step counts from 1.
 // The regulariser is eta * sum_k cost_k * ||A_:k||^2, at D or at alpha (paper 3.3; NASP-codes).
 template <class S>
-void update_alpha(AlphaMatrix<S>& alpha, const AlphaUpdate& options, const std::vector<double>& cost, std::uint64_t step);
+void update_alpha(AlphaMatrix<S>& alpha, const AlphaUpdate& options, const std::vector<double>& cost,
+                  std::uint64_t step);
 
 }  // namespace nasp

@@ -3,17 +3,22 @@
 namespace nasp {
 
 template <class S>
-Cell<S>::Cell(const Shape& shape, const std::vector<std::string>& candidates, Parameters<S>& parameters, const std::string& prefix)
-    : shape_(shape), candidates_(candidates.size()),
-      preprocess0_(shape.previous_reduction ? make_factorized_reduce(shape.in0, shape.channels) : make_relu_conv_bn(shape.in0, shape.channels),
+Cell<S>::Cell(const Shape& shape, const std::vector<std::string>& candidates, Parameters<S>& parameters,
+              const std::string& prefix)
+    : shape_(shape),
+      candidates_(candidates.size()),
+      preprocess0_(shape.previous_reduction ? make_factorized_reduce(shape.in0, shape.channels)
+                                            : make_relu_conv_bn(shape.in0, shape.channels),
                    parameters, prefix + "preprocess0.", false),
       preprocess1_(make_relu_conv_bn(shape.in1, shape.channels), parameters, prefix + "preprocess1.", false) {
   for (int j = 0; j < cell_nodes; j++) {
     for (int i = 0; i < j + cell_inputs; i++) {
       const int stride = shape.reduction && i < cell_inputs ? 2 : 1;
       for (std::size_t k = 0; k < candidates_; k++) {
-        const std::string name = prefix + "_ops." + std::to_string(edge_of(j, i)) + "._ops." + std::to_string(k) + ".";
-        chains_.push_back(std::make_unique<Chain<S>>(make_operation(candidates[k], shape.channels, stride, true), parameters, name, false));
+        const std::string name =
+            prefix + "_ops." + std::to_string(edge_of(j, i)) + "._ops." + std::to_string(k) + ".";
+        chains_.push_back(std::make_unique<Chain<S>>(
+            make_operation(candidates[k], shape.channels, stride, true), parameters, name, false));
       }
     }
   }
@@ -27,7 +32,8 @@ std::size_t Cell<S>::packed_bytes() const {
 }
 
 template <class S>
-std::size_t Cell<S>::stored(const Backend<S>& backend, int batch, int height, int width, int edges, bool all) const {
+std::size_t Cell<S>::stored(const Backend<S>& backend, int batch, int height, int width, int edges,
+                            bool all) const {
   std::size_t n = 2 * (backend.size(batch, shape_.channels, height, width) + 4096 / sizeof(S));
   n += backend.size(batch, shape_.channels * cell_nodes, height, width) + 4096 / sizeof(S);
   std::size_t largest = 0, sum = 0;
@@ -54,7 +60,8 @@ Source<S> Cell<S>::source(int i) const {
 }
 
 template <class S>
-Source<S> Cell<S>::forward(const Pass<S>& pass, const Source<S>& in0, const Source<S>& in1, const Mixture& mixture) {
+Source<S> Cell<S>::forward(const Pass<S>& pass, const Source<S>& in0, const Source<S>& in1,
+                           const Mixture& mixture) {
   Chain<S>*p0 = &preprocess0_, *p1 = &preprocess1_;
   Chain<S>::propagate(pass, in0, &p0, 1);
   Chain<S>::propagate(pass, in1, &p1, 1);
@@ -80,7 +87,8 @@ Source<S> Cell<S>::forward(const Pass<S>& pass, const Source<S>& in0, const Sour
     group.clear();
     for (int j = i < cell_inputs ? 0 : i - 1; j < cell_nodes; j++) {
       for (int k = 0; k < mixture.candidates; k++) {
-        if (mixture.propagated[edge_of(j, i) * mixture.candidates + k]) group.push_back(&chain(edge_of(j, i), k));
+        if (mixture.propagated[edge_of(j, i) * mixture.candidates + k])
+          group.push_back(&chain(edge_of(j, i), k));
       }
     }
     if (!group.empty()) Chain<S>::propagate(pass, source(i), group.data(), static_cast<int>(group.size()));
@@ -89,7 +97,8 @@ Source<S> Cell<S>::forward(const Pass<S>& pass, const Source<S>& in0, const Sour
 }
 
 template <class S>
-void Cell<S>::backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_in0, Gradient<S>* d_in1, const Mixture& mixture, double* alpha) {
+void Cell<S>::backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_in0, Gradient<S>* d_in1,
+                       const Mixture& mixture, double* alpha) {
   const std::size_t mark = pass.arena.mark();
   const bool inputs_wanted = d_in0 || d_in1 || pass.weight_gradients;
   Gradient<S> d_input[cell_inputs];
@@ -116,7 +125,8 @@ void Cell<S>::backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_i
           continue;
         }
         if (c.operation().zero) continue;
-        const double product = c.backward(pass, g, static_cast<S>(mixture.weight[entry]), dx.view, dx.view ? dx.write() : Write::overwrite);
+        const double product = c.backward(pass, g, static_cast<S>(mixture.weight[entry]), dx.view,
+                                          dx.view ? dx.write() : Write::overwrite);
         if (alpha) alpha[entry] += product;
       }
     }
@@ -136,7 +146,8 @@ void Cell<S>::backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_i
     if (!d_input[i].written) continue;  // only `none` leaves this input: no gradient
     const bool wanted = d_in[i] != nullptr;
     if (wanted || pass.weight_gradients) {
-      preprocess[i]->backward(pass, d_input[i].view, S(1), wanted ? d_in[i]->view : View<S>{}, wanted ? d_in[i]->write() : Write::overwrite);
+      preprocess[i]->backward(pass, d_input[i].view, S(1), wanted ? d_in[i]->view : View<S>{},
+                              wanted ? d_in[i]->write() : Write::overwrite);
     }
   }
   pass.arena.rewind(mark);

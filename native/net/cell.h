@@ -14,19 +14,24 @@
 namespace nasp {
 
 constexpr int cell_nodes = 4, cell_inputs = 2, cell_edges = 14;
-constexpr int edge_of(int node, int input) { return node * (node + 3) / 2 + input; }  // inputs of node j: 0 .. j + 1
+constexpr int edge_of(int node, int input) {
+  return node * (node + 3) / 2 + input;
+}  // inputs of node j: 0 .. j + 1
 
 // The matrix D of one cell type and what becomes of each of its entries.
 struct Mixture {
   int candidates = 0;
-  std::vector<double> weight;     // (edges, candidates)
-  std::vector<char> propagated;   // run, stored and differentiated; the others are probed where gradients are wanted
+  std::vector<double> weight;  // (edges, candidates)
+  std::vector<char>
+      propagated;  // run, stored and differentiated; the others are probed where gradients are wanted
   explicit Mixture(int candidates = 0)
-      : candidates(candidates), weight(static_cast<std::size_t>(cell_edges) * candidates), propagated(weight.size()) {}
+      : candidates(candidates),
+        weight(static_cast<std::size_t>(cell_edges) * candidates),
+        propagated(weight.size()) {}
 };
 
 template <class S>
-struct Gradient {                 // of an activation, with the state of its first writer
+struct Gradient {  // of an activation, with the state of its first writer
   View<S> view;
   bool written = false;
   Write write() {
@@ -40,10 +45,11 @@ template <class S>
 class Cell {
  public:
   struct Shape {
-    int in0, in1, channels;        // channels of the two inputs and of a node
+    int in0, in1, channels;  // channels of the two inputs and of a node
     bool reduction, previous_reduction;
   };
-  Cell(const Shape& shape, const std::vector<std::string>& candidates, Parameters<S>& parameters, const std::string& prefix);
+  Cell(const Shape& shape, const std::vector<std::string>& candidates, Parameters<S>& parameters,
+       const std::string& prefix);
 
   bool reduction() const { return shape_.reduction; }
   std::size_t packed_bytes() const;
@@ -55,12 +61,15 @@ class Cell {
   Source<S> forward(const Pass<S>& pass, const Source<S>& in0, const Source<S>& in1, const Mixture& mixture);
   // From the output's gradient. d_in null: the gradient ends here. alpha (edges, candidates): += <dL/dnode, op>; null:
   // not wanted, and nothing is probed.
-  void backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_in0, Gradient<S>* d_in1, const Mixture& mixture, double* alpha);
+  void backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_in0, Gradient<S>* d_in1,
+                const Mixture& mixture, double* alpha);
 
  private:
   Chain<S>& chain(int edge, int k) { return *chains_[static_cast<std::size_t>(edge) * candidates_ + k]; }
-  Source<S> source(int i) const;   // inputs, then nodes
-  View<S> node(const View<S>& concatenated, int j) const { return concatenated.slice(j * shape_.channels, shape_.channels); }
+  Source<S> source(int i) const;  // inputs, then nodes
+  View<S> node(const View<S>& concatenated, int j) const {
+    return concatenated.slice(j * shape_.channels, shape_.channels);
+  }
 
   Shape shape_;
   std::size_t candidates_;

@@ -5,17 +5,21 @@
 namespace nasp {
 
 template <class S>
-Chain<S>::Chain(Operation operation, Parameters<S>& parameters, const std::string& prefix, bool affine) : operation_(std::move(operation)) {
+Chain<S>::Chain(Operation operation, Parameters<S>& parameters, const std::string& prefix, bool affine)
+    : operation_(std::move(operation)) {
   for (NamedUnit& named : operation_.units) {
     const Unit& u = named.unit;
     Stage stage;
     stage.named = named;
     if (u.depthwise()) {
-      stage.depthwise = parameters.add(prefix + named.depthwise + ".weight", {u.in, 1, u.kernel, u.kernel}, Initial::fan_in, u.kernel * u.kernel);
+      stage.depthwise = parameters.add(prefix + named.depthwise + ".weight", {u.in, 1, u.kernel, u.kernel},
+                                       Initial::fan_in, u.kernel * u.kernel);
     }
     for (int i = 0; i < u.parts; i++) {
       const DensePart& d = u.dense[i];
-      stage.dense[i] = parameters.add(prefix + named.dense[i] + ".weight", {d.out, u.in, d.kernel_h, d.kernel_w}, Initial::fan_in, u.in * d.taps());
+      stage.dense[i] =
+          parameters.add(prefix + named.dense[i] + ".weight", {d.out, u.in, d.kernel_h, d.kernel_w},
+                         Initial::fan_in, u.in * d.taps());
     }
     const std::size_t out = static_cast<std::size_t>(u.out);
     if (u.norm) {
@@ -87,7 +91,8 @@ template <class S>
 void Chain<S>::normalise(Stage& stage, const Pass<S>& pass, double count) {
   if (!stage.unit().norm) return;
   Parameters<S>& p = pass.parameters;
-  S *running_mean = p.buffer(stage.norm.running_mean), *running_variance = p.buffer(stage.norm.running_variance);
+  S *running_mean = p.buffer(stage.norm.running_mean),
+    *running_variance = p.buffer(stage.norm.running_variance);
   const S* weight = stage.norm.weight >= 0 ? p.value(stage.norm.weight) : nullptr;
   const S* bias = stage.norm.bias >= 0 ? p.value(stage.norm.bias) : nullptr;
   for (int c = 0; c < stage.unit().out; c++) {
@@ -95,8 +100,10 @@ void Chain<S>::normalise(Stage& stage, const Pass<S>& pass, double count) {
     double mean = stage.moments[i].mean, variance = stage.moments[i].variance;
     if (pass.training) {
       const double unbiased = count > 1 ? variance * count / (count - 1) : variance;
-      running_mean[i] = static_cast<S>((1 - batch_norm_momentum) * running_mean[i] + batch_norm_momentum * mean);
-      running_variance[i] = static_cast<S>((1 - batch_norm_momentum) * running_variance[i] + batch_norm_momentum * unbiased);
+      running_mean[i] =
+          static_cast<S>((1 - batch_norm_momentum) * running_mean[i] + batch_norm_momentum * mean);
+      running_variance[i] =
+          static_cast<S>((1 - batch_norm_momentum) * running_variance[i] + batch_norm_momentum * unbiased);
     } else {
       mean = running_mean[i], variance = running_variance[i];
     }
@@ -124,8 +131,10 @@ double Chain<S>::product(const Stage& stage) const {
   double sum = 0;
   for (std::size_t c = 0; c < stage.moments.size(); c++) {
     const Moments& m = stage.moments[c];
-    if (stage.unit().norm) sum += stage.scale[c] * m.gradient_y + stage.shift[c] * m.gradient;
-    else sum += m.gradient_y + m.mean * m.gradient;
+    if (stage.unit().norm)
+      sum += stage.scale[c] * m.gradient_y + stage.shift[c] * m.gradient;
+    else
+      sum += m.gradient_y + m.mean * m.gradient;
   }
   return sum;
 }
@@ -145,7 +154,9 @@ void Chain<S>::forward_rest(const Pass<S>& pass, View<const S> g, bool keep) {
     const bool last = i + 1 == stages_.size();
     stage.x = output_of(stages_[i - 1]);
     const View<const S>& x = stage.x.x;
-    stage.y = keep || !last ? pass.take(stage.unit().out, stage.unit().out_height(x.height), stage.unit().out_width(x.width)) : View<S>{};
+    stage.y = keep || !last ? pass.take(stage.unit().out, stage.unit().out_height(x.height),
+                                        stage.unit().out_width(x.width))
+                            : View<S>{};
     const ForwardUnit<S> unit = {&stage.unit(), pack(stage, pass.parameters, pass.backend, false), stage.y,
                                  !keep && last ? g : View<const S>{}, stage.moments.data()};
     pass.backend.forward(pass.run, &unit, 1, stage.x);
@@ -161,8 +172,13 @@ void Chain<S>::propagate(const Pass<S>& pass, const Source<S>& x, Chain* const* 
     if (chains[i]->stages_.empty()) continue;
     Stage& stage = chains[i]->stages_.front();
     stage.x = x;
-    stage.y = pass.take(stage.unit().out, stage.unit().out_height(x.x.height), stage.unit().out_width(x.x.width));
-    units.push_back({&stage.unit(), chains[i]->pack(stage, pass.parameters, pass.backend, false), stage.y, {}, stage.moments.data()});
+    stage.y =
+        pass.take(stage.unit().out, stage.unit().out_height(x.x.height), stage.unit().out_width(x.x.width));
+    units.push_back({&stage.unit(),
+                     chains[i]->pack(stage, pass.parameters, pass.backend, false),
+                     stage.y,
+                     {},
+                     stage.moments.data()});
   }
   if (!units.empty()) pass.backend.forward(pass.run, units.data(), static_cast<int>(units.size()), x);
   for (int i = 0; i < count; i++) {
@@ -184,13 +200,19 @@ void Chain<S>::probe(const Pass<S>& pass, const Source<S>& x, const Probe* probe
     Stage& stage = chain.stages_.front();
     stage.x = x;
     stage.y = y;
-    return ForwardUnit<S>{&stage.unit(), chain.pack(stage, pass.parameters, pass.backend, false), y, g, stage.moments.data()};
+    return ForwardUnit<S>{&stage.unit(), chain.pack(stage, pass.parameters, pass.backend, false), y, g,
+                          stage.moments.data()};
   };
   // One unit: all of them in one sweep.
   for (int i = 0; i < count; i++) {
     Chain& chain = *probes[i].chain;
     *probes[i].product = 0;
-    if (chain.operation_.identity()) units.push_back({&identity, nullptr, {}, probes[i].g, identity_moments.data() + static_cast<std::size_t>(i) * x.x.channels});
+    if (chain.operation_.identity())
+      units.push_back({&identity,
+                       nullptr,
+                       {},
+                       probes[i].g,
+                       identity_moments.data() + static_cast<std::size_t>(i) * x.x.channels});
     if (chain.stages_.size() == 1) units.push_back(first_unit(chain, {}, probes[i].g));
   }
   if (!units.empty()) pass.backend.forward(pass.run, units.data(), static_cast<int>(units.size()), x);
@@ -198,14 +220,18 @@ void Chain<S>::probe(const Pass<S>& pass, const Source<S>& x, const Probe* probe
     Chain& chain = *probes[i].chain;
     if (chain.operation_.identity()) {
       const Moments* m = identity_moments.data() + static_cast<std::size_t>(i) * x.x.channels;
-      for (int c = 0; c < x.x.channels; c++) *probes[i].product += m[c].gradient_y + m[c].mean * m[c].gradient;
+      for (int c = 0; c < x.x.channels; c++)
+        *probes[i].product += m[c].gradient_y + m[c].mean * m[c].gradient;
     }
     if (chain.stages_.empty()) continue;
     // More than one unit: one chain at a time, so that what lies between its units is still in the cache.
     const std::size_t mark = pass.arena.mark();
     Stage& first = chain.stages_.front();
     if (chain.stages_.size() > 1) {
-      const ForwardUnit<S> unit = first_unit(chain, pass.take(first.unit().out, first.unit().out_height(x.x.height), first.unit().out_width(x.x.width)), {});
+      const ForwardUnit<S> unit = first_unit(
+          chain,
+          pass.take(first.unit().out, first.unit().out_height(x.x.height), first.unit().out_width(x.x.width)),
+          {});
       pass.backend.forward(pass.run, &unit, 1, x);
     }
     chain.normalise(first, pass, pixel_count(pass, first.unit(), x.x));
@@ -236,16 +262,23 @@ double Chain<S>::backward(const Pass<S>& pass, View<const S> g, S weight, View<S
     GradientSource<S> dy = {g, stage.y};
     if (unit.norm) {
       pass.backend.gradient_sums(pass.run, stage.moments.data(), g, stage.y, stage.mean.data());
-      S* weight_gradient = stage.norm.weight >= 0 && pass.weight_gradients ? pass.parameters.gradient(stage.norm.weight) : nullptr;
-      S* bias_gradient = stage.norm.bias >= 0 && pass.weight_gradients ? pass.parameters.gradient(stage.norm.bias) : nullptr;
+      S* weight_gradient = stage.norm.weight >= 0 && pass.weight_gradients
+                               ? pass.parameters.gradient(stage.norm.weight)
+                               : nullptr;
+      S* bias_gradient =
+          stage.norm.bias >= 0 && pass.weight_gradients ? pass.parameters.gradient(stage.norm.bias) : nullptr;
       for (std::size_t c = 0; c < out; c++) {
         const double inverse = stage.inverse_deviation[c], scale = stage.scale[c] * factor;
         const double sum = stage.moments[c].gradient;
-        const double product = (stage.moments[c].gradient_y - stage.mean_rest[c] * sum) * inverse;  // of g and y^
-        if (weight_gradient) weight_gradient[c] = static_cast<S>(factor * product), bias_gradient[c] = static_cast<S>(factor * sum);
+        const double product =
+            (stage.moments[c].gradient_y - stage.mean_rest[c] * sum) * inverse;  // of g and y^
+        if (weight_gradient)
+          weight_gradient[c] = static_cast<S>(factor * product),
+          bias_gradient[c] = static_cast<S>(factor * sum);
         stage.a[c] = static_cast<S>(scale);
         stage.b[c] = pass.training ? static_cast<S>(-scale * inverse * product / count) : S(0);
-        stage.c[c] = pass.training ? static_cast<S>(-scale * sum / count - stage.b[c] * stage.mean_rest[c]) : S(0);
+        stage.c[c] =
+            pass.training ? static_cast<S>(-scale * sum / count - stage.b[c] * stage.mean_rest[c]) : S(0);
       }
       if (last) result = product(stage);
     } else {
@@ -254,12 +287,18 @@ double Chain<S>::backward(const Pass<S>& pass, View<const S> g, S weight, View<S
         pass.backend.gradient_sums(pass.run, stage.moments.data(), g, stage.y, stage.mean.data());
         for (std::size_t c = 0; c < out; c++) result += stage.moments[c].gradient_y;
       }
-      for (std::size_t c = 0; c < out; c++) stage.a[c] = static_cast<S>(factor), stage.b[c] = stage.c[c] = S(0);
+      for (std::size_t c = 0; c < out; c++)
+        stage.a[c] = static_cast<S>(factor), stage.b[c] = stage.c[c] = S(0);
     }
-    if (unit.norm || factor != 1) dy.mean = stage.mean.data(), dy.a = stage.a.data(), dy.b = stage.b.data(), dy.c = stage.c.data();
+    if (unit.norm || factor != 1)
+      dy.mean = stage.mean.data(), dy.a = stage.a.data(), dy.b = stage.b.data(), dy.c = stage.c.data();
 
-    BackwardUnit<S> step = {&unit, pack(stage, pass.parameters, pass.backend, true), stage.x, dy, dx, write, nullptr, {nullptr, nullptr}};
-    if (!first) step.dx = pass.take(unit.in, stage.x.x.height, stage.x.x.width), step.write = Write::overwrite;
+    BackwardUnit<S> step = {&unit,   pack(stage, pass.parameters, pass.backend, true),
+                            stage.x, dy,
+                            dx,      write,
+                            nullptr, {nullptr, nullptr}};
+    if (!first)
+      step.dx = pass.take(unit.in, stage.x.x.height, stage.x.x.width), step.write = Write::overwrite;
     if (pass.weight_gradients) {
       if (stage.depthwise >= 0) step.depthwise_gradient = pass.parameters.gradient(stage.depthwise);
       for (int p = 0; p < unit.parts; p++) step.dense_gradient[p] = pass.parameters.gradient(stage.dense[p]);
@@ -268,7 +307,8 @@ double Chain<S>::backward(const Pass<S>& pass, View<const S> g, S weight, View<S
     g = step.dx;
   }
   pass.arena.rewind(mark);
-  if (pass.weight_gradients && weight != 0) mark_gradients(pass.parameters);  // dense mode runs unselected operations too
+  if (pass.weight_gradients && weight != 0)
+    mark_gradients(pass.parameters);  // dense mode runs unselected operations too
   return result;
 }
 

@@ -24,11 +24,12 @@ struct Pass {
   Run run;
   Arena& arena;
   Parameters<S>& parameters;
-  bool training;            // batch statistics, and running ones are updated
-  bool weight_gradients;    // backward: dw as well as dx
+  bool training;          // batch statistics, and running ones are updated
+  bool weight_gradients;  // backward: dw as well as dx
 
   View<S> take(int channels, int height, int width) const {
-    return backend.view(arena.take_as<S>(backend.size(run.batch, channels, height, width)), channels, height, width);
+    return backend.view(arena.take_as<S>(backend.size(run.batch, channels, height, width)), channels, height,
+                        width);
   }
 };
 
@@ -41,17 +42,18 @@ class Chain {
   std::size_t packed_bytes() const;
   // Scalars that propagate stores for a batch, at the input's size.
   std::size_t stored(const Backend<S>& backend, int batch, int height, int width) const;
-  void mark_gradients(Parameters<S>& parameters) const;  // every parameter of the chain has a gradient in this step
+  void mark_gradients(
+      Parameters<S>& parameters) const;  // every parameter of the chain has a gradient in this step
 
   struct Probe {
     Chain* chain;
     View<const S> g;
-    double* product;        // <g, z>
+    double* product;  // <g, z>
   };
   static void propagate(const Pass<S>& pass, const Source<S>& x, Chain* const* chains, int count);
   static void probe(const Pass<S>& pass, const Source<S>& x, const Probe* probes, int count);
 
-  Source<S> output() const { return output_; }    // of the last propagate
+  Source<S> output() const { return output_; }  // of the last propagate
   // dx is written as `write` says; dx null: not wanted. Returns <g, z>. g's own weight in the loss: see `weight`.
   double backward(const Pass<S>& pass, View<const S> g, S weight, View<S> dx, Write write);
 
@@ -59,7 +61,7 @@ class Chain {
   struct Norm {
     int weight = -1, bias = -1, running_mean = -1, running_variance = -1;
   };
-  struct Stage {            // a unit, its parameters, and what its forward saved
+  struct Stage {  // a unit, its parameters, and what its forward saved
     NamedUnit named;
     int depthwise = -1, dense[2] = {-1, -1};
     Norm norm;

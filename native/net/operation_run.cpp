@@ -36,12 +36,19 @@ struct Bench {
   Pass<S> pass;
 
   explicit Bench(const OperationRequest& r)
-      : request(r), backend(nasp::backend<S>(r.isa)), parallel(r.threads), workspace(parallel.threads()),
+      : request(r),
+        backend(nasp::backend<S>(r.isa)),
+        parallel(r.threads),
+        workspace(parallel.threads()),
         chain(make_operation(r.op, r.channels, r.stride, r.search_pools), parameters, "", r.affine),
-        arena(reserve()), out_height(r.height), out_width(r.width),
+        arena(reserve(), r.guarded),
+        out_height(r.height),
+        out_width(r.width),
         pass{backend, {parallel, workspace, r.batch}, arena, parameters, r.training, true} {
-    if (!chain.operation().zero && !chain.operation().identity()) out_height = (r.height + r.stride - 1) / r.stride, out_width = (r.width + r.stride - 1) / r.stride;
-    if (chain.operation().zero && r.stride == 2) out_height = (r.height + 1) / 2, out_width = (r.width + 1) / 2;
+    if (!chain.operation().zero && !chain.operation().identity())
+      out_height = (r.height + r.stride - 1) / r.stride, out_width = (r.width + r.stride - 1) / r.stride;
+    if (chain.operation().zero && r.stride == 2)
+      out_height = (r.height + 1) / 2, out_width = (r.width + 1) / 2;
     parameters.allocate(0, true);
     for (View<S>* v : {&x, &dx}) *v = pass.take(r.channels, r.height, r.width);
     for (View<S>* v : {&dy, &z}) *v = pass.take(r.channels, out_height, out_width);
@@ -50,7 +57,7 @@ struct Bench {
   }
   std::size_t reserve() const {
     const auto& r = request;
-    return sizeof(S) * (8 * (backend.size(r.batch, r.channels, r.height, r.width) + 4096) +
+    return sizeof(S) * (8 * (backend.size(r.batch, r.channels, r.height, r.width) + 8192) + 32 * 4096 +
                         2 * chain.stored(backend, r.batch, r.height, r.width));
   }
   Source<S> source() const { return {x, {}}; }
@@ -68,15 +75,19 @@ struct Bench {
 };
 
 void check(const OperationRequest& r) {
-  expect(r.stride == 1 || r.stride == 2, "Expected 1 or 2 for stride but received " + std::to_string(r.stride));
-  for (auto [name, v] : {std::pair{"channels", r.channels}, {"height", r.height}, {"width", r.width}, {"batch", r.batch}}) {
-    expect(v >= 1 && v <= 65536, std::string("Expected a whole number from 1 to 65536 for ") + name + " but received " + std::to_string(v));
+  expect(r.stride == 1 || r.stride == 2,
+         "Expected 1 or 2 for stride but received " + std::to_string(r.stride));
+  for (auto [name, v] :
+       {std::pair{"channels", r.channels}, {"height", r.height}, {"width", r.width}, {"batch", r.batch}}) {
+    expect(v >= 1 && v <= 65536, std::string("Expected a whole number from 1 to 65536 for ") + name +
+                                     " but received " + std::to_string(v));
   }
   const double pixels = static_cast<double>(r.channels) * r.height * r.width * r.batch;
   expect(pixels <= 1e9, "Expected at most 1e9 values for x but received " + std::to_string(pixels));
   if (r.op == "skip_connect" && r.stride == 2) {
-    expect(r.height % 2 == 0 && r.width % 2 == 0, "Expected an even height and width for skip_connect at stride 2 but received " +
-                                                       std::to_string(r.height) + " x " + std::to_string(r.width));
+    expect(r.height % 2 == 0 && r.width % 2 == 0,
+           "Expected an even height and width for skip_connect at stride 2 but received " +
+               std::to_string(r.height) + " x " + std::to_string(r.width));
   }
 }
 
@@ -85,19 +96,27 @@ OperationResult run(const OperationRequest& r) {
   check(r);
   Bench<S> b(r);
   const std::size_t n = static_cast<std::size_t>(r.batch) * r.channels;
-  expect(r.x.size() == n * r.height * r.width, "Expected " + std::to_string(n * r.height * r.width) + " values for x but received " + std::to_string(r.x.size()));
-  expect(r.dy.size() == n * b.out_height * b.out_width, "Expected " + std::to_string(n * b.out_height * b.out_width) + " values for dy but received " + std::to_string(r.dy.size()));
+  expect(r.x.size() == n * r.height * r.width, "Expected " + std::to_string(n * r.height * r.width) +
+                                                   " values for x but received " +
+                                                   std::to_string(r.x.size()));
+  expect(r.dy.size() == n * b.out_height * b.out_width,
+         "Expected " + std::to_string(n * b.out_height * b.out_width) + " values for dy but received " +
+             std::to_string(r.dy.size()));
   for (const NamedTensor& t : r.parameters) {
     bool found = false;
     const auto take = [&](const Slot& s, S* to) {
       if (s.name != t.name) return;
-      expect(t.data.size() == s.size, "Expected " + std::to_string(s.size) + " values for " + t.name + " but received " + std::to_string(t.data.size()));
+      expect(t.data.size() == s.size, "Expected " + std::to_string(s.size) + " values for " + t.name +
+                                          " but received " + std::to_string(t.data.size()));
       std::copy(t.data.begin(), t.data.end(), to);
       found = true;
     };
-    for (std::size_t i = 0; i < b.parameters.slots().size(); i++) take(b.parameters.slots()[i], b.parameters.value(static_cast<int>(i)));
-    for (std::size_t i = 0; i < b.parameters.buffers().size(); i++) take(b.parameters.buffers()[i], b.parameters.buffer(static_cast<int>(i)));
-    if (!found) throw Error("ERR_NASP_UNKNOWN_TENSOR", "Expected a parameter of " + r.op + " but received " + t.name);
+    for (std::size_t i = 0; i < b.parameters.slots().size(); i++)
+      take(b.parameters.slots()[i], b.parameters.value(static_cast<int>(i)));
+    for (std::size_t i = 0; i < b.parameters.buffers().size(); i++)
+      take(b.parameters.buffers()[i], b.parameters.buffer(static_cast<int>(i)));
+    if (!found)
+      throw Error("ERR_NASP_UNKNOWN_TENSOR", "Expected a parameter of " + r.op + " but received " + t.name);
   }
   b.backend.load(b.pass.run, b.x, converted<S>(r.x).data(), 0, r.batch);
   b.backend.load(b.pass.run, b.dy, converted<S>(r.dy).data(), 0, r.batch);
@@ -111,7 +130,8 @@ OperationResult run(const OperationRequest& r) {
     buffers.emplace_back(p, p + b.parameters.buffers()[i].size);
   }
   result.probe = b.probe();
-  for (std::size_t i = 0; i < buffers.size(); i++) std::copy(buffers[i].begin(), buffers[i].end(), b.parameters.buffer(static_cast<int>(i)));
+  for (std::size_t i = 0; i < buffers.size(); i++)
+    std::copy(buffers[i].begin(), buffers[i].end(), b.parameters.buffer(static_cast<int>(i)));
 
   b.forward();
   const Term<S> term = {b.chain.output(), S(1)};
@@ -121,6 +141,7 @@ OperationResult run(const OperationRequest& r) {
   result.y.assign(out.begin(), out.end());
   if (b.chain.operation().zero) b.backend.add(b.pass.run, b.dx, Write::overwrite, {}, S(0));
   b.backward();
+  b.arena.check();
   out.resize(r.x.size());
   b.backend.store(b.pass.run, out.data(), b.dx);
   result.dx.assign(out.begin(), out.end());
@@ -141,9 +162,12 @@ template <class S>
 std::vector<double> time(const OperationRequest& r, const std::string& pass, int repeats) {
   check(r);
   if (pass != "forward" && pass != "probe" && pass != "backward" && pass != "both") {
-    throw Error("ERR_NASP_ARGUMENT", "Expected forward, probe, backward or both for pass but received " + pass);
+    throw Error("ERR_NASP_ARGUMENT",
+                "Expected forward, probe, backward or both for pass but received " + pass);
   }
-  Bench<S> b(r);
+  OperationRequest unguarded = r;
+  unguarded.guarded = false;
+  Bench<S> b(unguarded);
   std::uint64_t counter = 0;
   const auto random = [&](View<S> v) {
     std::vector<S> values(static_cast<std::size_t>(r.batch) * v.channels * v.height * v.width);
@@ -161,17 +185,22 @@ std::vector<double> time(const OperationRequest& r, const std::string& pass, int
     b.arena.rewind(mark);
     if (pass == "backward") b.forward();
     const auto start = std::chrono::steady_clock::now();
-    if (pass == "probe") b.probe();
-    else if (pass != "backward") b.forward();
+    if (pass == "probe")
+      b.probe();
+    else if (pass != "backward")
+      b.forward();
     if (pass == "backward" || pass == "both") b.backward();
-    if (i >= 0) seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    if (i >= 0)
+      seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   return seconds;
 }
 
 }  // namespace
 
-OperationResult run_operation(const OperationRequest& r) { return r.precision == Precision::f64 ? run<double>(r) : run<float>(r); }
+OperationResult run_operation(const OperationRequest& r) {
+  return r.precision == Precision::f64 ? run<double>(r) : run<float>(r);
+}
 
 std::vector<double> time_operation(const OperationRequest& r, const std::string& pass, int repeats) {
   return r.precision == Precision::f64 ? time<double>(r, pass, repeats) : time<float>(r, pass, repeats);
@@ -197,7 +226,8 @@ std::pair<double, double> operation_cost(const std::string& op, int channels, in
   return {cost.parameters, cost.multiply_adds};
 }
 
-std::vector<TensorInfo> operation_tensors(const std::string& op, int channels, int stride, bool affine, bool search_pools) {
+std::vector<TensorInfo> operation_tensors(const std::string& op, int channels, int stride, bool affine,
+                                          bool search_pools) {
   Parameters<float> parameters;
   Chain<float> chain(make_operation(op, channels, stride, search_pools), parameters, "", affine);
   std::vector<TensorInfo> infos;

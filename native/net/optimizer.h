@@ -26,7 +26,8 @@ double gradient_norm(Parameters<S>& parameters) {
 template <class S>
 void sgd_step(Parameters<S>& parameters, const WeightUpdate& o, double norm) {
   const double ratio = o.clip > 0 ? o.clip / (norm + 1e-6) : 1;
-  const S factor = static_cast<S>(ratio < 1 ? ratio : 1), lr = static_cast<S>(o.lr), momentum = static_cast<S>(o.momentum), decay = static_cast<S>(o.weight_decay);
+  const S factor = static_cast<S>(ratio < 1 ? ratio : 1), lr = static_cast<S>(o.lr),
+          momentum = static_cast<S>(o.momentum), decay = static_cast<S>(o.weight_decay);
   for (std::size_t i = 0; i < parameters.slots().size(); i++) {
     Slot& p = parameters.slots()[i];
     if (!p.has_gradient && !o.decay_unselected) continue;

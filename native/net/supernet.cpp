@@ -16,21 +16,24 @@ void poll(const std::atomic<bool>& cancelled) {
 
 template <class S>
 Supernet<S>::Supernet(const SupernetConfig& config)
-    : config_(config), alpha_{AlphaMatrix<S>("alphas_normal", static_cast<int>(config.normal.size())),
-                              AlphaMatrix<S>("alphas_reduce", static_cast<int>(config.reduce.size()))} {
+    : config_(config),
+      alpha_{AlphaMatrix<S>("alphas_normal", static_cast<int>(config.normal.size())),
+             AlphaMatrix<S>("alphas_reduce", static_cast<int>(config.reduce.size()))} {
   int channels = config.channels, in0 = stem_multiplier * channels, in1 = in0;
   stem_ = std::make_unique<Chain<S>>(make_stem(config.image_channels, in0), parameters_, "stem.", true);
   bool previous_reduction = false;
   for (int i = 0; i < config.layers; i++) {
     const bool reduction = i == config.layers / 3 || i == 2 * config.layers / 3;
     if (reduction) channels *= 2;
-    cells_.push_back(std::make_unique<Cell<S>>(typename Cell<S>::Shape{in0, in1, channels, reduction, previous_reduction},
-                                               reduction ? config.reduce : config.normal, parameters_, "cells." + std::to_string(i) + "."));
+    cells_.push_back(std::make_unique<Cell<S>>(
+        typename Cell<S>::Shape{in0, in1, channels, reduction, previous_reduction},
+        reduction ? config.reduce : config.normal, parameters_, "cells." + std::to_string(i) + "."));
     previous_reduction = reduction;
     in0 = in1, in1 = cell_nodes * channels;
   }
   features_ = in1;
-  classifier_weight_ = parameters_.add("classifier.weight", {config.classes, features_}, Initial::fan_in, features_);
+  classifier_weight_ =
+      parameters_.add("classifier.weight", {config.classes, features_}, Initial::fan_in, features_);
   classifier_bias_ = parameters_.add("classifier.bias", {config.classes}, Initial::fan_in, features_);
   parameters_.allocate(config.seed, true);
   pooled_.resize(static_cast<std::size_t>(config.batch) * features_);
@@ -56,11 +59,13 @@ std::size_t Supernet<S>::arena_bytes(const Backend<S>& backend) const {
     probes = std::max(probes, cell->probe_stored(backend, config_.batch, size, size));
     if (cell->reduction()) size = (size + 1) / 2, channels *= 2;
   }
-  return sizeof(S) * (n + probes + 7 * image + 64 * 4096);  // x; gradients: three outputs, two inputs, one between units
+  return sizeof(S) *
+         (n + probes + 7 * image + 64 * 4096);  // x; gradients: three outputs, two inputs, one between units
 }
 
 template <class S>
-void Supernet<S>::forward(const Pass<S>& pass, View<const S> x, S* logits, const std::atomic<bool>& cancelled) {
+void Supernet<S>::forward(const Pass<S>& pass, View<const S> x, S* logits,
+                          const std::atomic<bool>& cancelled) {
   Chain<S>* stem = stem_.get();
   Chain<S>::propagate(pass, {x, {}}, &stem, 1);
   outputs_.assign(2, stem_->output());
@@ -70,20 +75,26 @@ void Supernet<S>::forward(const Pass<S>& pass, View<const S> x, S* logits, const
     outputs_.push_back(cell->forward(pass, outputs_[n - 2], outputs_[n - 1], mixture(*cell)));
   }
   pass.backend.global_average(pass.run, pooled_.data(), outputs_.back());
-  linear_forward(logits, pooled_.data(), parameters_.value(classifier_weight_), parameters_.value(classifier_bias_), pass.run.batch, config_.classes, features_);
+  linear_forward(logits, pooled_.data(), parameters_.value(classifier_weight_),
+                 parameters_.value(classifier_bias_), pass.run.batch, config_.classes, features_);
 }
 
 template <class S>
-void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool alpha, const std::atomic<bool>& cancelled) {
+void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool alpha,
+                           const std::atomic<bool>& cancelled) {
   const bool dw = pass.weight_gradients;
   parameters_.forget_gradients();
-  linear_backward(d_pooled_.data(), dw ? parameters_.gradient(classifier_weight_) : nullptr, dw ? parameters_.gradient(classifier_bias_) : nullptr,
-                  d_logits, pooled_.data(), parameters_.value(classifier_weight_), pass.run.batch, config_.classes, features_);
-  if (dw) parameters_.slot(classifier_weight_).has_gradient = parameters_.slot(classifier_bias_).has_gradient = true;
+  linear_backward(d_pooled_.data(), dw ? parameters_.gradient(classifier_weight_) : nullptr,
+                  dw ? parameters_.gradient(classifier_bias_) : nullptr, d_logits, pooled_.data(),
+                  parameters_.value(classifier_weight_), pass.run.batch, config_.classes, features_);
+  if (dw)
+    parameters_.slot(classifier_weight_).has_gradient = parameters_.slot(classifier_bias_).has_gradient =
+        true;
 
   // Gradients of the last three outputs are alive at a time. Output 1 is output 0, the stem: one gradient for both.
   std::size_t largest = 0;
-  for (const Source<S>& o : outputs_) largest = std::max(largest, pass.backend.size(pass.run.batch, o.x.channels, o.x.height, o.x.width));
+  for (const Source<S>& o : outputs_)
+    largest = std::max(largest, pass.backend.size(pass.run.batch, o.x.channels, o.x.height, o.x.width));
   S* memory[3];
   for (S*& m : memory) m = pass.arena.template take_as<S>(largest);
   std::vector<Gradient<S>> gradients(outputs_.size());
@@ -102,8 +113,8 @@ void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool alpha, c
     Gradient<S>& in0 = gradients[std::max<std::size_t>(i, 1)];
     Gradient<S>& in1 = gradients[i + 1];
     const bool to_stem0 = i <= 1, to_stem1 = i == 0;  // the stem's gradient serves its weights only
-    cell.backward(pass, gradients[i + 2], to_stem0 && !dw ? nullptr : &in0, to_stem1 && !dw ? nullptr : &in1, mixture(cell),
-                  alpha ? sums[cell.reduction() ? 1 : 0].data() : nullptr);
+    cell.backward(pass, gradients[i + 2], to_stem0 && !dw ? nullptr : &in0, to_stem1 && !dw ? nullptr : &in1,
+                  mixture(cell), alpha ? sums[cell.reduction() ? 1 : 0].data() : nullptr);
   }
   if (dw && gradients[1].written) stem_->backward(pass, gradients[1].view, S(1), {}, Write::overwrite);
   for (int t = 0; alpha && t < 2; t++) std::copy(sums[t].begin(), sums[t].end(), alpha_[t].gradient.begin());

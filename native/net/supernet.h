@@ -35,7 +35,7 @@ class Supernet {
   std::unique_ptr<Chain<S>> stem_;
   std::vector<std::unique_ptr<Cell<S>>> cells_;
   int features_ = 0, classifier_weight_ = -1, classifier_bias_ = -1;
-  std::vector<Source<S>> outputs_;   // stem, stem, then the cells'
+  std::vector<Source<S>> outputs_;  // stem, stem, then the cells'
   std::vector<S> pooled_, d_pooled_;
 };
 

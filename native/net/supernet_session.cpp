@@ -27,7 +27,10 @@ void expect(bool ok, const char* what, const std::string& received) {
 
 SupernetConfig checked(SupernetConfig c) {
   const auto in = [](const char* name, int v, int low, int high) {
-    expect(v >= low && v <= high, ("a whole number from " + std::to_string(low) + " to " + std::to_string(high) + " for " + name).c_str(), std::to_string(v));
+    expect(v >= low && v <= high,
+           ("a whole number from " + std::to_string(low) + " to " + std::to_string(high) + " for " + name)
+               .c_str(),
+           std::to_string(v));
   };
   in("channels", c.channels, 1, 4096);
   in("layers", c.layers, 3, 1000);
@@ -60,8 +63,14 @@ template <class S>
 class SupernetSession final : public Session {
  public:
   explicit SupernetSession(const SupernetConfig& config)
-      : config_(checked(config)), backend_(backend<S>(config_.isa)), net_(config_), parallel_(config_.threads), workspace_(parallel_.threads()),
-        arena_(net_.arena_bytes(backend_)), logits_(static_cast<std::size_t>(config_.batch) * config_.classes), d_logits_(logits_.size()) {
+      : config_(checked(config)),
+        backend_(backend<S>(config_.isa)),
+        net_(config_),
+        parallel_(config_.threads),
+        workspace_(parallel_.threads()),
+        arena_(net_.arena_bytes(backend_)),
+        logits_(static_cast<std::size_t>(config_.batch) * config_.classes),
+        d_logits_(logits_.size()) {
     discretise({});
   }
   ~SupernetSession() override { loader_.drop_all(); }
@@ -101,8 +110,10 @@ class SupernetSession final : public Session {
       return;
     }
     const Place place = find(name);
-    if (place.zero) std::fill(to, to + place.size, S(0));
-    else std::copy(place.data, place.data + place.size, to);
+    if (place.zero)
+      std::fill(to, to + place.size, S(0));
+    else
+      std::copy(place.data, place.data + place.size, to);
   }
 
   void write(const std::string& name, const void* data) override {
@@ -111,34 +122,44 @@ class SupernetSession final : public Session {
       adam_step_ = static_cast<std::uint64_t>(std::max<S>(0, *from));
       return;
     }
-    if (name.rfind("grad.", 0) == 0 || name.rfind("selected.", 0) == 0) throw Error("ERR_NASP_UNSUPPORTED", "Expected a tensor that can be written but received " + name);
+    if (name.rfind("grad.", 0) == 0 || name.rfind("selected.", 0) == 0)
+      throw Error("ERR_NASP_UNSUPPORTED", "Expected a tensor that can be written but received " + name);
     const Place place = find(name);
     std::copy(from, from + place.size, place.data);
     if (place.slot >= 0) net_.parameters().slot(place.slot).version++;
   }
 
-  int queue(std::shared_ptr<const Dataset> dataset, std::vector<std::uint32_t> indices, const Augment& augment) override {
+  int queue(std::shared_ptr<const Dataset> dataset, std::vector<std::uint32_t> indices,
+            const Augment& augment) override {
     check_indices(*dataset, indices.data(), static_cast<int>(indices.size()));
     check_augment(*dataset, augment);
-    expect(dataset->channels == config_.image_channels && dataset->height == config_.image_size && dataset->width == config_.image_size,
-           ("images of " + std::to_string(config_.image_channels) + " x " + std::to_string(config_.image_size) + " x " + std::to_string(config_.image_size)).c_str(),
-           std::to_string(dataset->channels) + " x " + std::to_string(dataset->height) + " x " + std::to_string(dataset->width));
+    expect(dataset->channels == config_.image_channels && dataset->height == config_.image_size &&
+               dataset->width == config_.image_size,
+           ("images of " + std::to_string(config_.image_channels) + " x " +
+            std::to_string(config_.image_size) + " x " + std::to_string(config_.image_size))
+               .c_str(),
+           std::to_string(dataset->channels) + " x " + std::to_string(dataset->height) + " x " +
+               std::to_string(dataset->width));
     Batch<S>& batch = reserve(static_cast<int>(indices.size()));
     for (std::uint32_t i : indices) {
       if (dataset->labels[i] >= config_.classes) {
         batch.used = false;
-        expect(false, ("labels below " + std::to_string(config_.classes)).c_str(), std::to_string(dataset->labels[i]));
+        expect(false, ("labels below " + std::to_string(config_.classes)).c_str(),
+               std::to_string(dataset->labels[i]));
       }
     }
     batch.by_value = false;
     batch.job = loader_.submit([&batch, dataset = std::move(dataset), indices = std::move(indices), augment] {
-      augment_batch(*dataset, indices.data(), batch.count, augment, batch.planes.data(), batch.targets.data());
+      augment_batch(*dataset, indices.data(), batch.count, augment, batch.planes.data(),
+                    batch.targets.data());
     });
     return batch.ticket;
   }
 
   int load(const void* x, const std::vector<int>& targets) override {
-    for (int t : targets) expect(t >= 0 && t < config_.classes, ("targets from 0 to " + std::to_string(config_.classes - 1)).c_str(), std::to_string(t));
+    for (int t : targets)
+      expect(t >= 0 && t < config_.classes,
+             ("targets from 0 to " + std::to_string(config_.classes - 1)).c_str(), std::to_string(t));
     Batch<S>& batch = reserve(static_cast<int>(targets.size()));
     const S* from = static_cast<const S*>(x);
     std::copy(from, from + image_values() * targets.size(), batch.planes.begin());
@@ -148,35 +169,45 @@ class SupernetSession final : public Session {
   }
 
   void discretise(const Discretise& options) override {
-    for (int t = 0; t < 2; t++) nasp::discretise(net_.alpha(t), options, config_.seed, static_cast<std::uint32_t>(t), config_.dense);
+    for (int t = 0; t < 2; t++)
+      nasp::discretise(net_.alpha(t), options, config_.seed, static_cast<std::uint32_t>(t), config_.dense);
   }
 
   StepResult architecture_gradient(int ticket) override {
-    return pass(ticket, true, [&](const Pass<S>& p, StepResult& r) { differentiate(p, r, true); }, false);
+    return pass(
+        ticket, true, [&](const Pass<S>& p, StepResult& r) { differentiate(p, r, true); }, false);
   }
 
   void update_alpha(const AlphaUpdate& o) override {
     for (auto [cost, t] : {std::pair{&o.cost_normal, 0}, {&o.cost_reduce, 1}}) {
       const std::size_t n = static_cast<std::size_t>(net_.alpha(t).mixture.candidates);
-      expect(cost->empty() || cost->size() == n, (std::to_string(n) + " values for the cost of " + net_.alpha(t).name).c_str(), std::to_string(cost->size()));
+      expect(cost->empty() || cost->size() == n,
+             (std::to_string(n) + " values for the cost of " + net_.alpha(t).name).c_str(),
+             std::to_string(cost->size()));
     }
     adam_step_++;
-    for (int t = 0; t < 2; t++) nasp::update_alpha(net_.alpha(t), o, t == 0 ? o.cost_normal : o.cost_reduce, adam_step_);
+    for (int t = 0; t < 2; t++)
+      nasp::update_alpha(net_.alpha(t), o, t == 0 ? o.cost_normal : o.cost_reduce, adam_step_);
     discretise(o.discretise);
   }
 
   StepResult weight_step(int ticket, const WeightUpdate& o) override {
-    return pass(ticket, true, [&](const Pass<S>& p, StepResult& r) {
-      differentiate(p, r, false);
-      const auto start = std::chrono::steady_clock::now();
-      r.gradient_norm = gradient_norm(net_.parameters());
-      if (o.apply && std::isfinite(r.loss) && std::isfinite(r.gradient_norm)) sgd_step(net_.parameters(), o, r.gradient_norm);
-      r.backward_seconds += seconds_since(start);
-    }, true);
+    return pass(
+        ticket, true,
+        [&](const Pass<S>& p, StepResult& r) {
+          differentiate(p, r, false);
+          const auto start = std::chrono::steady_clock::now();
+          r.gradient_norm = gradient_norm(net_.parameters());
+          if (o.apply && std::isfinite(r.loss) && std::isfinite(r.gradient_norm))
+            sgd_step(net_.parameters(), o, r.gradient_norm);
+          r.backward_seconds += seconds_since(start);
+        },
+        true);
   }
 
   StepResult evaluate(int ticket) override {
-    return pass(ticket, false, [](const Pass<S>&, StepResult&) {}, false);
+    return pass(
+        ticket, false, [](const Pass<S>&, StepResult&) {}, false);
   }
 
   void cancel(bool on) override { cancelled_.store(on); }
@@ -193,13 +224,15 @@ class SupernetSession final : public Session {
   struct Place {
     S* data;
     std::size_t size;
-    int slot;    // of a parameter's value, else -1
-    bool zero;   // a gradient that this step did not give
+    int slot;   // of a parameter's value, else -1
+    bool zero;  // a gradient that this step did not give
   };
 
   Place find(const std::string& name) const {
     auto& p = const_cast<Parameters<S>&>(net_.parameters());
-    const auto rest = [&](const char* prefix) { return name.rfind(prefix, 0) == 0 ? name.substr(std::char_traits<char>::length(prefix)) : std::string(); };
+    const auto rest = [&](const char* prefix) {
+      return name.rfind(prefix, 0) == 0 ? name.substr(std::char_traits<char>::length(prefix)) : std::string();
+    };
     for (int t = 0; t < 2; t++) {
       auto& a = const_cast<AlphaMatrix<S>&>(net_.alpha(t));
       if (name == a.name) return {a.value.data(), a.value.size(), -1, false};
@@ -210,23 +243,30 @@ class SupernetSession final : public Session {
     const std::string momentum = rest("momentum."), gradient = rest("grad.");
     if (names_.empty()) {
       for (std::size_t i = 0; i < p.slots().size(); i++) names_[p.slots()[i].name] = static_cast<int>(i);
-      for (std::size_t i = 0; i < p.buffers().size(); i++) names_[p.buffers()[i].name] = -1 - static_cast<int>(i);
+      for (std::size_t i = 0; i < p.buffers().size(); i++)
+        names_[p.buffers()[i].name] = -1 - static_cast<int>(i);
     }
     const auto found = names_.find(!momentum.empty() ? momentum : !gradient.empty() ? gradient : name);
     if (found == names_.end() || (found->second < 0 && (!momentum.empty() || !gradient.empty()))) {
-      throw Error("ERR_NASP_UNKNOWN_TENSOR", "Expected the name of a tensor of this net but received " + name);
+      throw Error("ERR_NASP_UNKNOWN_TENSOR",
+                  "Expected the name of a tensor of this net but received " + name);
     }
-    if (found->second < 0) return {p.buffer(-1 - found->second), p.buffers()[static_cast<std::size_t>(-1 - found->second)].size, -1, false};
+    if (found->second < 0)
+      return {p.buffer(-1 - found->second), p.buffers()[static_cast<std::size_t>(-1 - found->second)].size,
+              -1, false};
     const Slot& s = p.slots()[static_cast<std::size_t>(found->second)];
     if (!momentum.empty()) return {p.momentum(found->second), s.size, -1, false};
     if (!gradient.empty()) return {p.gradient(found->second), s.size, -1, !s.has_gradient};
     return {p.value(found->second), s.size, found->second, false};
   }
 
-  std::size_t image_values() const { return static_cast<std::size_t>(config_.image_channels) * config_.image_size * config_.image_size; }
+  std::size_t image_values() const {
+    return static_cast<std::size_t>(config_.image_channels) * config_.image_size * config_.image_size;
+  }
 
   Batch<S>& reserve(int count) {
-    expect(count >= 1 && count <= config_.batch, ("1 to " + std::to_string(config_.batch) + " images for a batch").c_str(), std::to_string(count));
+    expect(count >= 1 && count <= config_.batch,
+           ("1 to " + std::to_string(config_.batch) + " images for a batch").c_str(), std::to_string(count));
     const std::lock_guard<std::mutex> lock(batches_mutex_);
     for (Batch<S>& b : batches_) {
       if (b.used) continue;
@@ -237,7 +277,9 @@ class SupernetSession final : public Session {
       b.targets.resize(static_cast<std::size_t>(config_.batch));
       return b;
     }
-    throw Error("ERR_NASP_BUSY", "Expected at most " + std::to_string(batches_.size()) + " batches to be outstanding but received another; give their tickets to steps first");
+    throw Error("ERR_NASP_BUSY",
+                "Expected at most " + std::to_string(batches_.size()) +
+                    " batches to be outstanding but received another; give their tickets to steps first");
   }
 
   Batch<S>& batch_of(int ticket) {
@@ -245,7 +287,8 @@ class SupernetSession final : public Session {
     for (Batch<S>& b : batches_) {
       if (b.used && b.ticket == ticket) return b;
     }
-    throw Error("ERR_NASP_ARGUMENT", "Expected the ticket of a queued batch but received " + std::to_string(ticket));
+    throw Error("ERR_NASP_ARGUMENT",
+                "Expected the ticket of a queued batch but received " + std::to_string(ticket));
   }
 
   // Waits for the batch, runs the net forward on it, then `rest`; frees the ticket whatever happens.
@@ -264,7 +307,9 @@ class SupernetSession final : public Session {
     auto start = std::chrono::steady_clock::now();
     if (!batch.by_value) loader_.wait(batch.job);
     arena_.rewind(0);
-    const Pass<S> p = {backend_, {parallel_, workspace_, batch.count}, arena_, net_.parameters(), training, weight_gradients};
+    const Pass<S> p = {backend_, {parallel_, workspace_, batch.count},
+                       arena_,   net_.parameters(),
+                       training, weight_gradients};
     const View<S> x = p.take(config_.image_channels, config_.image_size, config_.image_size);
     backend_.load(p.run, x, batch.planes.data(), 0, batch.count);
     backend_.clear_dead(p.run, x);
@@ -273,8 +318,10 @@ class SupernetSession final : public Session {
     start = std::chrono::steady_clock::now();
     net_.forward(p, x, logits_.data(), cancelled_);
     result.count = batch.count;
-    result.loss = softmax_cross_entropy(d_logits_.data(), &result.correct, logits_.data(), batch.targets.data(), batch.count, config_.classes);
-    result.logits.assign(logits_.begin(), logits_.begin() + static_cast<std::ptrdiff_t>(batch.count) * config_.classes);
+    result.loss = softmax_cross_entropy(d_logits_.data(), &result.correct, logits_.data(),
+                                        batch.targets.data(), batch.count, config_.classes);
+    result.logits.assign(logits_.begin(),
+                         logits_.begin() + static_cast<std::ptrdiff_t>(batch.count) * config_.classes);
     result.forward_seconds = seconds_since(start);
     rest(p, result);
     return result;

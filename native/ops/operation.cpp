@@ -35,15 +35,28 @@ struct Builder {
     return {"", false, {{u, "", {}, "1"}}};
   }
   Operation relu_conv_bn(int kernel) const {
-    return {"", false, {{convolve(channels, channels, true, true, dense(channels, kernel, kernel, stride, stride)), "", {"op.1", ""}, "op.2"}}};
+    return {"",
+            false,
+            {{convolve(channels, channels, true, true, dense(channels, kernel, kernel, stride, stride)),
+              "",
+              {"op.1", ""},
+              "op.2"}}};
   }
   Operation conv_pair(int kernel) const {  // 1 x k, then k x 1; one BatchNorm
-    return {"", false,
-            {{convolve(channels, channels, true, false, dense(channels, 1, kernel, 1, stride)), "", {"1", ""}, ""},
-             {convolve(channels, channels, false, true, dense(channels, kernel, 1, stride, 1)), "", {"2", ""}, "3"}}};
+    return {"",
+            false,
+            {{convolve(channels, channels, true, false, dense(channels, 1, kernel, 1, stride)),
+              "",
+              {"1", ""},
+              ""},
+             {convolve(channels, channels, false, true, dense(channels, kernel, 1, stride, 1)),
+              "",
+              {"2", ""},
+              "3"}}};
   }
   Operation separable(int kernel) const {
-    return {"", false,
+    return {"",
+            false,
             {{depthwise(channels, kernel, 1, stride), "op.1", {"op.2", ""}, "op.3"},
              {depthwise(channels, kernel, 1, 1), "op.5", {"op.6", ""}, "op.7"}}};
   }
@@ -63,7 +76,8 @@ Operation make_operation(const std::string& name, int channels, int stride, bool
 #include "op_list.inc"
 #undef OPERATION
     std::string known;
-    for (const OperationName& n : operation_names()) known += (known.empty() ? "" : ", ") + std::string(n.name);
+    for (const OperationName& n : operation_names())
+      known += (known.empty() ? "" : ", ") + std::string(n.name);
     throw Error("ERR_NASP_ARGUMENT", "Expected one of " + known + " for operation but received " + name);
   };
   Operation operation = build();
@@ -72,13 +86,17 @@ Operation make_operation(const std::string& name, int channels, int stride, bool
 }
 
 Operation make_relu_conv_bn(int in, int out) {
-  return {"relu_conv_bn", false, {{convolve(in, out, true, true, dense(out, 1, 1, 1, 1)), "", {"op.1", ""}, "op.2"}}};
+  return {"relu_conv_bn",
+          false,
+          {{convolve(in, out, true, true, dense(out, 1, 1, 1, 1)), "", {"op.1", ""}, "op.2"}}};
 }
 
 Operation make_factorized_reduce(int in, int out) {
   if (out % 2 != 0) {
-    throw Error("ERR_NASP_SHAPE", "Expected an even number of channels for a factorized reduce (skip_connect at stride 2) but received " +
-                                      std::to_string(out));
+    throw Error("ERR_NASP_SHAPE",
+                "Expected an even number of channels for a factorized reduce (skip_connect at stride 2) but "
+                "received " +
+                    std::to_string(out));
   }
   Unit u = convolve(in, out, true, true, {out / 2, 1, 1, 2, 2, 0, 0});
   u.parts = 2;

@@ -14,8 +14,8 @@ struct NamedUnit {
 
 struct Operation {
   std::string name;
-  bool zero = false;               // `none`
-  std::vector<NamedUnit> units;    // empty and not zero: the identity
+  bool zero = false;             // `none`
+  std::vector<NamedUnit> units;  // empty and not zero: the identity
   bool identity() const { return units.empty() && !zero; }
 };
 

@@ -11,20 +11,20 @@ namespace nasp {
 enum class UnitKind { convolve, max_pool, avg_pool, identity };
 
 struct DensePart {
-  int out = 0;                         // output channels of this part
+  int out = 0;  // output channels of this part
   int kernel_h = 1, kernel_w = 1;
   int stride_h = 1, stride_w = 1;
-  int pad_h = 0, pad_w = 0;            // negative: the window starts inside (second half of factorized reduce)
+  int pad_h = 0, pad_w = 0;  // negative: the window starts inside (second half of factorized reduce)
   int taps() const { return kernel_h * kernel_w; }
 };
 
 struct Unit {
   UnitKind kind = UnitKind::convolve;
-  bool relu = false;                   // ReLU on load
-  bool norm = false;                   // BatchNorm on y
-  int in = 0, out = 0;                 // channels
+  bool relu = false;                         // ReLU on load
+  bool norm = false;                         // BatchNorm on y
+  int in = 0, out = 0;                       // channels
   int kernel = 0, dilation = 1, stride = 1;  // of the depthwise convolution or the pool; kernel 0: none
-  int parts = 0;                       // dense parts; with a depthwise convolution: one, 1 x 1, stride 1
+  int parts = 0;  // dense parts; with a depthwise convolution: one, 1 x 1, stride 1
   DensePart dense[2];
 
   bool depthwise() const { return kind == UnitKind::convolve && kernel > 0; }

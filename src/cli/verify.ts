@@ -14,6 +14,7 @@ import { loadNative, type Precision } from "../native.js"
 interface VerifyOptions {
   precision: Precision
   quiet?: boolean
+  ownInputs?: boolean
 }
 
 export function register(program: Command): void {
@@ -32,6 +33,7 @@ export function register(program: Command): void {
     .addOption(
       new Option("--precision <type>", "scalar type to compute in").choices(["f32", "f64"]).default("f32"),
     )
+    .option("--own-inputs", "judge f32 on the file's own inputs alone, kinks or not")
     .option("--quiet", "one line a file")
     .action(async (files: string[], options: VerifyOptions) => {
       const outcomes: Outcome[] = []
@@ -47,10 +49,10 @@ export function register(program: Command): void {
 type Outcome = "passed" | "nearby" | "failed"
 
 /** Prints one file's verification. */
-async function verify(file: string, { precision, quiet }: VerifyOptions): Promise<Outcome> {
+async function verify(file: string, { precision, quiet, ownInputs }: VerifyOptions): Promise<Outcome> {
   const tolerance = tolerances[precision]
   try {
-    const verification = await verifyFile(loadNative(), file, precision)
+    const verification = await verifyFile(loadNative(), file, precision, { ownInputs: ownInputs === true })
     const bad = verification.comparisons.filter((c) => !meets(c, tolerance))
     for (const comparison of quiet ? bad : verification.comparisons)
       console.log(tensorLine(comparison, tolerance))

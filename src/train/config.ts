@@ -52,7 +52,7 @@ export const searchFields = {
   archBeta2: numberField(0.999, 0, 0.999999, "second moment's decay of alpha's Adam"),
   archWeightDecay: numberField(1e-3, 0, Infinity, "weight decay of alpha, in the gradient"),
   cutout: integerField(0, 0, 1024, "side of the square that cutout blanks, 0 = off"),
-  dense: flagField("run and differentiate every operation in the architecture step (for comparison)"),
+  dense: flagField("run and differentiate every operation in both steps (for comparison)"),
   precision: choiceField("f32", ["f32", "f64"], "scalar type of the engine"),
   threads: optionalField(integerField(1, 1, 256, "threads; default: what the process may use")),
   checkpointEvery: integerField(100, 1, 1_000_000_000, "steps between checkpoints"),

@@ -17,9 +17,23 @@ struct Table {
     return static_cast<std::size_t>(blocks(batch)) * channels * height * width * L::count;
   }
   static const Backend<S>& get(const char* name) {
-    static const Backend<S> table = {
-        name, L::count, blocks, view, size, load_images<L>, store_images<L>, clear_dead_lanes<L>, packed_size<S>, pack_unit<S>,
-        forward_units<L>, backward_unit<L>, gradient_sums<L>, node_sum<L>, add<L>, global_average<L>, global_average_backward<L>};
+    static const Backend<S> table = {name,
+                                     L::count,
+                                     blocks,
+                                     view,
+                                     size,
+                                     load_images<L>,
+                                     store_images<L>,
+                                     clear_dead_lanes<L>,
+                                     packed_size<S>,
+                                     pack_unit<S>,
+                                     forward_units<L>,
+                                     backward_unit<L>,
+                                     gradient_sums<L>,
+                                     node_sum<L>,
+                                     add<L>,
+                                     global_average<L>,
+                                     global_average_backward<L>};
     return table;
   }
 };

@@ -26,11 +26,18 @@ struct Band {
 
   Band() = default;
   Band(S* memory, int channels, int width, int first_row, int rows, int pad)
-      : data(memory), channels(channels), width(width), first_row(first_row), rows(rows), pad(pad),
-        channel_pitch(static_cast<ptrdiff_t>(columns(width, pad)) * L::count), row_pitch(channel_pitch * channels) {}
+      : data(memory),
+        channels(channels),
+        width(width),
+        first_row(first_row),
+        rows(rows),
+        pad(pad),
+        channel_pitch(static_cast<ptrdiff_t>(columns(width, pad)) * L::count),
+        row_pitch(channel_pitch * channels) {}
 
   S* at(int row, int channel, int column) const {
-    return data + (row - first_row) * row_pitch + channel * channel_pitch + static_cast<ptrdiff_t>(column + pad) * L::count;
+    return data + (row - first_row) * row_pitch + channel * channel_pitch +
+           static_cast<ptrdiff_t>(column + pad) * L::count;
   }
   // Rows that a tile asks for beyond the last one are the last one: their results are dropped.
   int clamp_row(int row) const { return smaller(row, first_row + rows - 1); }
@@ -85,9 +92,11 @@ void fill_activation(const Band<L>& band, const Source<typename L::scalar>& sour
     const L mean = L::splat(source.norm.mean[c]), scale = L::splat(source.norm.scale[c]),
             shift = L::splat(source.norm.shift[c]);
     if (with_relu) {
-      for (int w = 0; w < width * L::count; w += L::count) relu(scale * (L::load(from + w) - mean) + shift).store(to + w);
+      for (int w = 0; w < width * L::count; w += L::count)
+        relu(scale * (L::load(from + w) - mean) + shift).store(to + w);
     } else {
-      for (int w = 0; w < width * L::count; w += L::count) (scale * (L::load(from + w) - mean) + shift).store(to + w);
+      for (int w = 0; w < width * L::count; w += L::count)
+        (scale * (L::load(from + w) - mean) + shift).store(to + w);
     }
   });
 }
@@ -104,7 +113,8 @@ void fill_gradient(const Band<L>& band, const GradientSource<typename L::scalar>
       return;
     }
     const S* y = dy.y.data + block * dy.y.block_pitch + r * dy.y.row_pitch + c * dy.y.channel_pitch;
-    const L a = L::splat(dy.a[c]), b = L::splat(dy.b[c]), mean = L::splat(dy.mean[c]), offset = L::splat(dy.c[c]);
+    const L a = L::splat(dy.a[c]), b = L::splat(dy.b[c]), mean = L::splat(dy.mean[c]),
+            offset = L::splat(dy.c[c]);
     for (int w = 0; w < width * L::count; w += L::count) {
       (live * (a * L::load(g + w) + b * (L::load(y + w) - mean) + offset)).store(to + w);
     }
@@ -118,7 +128,8 @@ struct Pieces {
   int rows, per_block, count, height;
   Pieces(const View<const typename L::scalar>& x, int blocks) : height(x.height) {
     constexpr std::size_t target = 256 << 10;  // bytes
-    const std::size_t row = static_cast<std::size_t>(x.channels) * x.width * L::count * sizeof(typename L::scalar);
+    const std::size_t row =
+        static_cast<std::size_t>(x.channels) * x.width * L::count * sizeof(typename L::scalar);
     int most = static_cast<int>(target / (row ? row : 1));
     most = larger(2, most / 2 * 2);
     per_block = ceil_div(height, most);

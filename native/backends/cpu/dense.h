@@ -36,10 +36,11 @@ struct TilePlace {
 // One tile over all taps and input channels, then the epilogue. `at` is the offset of the tile's first pixel in x,
 // `group` that of its output group in w. Not inlined: the tile has the registers for itself.
 template <class L, int Stride, class Epilogue>
-[[gnu::noinline]] void dense_tile(const TapRow<typename L::scalar>& x_row, ptrdiff_t at, ptrdiff_t group, const TilePlace& place,
-                                  const Epilogue& epilogue) {
+[[gnu::noinline]] void dense_tile(const TapRow<typename L::scalar>& x_row, ptrdiff_t at, ptrdiff_t group,
+                                  const TilePlace& place, const Epilogue& epilogue) {
   L sum[tile_outputs][tile_pixels];
-  NASP_UNROLL for (int o = 0; o < tile_outputs; o++) NASP_UNROLL for (int p = 0; p < tile_pixels; p++) sum[o][p] = L::zero();
+  NASP_UNROLL for (int o = 0; o < tile_outputs; o++) NASP_UNROLL for (int p = 0; p < tile_pixels; p++)
+      sum[o][p] = L::zero();
   const ptrdiff_t pitch = x_row.channel_pitch;
   for (int t = 0; t < x_row.count; t++) {
     const typename L::scalar *x = x_row.taps[t].x + at, *w = x_row.taps[t].w + group;
@@ -56,10 +57,13 @@ template <class L, int Stride, class Epilogue>
     }
   }
   if (place.outputs >= tile_outputs && place.pixels >= tile_pixels) {
-    NASP_UNROLL for (int o = 0; o < tile_outputs; o++) epilogue.template pixels<true>(sum[o], place.channel + o, place.row, place.column, tile_pixels);
+    NASP_UNROLL for (int o = 0; o < tile_outputs; o++)
+        epilogue.template pixels<true>(sum[o], place.channel + o, place.row, place.column, tile_pixels);
   } else {
     NASP_UNROLL for (int o = 0; o < tile_outputs; o++) {
-      if (o < place.outputs) epilogue.template pixels<false>(sum[o], place.channel + o, place.row, place.column, smaller(place.pixels, tile_pixels));
+      if (o < place.outputs)
+        epilogue.template pixels<false>(sum[o], place.channel + o, place.row, place.column,
+                                        smaller(place.pixels, tile_pixels));
     }
   }
 }
@@ -68,10 +72,11 @@ template <class L, int Stride, class Epilogue>
 // Taps neighbouring columns. Each accumulator is a vector over images; sum_lanes adds the lanes at the end.
 template <class L, int Outputs, int Inputs, int Taps, int Stride>
 [[gnu::noinline]] void dense_weight_gradient_tile(L* dw, const typename L::scalar* const (&dy)[Outputs],
-                                                  const typename L::scalar* const (&x)[Inputs], int rows, int width,
-                                                  ptrdiff_t dy_row_pitch, ptrdiff_t x_row_pitch) {
+                                                  const typename L::scalar* const (&x)[Inputs], int rows,
+                                                  int width, ptrdiff_t dy_row_pitch, ptrdiff_t x_row_pitch) {
   L sum[Outputs][Inputs][Taps];
-  NASP_UNROLL for (int o = 0; o < Outputs; o++) NASP_UNROLL for (int c = 0; c < Inputs; c++) NASP_UNROLL for (int t = 0; t < Taps; t++) {
+  NASP_UNROLL for (int o = 0; o < Outputs; o++) NASP_UNROLL for (int c = 0; c < Inputs; c++)
+      NASP_UNROLL for (int t = 0; t < Taps; t++) {
     sum[o][c][t] = L::zero();
   }
   const typename L::scalar *dys[Outputs], *xs[Inputs];
@@ -93,7 +98,8 @@ template <class L, int Outputs, int Inputs, int Taps, int Stride>
     NASP_UNROLL for (int o = 0; o < Outputs; o++) dys[o] += dy_row_pitch;
     NASP_UNROLL for (int c = 0; c < Inputs; c++) xs[c] += x_row_pitch;
   }
-  NASP_UNROLL for (int o = 0; o < Outputs; o++) NASP_UNROLL for (int c = 0; c < Inputs; c++) NASP_UNROLL for (int t = 0; t < Taps; t++) {
+  NASP_UNROLL for (int o = 0; o < Outputs; o++) NASP_UNROLL for (int c = 0; c < Inputs; c++)
+      NASP_UNROLL for (int t = 0; t < Taps; t++) {
     dw[(o * Inputs + c) * Taps + t] = sum[o][c][t];
   }
 }
@@ -103,8 +109,12 @@ template <class L, int Outputs, int Inputs, int Taps, int Stride>
 template <class L, int Distance, int... Lane>
 inline L add_pair(L a, L b, std::integer_sequence<int, Lane...>) {
   // lanes 0, 1, … of a and of b, taken `Distance` at a time, beside those that lie `Distance` further on
-  return {__builtin_shufflevector(a.v, b.v, (Lane & ~(2 * Distance - 1)) + (Lane & (Distance - 1)) + (Lane & Distance ? L::count : 0)...) +
-          __builtin_shufflevector(a.v, b.v, (Lane & ~(2 * Distance - 1)) + (Lane & (Distance - 1)) + Distance + (Lane & Distance ? L::count : 0)...)};
+  return {__builtin_shufflevector(
+              a.v, b.v,
+              (Lane & ~(2 * Distance - 1)) + (Lane & (Distance - 1)) + (Lane & Distance ? L::count : 0)...) +
+          __builtin_shufflevector(a.v, b.v,
+                                  (Lane & ~(2 * Distance - 1)) + (Lane & (Distance - 1)) + Distance +
+                                      (Lane & Distance ? L::count : 0)...)};
 }
 
 // Sums of count vectors, count lanes: lane i of the result is the sum of v[i]'s lanes.
@@ -114,7 +124,8 @@ inline L transpose_sum(const L* v) {
     return v[0];
   } else {
     L half[L::count / Distance / 2];
-    NASP_UNROLL for (int i = 0; i < L::count / Distance / 2; i++) half[i] = add_pair<L, Distance>(v[2 * i], v[2 * i + 1], std::make_integer_sequence<int, L::count>());
+    NASP_UNROLL for (int i = 0; i < L::count / Distance / 2; i++) half[i] =
+        add_pair<L, Distance>(v[2 * i], v[2 * i + 1], std::make_integer_sequence<int, L::count>());
     return transpose_sum<L, Distance * 2>(half);
   }
 }
@@ -124,7 +135,8 @@ inline void sum_lanes(typename L::scalar (&sums)[(Count + L::count - 1) / L::cou
   constexpr int groups = (Count + L::count - 1) / L::count;
   NASP_UNROLL for (int g = 0; g < groups; g++) {
     L part[L::count];
-    NASP_UNROLL for (int i = 0; i < L::count; i++) part[i] = g * L::count + i < Count ? v[g * L::count + i] : L::zero();
+    NASP_UNROLL for (int i = 0; i < L::count; i++) part[i] =
+        g * L::count + i < Count ? v[g * L::count + i] : L::zero();
     transpose_sum<L>(part).store(sums + g * L::count);
   }
 }
@@ -138,8 +150,9 @@ void pack_dense(S* packed, const S* w, int outputs, int channels, int taps, bool
       for (int c = 0; c < from; c++) {
         for (int i = 0; i < tile_outputs; i++, packed++) {
           const int o = group * tile_outputs + i;
-          *packed = o >= to ? S(0) : transpose ? w[(static_cast<std::size_t>(c) * channels + o) * taps + t]
-                                               : w[(static_cast<std::size_t>(o) * channels + c) * taps + t];
+          *packed = o >= to     ? S(0)
+                    : transpose ? w[(static_cast<std::size_t>(c) * channels + o) * taps + t]
+                                : w[(static_cast<std::size_t>(o) * channels + c) * taps + t];
         }
       }
     }

@@ -17,8 +17,9 @@ struct DepthwiseTile {
 
 // rows[q]: input row q of the tile, at its first column (already shifted left by the padding).
 template <class L, int K, int D>
-inline __attribute__((always_inline)) DepthwiseTile<L> depthwise_tile(const typename L::scalar* const* rows, ptrdiff_t at,
-                                                                       const typename L::scalar* w) {
+inline __attribute__((always_inline)) DepthwiseTile<L> depthwise_tile(const typename L::scalar* const* rows,
+                                                                      ptrdiff_t at,
+                                                                      const typename L::scalar* w) {
   constexpr int R = depthwise_rows, P = depthwise_pixels;
   DepthwiseTile<L> tile;
   NASP_UNROLL for (int r = 0; r < R; r++) NASP_UNROLL for (int p = 0; p < P; p++) tile.sum[r][p] = L::zero();
@@ -61,7 +62,8 @@ inline void depthwise_row(L (&sum)[depthwise_pixels], const DepthwiseTap<L>* tap
   NASP_UNROLL for (int p = 0; p < depthwise_pixels; p++) sum[p] = L::zero();
   for (int t = 0; t < count; t++) {
     const L weight = L::splat(taps[t].w);
-    NASP_UNROLL for (int p = 0; p < depthwise_pixels; p++) sum[p] += weight * L::load(taps[t].x + at + p * Step * L::count);
+    NASP_UNROLL for (int p = 0; p < depthwise_pixels; p++) sum[p] +=
+        weight * L::load(taps[t].x + at + p * Step * L::count);
   }
 }
 
@@ -79,8 +81,10 @@ inline bool with_depthwise_kernel(int kernel, int dilation, Body&& body) {
 // Backward, weights: dw[s][t] = sum over pixels of dy * x shifted by (s, t), one channel, KernelRows rows of the
 // kernel at a time (kernel_rows[s]: x's row for the first output row).
 template <class L, int K, int KernelRows, int Stride, int Dilation>
-[[gnu::noinline]] void depthwise_weight_gradient_tile(L* dw, const typename L::scalar* dy, const typename L::scalar* const (&x)[KernelRows],
-                                                      int rows, int width, ptrdiff_t dy_row_pitch, ptrdiff_t x_row_pitch) {
+[[gnu::noinline]] void depthwise_weight_gradient_tile(L* dw, const typename L::scalar* dy,
+                                                      const typename L::scalar* const (&x)[KernelRows],
+                                                      int rows, int width, ptrdiff_t dy_row_pitch,
+                                                      ptrdiff_t x_row_pitch) {
   L sum[KernelRows][K];
   const typename L::scalar* from[KernelRows];
   NASP_UNROLL for (int s = 0; s < KernelRows; s++) {
@@ -98,7 +102,8 @@ template <class L, int K, int KernelRows, int Stride, int Dilation>
     dy += dy_row_pitch;
     NASP_UNROLL for (int s = 0; s < KernelRows; s++) from[s] += Stride * x_row_pitch;
   }
-  NASP_UNROLL for (int s = 0; s < KernelRows; s++) NASP_UNROLL for (int t = 0; t < K; t++) dw[s * K + t] = sum[s][t];
+  NASP_UNROLL for (int s = 0; s < KernelRows; s++) NASP_UNROLL for (int t = 0; t < K; t++) dw[s * K + t] =
+      sum[s][t];
 }
 
 // (C, K, K) with every kernel turned round, for the data gradient.

@@ -14,7 +14,8 @@ template <class L>
 L load_source(const Source<typename L::scalar>& s, const typename L::scalar* p, int channel) {
   const L v = L::load(p);
   if (!s.norm.scale) return v;
-  return L::splat(s.norm.scale[channel]) * (v - L::splat(s.norm.mean[channel])) + L::splat(s.norm.shift[channel]);
+  return L::splat(s.norm.scale[channel]) * (v - L::splat(s.norm.mean[channel])) +
+         L::splat(s.norm.shift[channel]);
 }
 
 // y = sum of weight * normalised x over the terms, in their order. No terms: zero.
@@ -33,12 +34,15 @@ void node_sum(const Run& run, View<typename L::scalar> y, const Term<typename L:
           const S* from = row_of(terms[t].x.x, block, row, c);
           const Normalise<S>& n = terms[t].x.norm;
           // weight * (scale * (v - mean) + shift)
-          const L mean = L::splat(n.scale ? n.mean[c] : S(0)), scale = L::splat(terms[t].weight * (n.scale ? n.scale[c] : S(1))),
+          const L mean = L::splat(n.scale ? n.mean[c] : S(0)),
+                  scale = L::splat(terms[t].weight * (n.scale ? n.scale[c] : S(1))),
                   shift = L::splat(n.scale ? terms[t].weight * n.shift[c] : S(0));
           if (t == 0) {
-            for (int w = 0; w < end; w += L::count) (scale * (L::load(from + w) - mean) + shift).store(to + w);
+            for (int w = 0; w < end; w += L::count)
+              (scale * (L::load(from + w) - mean) + shift).store(to + w);
           } else {
-            for (int w = 0; w < end; w += L::count) (L::load(to + w) + (scale * (L::load(from + w) - mean) + shift)).store(to + w);
+            for (int w = 0; w < end; w += L::count)
+              (L::load(to + w) + (scale * (L::load(from + w) - mean) + shift)).store(to + w);
           }
         }
       }
@@ -47,7 +51,8 @@ void node_sum(const Run& run, View<typename L::scalar> y, const Term<typename L:
 }
 
 template <class L>
-void add(const Run& run, View<typename L::scalar> dx, Write write, View<const typename L::scalar> g, typename L::scalar weight) {
+void add(const Run& run, View<typename L::scalar> dx, Write write, View<const typename L::scalar> g,
+         typename L::scalar weight) {
   using S = typename L::scalar;
   const Pieces<L> pieces(dx, ceil_div(run.batch, L::count));
   const int end = dx.width * L::count;
@@ -58,28 +63,33 @@ void add(const Run& run, View<typename L::scalar> dx, Write write, View<const ty
       for (int c = 0; c < dx.channels; c++) {
         S* to = row_of(dx, block, row, c);
         const S* from = g.data ? row_of(g, block, row, c) : nullptr;
-        if (!from) fill_vectors<L>(to, dx.width, L::zero());
-        else if (write == Write::overwrite) for (int i = 0; i < end; i += L::count) (w * L::load(from + i)).store(to + i);
-        else for (int i = 0; i < end; i += L::count) (L::load(to + i) + w * L::load(from + i)).store(to + i);
+        if (!from)
+          fill_vectors<L>(to, dx.width, L::zero());
+        else if (write == Write::overwrite)
+          for (int i = 0; i < end; i += L::count) (w * L::load(from + i)).store(to + i);
+        else
+          for (int i = 0; i < end; i += L::count) (L::load(to + i) + w * L::load(from + i)).store(to + i);
       }
     }
   });
 }
 
 template <class L>
-void gradient_sums(const Run& run, Moments* moments, View<const typename L::scalar> g, View<const typename L::scalar> y,
-                   const typename L::scalar* mean) {
+void gradient_sums(const Run& run, Moments* moments, View<const typename L::scalar> g,
+                   View<const typename L::scalar> y, const typename L::scalar* mean) {
   using S = typename L::scalar;
   const Pieces<L> pieces(g, ceil_div(run.batch, L::count));
   const int channels = g.channels, end = g.width * L::count;
   struct Sums {
     double gradient, gradient_y;
   };
-  auto* partial = static_cast<Sums*>(run.workspace.shared(Workspace::partial_moments, sizeof(Sums) * static_cast<std::size_t>(pieces.count) * channels));
+  auto* partial = static_cast<Sums*>(run.workspace.shared(
+      Workspace::partial_moments, sizeof(Sums) * static_cast<std::size_t>(pieces.count) * channels));
   run.parallel.run(pieces.count, [&](int piece, int) {
     const int block = pieces.block(piece);
     for (int c = 0; c < channels; c++) {
-      L a[2] = {L::zero(), L::zero()}, b[2] = {L::zero(), L::zero()};  // two chains: an addition takes four cycles
+      L a[2] = {L::zero(), L::zero()},
+        b[2] = {L::zero(), L::zero()};  // two chains: an addition takes four cycles
       const L centre = L::splat(mean[c]);
       for (int row = pieces.first(piece); row < pieces.end(piece); row++) {
         const S *gs = row_of(g, block, row, c), *ys = row_of(y, block, row, c);
@@ -94,7 +104,9 @@ void gradient_sums(const Run& run, Moments* moments, View<const typename L::scal
       }
       Sums sums = {0, 0};
       const int live = live_count(L::count, run.batch, block);
-      for (int l = 0; l < live; l++) sums.gradient += static_cast<double>(a[0].v[l]) + a[1].v[l], sums.gradient_y += static_cast<double>(b[0].v[l]) + b[1].v[l];
+      for (int l = 0; l < live; l++)
+        sums.gradient += static_cast<double>(a[0].v[l]) + a[1].v[l],
+            sums.gradient_y += static_cast<double>(b[0].v[l]) + b[1].v[l];
       partial[static_cast<ptrdiff_t>(piece) * channels + c] = sums;
     }
   });
@@ -115,7 +127,8 @@ void global_average(const Run& run, typename L::scalar* y, const Source<typename
     for (int c = 0; c < v.channels; c++) {
       L sum = L::zero();
       for (int row = 0; row < v.height; row++) {
-        for (int w = 0; w < v.width; w++) sum += load_source<L>(x, row_of(v, block, row, c) + w * L::count, c);
+        for (int w = 0; w < v.width; w++)
+          sum += load_source<L>(x, row_of(v, block, row, c) + w * L::count, c);
       }
       for (int l = 0; l < live_count(L::count, run.batch, block); l++) {
         y[static_cast<ptrdiff_t>(block * L::count + l) * v.channels + c] = sum.v[l] / S(v.height * v.width);
@@ -131,7 +144,8 @@ void global_average_backward(const Run& run, View<typename L::scalar> dx, const 
     for (int c = 0; c < dx.channels; c++) {
       L share = L::zero();
       for (int l = 0; l < live_count(L::count, run.batch, block); l++) {
-        share.v[l] = dy[static_cast<ptrdiff_t>(block * L::count + l) * dx.channels + c] / S(dx.height * dx.width);
+        share.v[l] =
+            dy[static_cast<ptrdiff_t>(block * L::count + l) * dx.channels + c] / S(dx.height * dx.width);
       }
       for (int row = 0; row < dx.height; row++) fill_vectors<L>(row_of(dx, block, row, c), dx.width, share);
     }

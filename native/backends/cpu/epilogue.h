@@ -15,18 +15,23 @@ namespace nasp::NASP_ISA {
 template <class L, bool Store, bool Gradient>
 struct Forward {
   using S = typename L::scalar;
-  View<S> y;                   // of the block; unused unless Store
-  View<const S> g;             // of the block; unused unless Gradient
-  ChannelSums<L>* sums;        // one an output channel of the unit
-  int first_row;               // of the piece: its first pixel is the centre of the sums
+  View<S> y;             // of the block; unused unless Store
+  View<const S> g;       // of the block; unused unless Gradient
+  ChannelSums<L>* sums;  // one an output channel of the unit
+  int first_row;         // of the piece: its first pixel is the centre of the sums
 
   template <bool Whole, int N>
   void pixels(const L (&pixels)[N], int channel, int row, int column, int count) const {
     ChannelSums<L>& kept = sums[channel];
-    if (row == first_row && column == 0) kept = {pixels[0], L::zero(), L::zero(), L::zero(), L::zero(), L::zero()};
+    if (row == first_row && column == 0)
+      kept = {pixels[0], L::zero(), L::zero(), L::zero(), L::zero(), L::zero()};
     ChannelSums<L> total = kept;  // in registers: the compiler must assume that y and the sums overlap
-    S* to = Store ? y.data + row * y.row_pitch + channel * y.channel_pitch + static_cast<ptrdiff_t>(column) * L::count : nullptr;
-    const S* from = Gradient ? g.data + row * g.row_pitch + channel * g.channel_pitch + static_cast<ptrdiff_t>(column) * L::count : nullptr;
+    S* to = Store ? y.data + row * y.row_pitch + channel * y.channel_pitch +
+                        static_cast<ptrdiff_t>(column) * L::count
+                  : nullptr;
+    const S* from = Gradient ? g.data + row * g.row_pitch + channel * g.channel_pitch +
+                                   static_cast<ptrdiff_t>(column) * L::count
+                             : nullptr;
     L sum = L::zero(), squares = L::zero();
     if constexpr (Whole) {
       NASP_UNROLL for (int p = 0; p < N; p++) take(total, sum, squares, pixels[p], to, from, p);
@@ -57,26 +62,30 @@ struct Forward {
 template <class L>
 struct DataGradient {
   using S = typename L::scalar;
-  View<S> dx;                  // of the block
-  Source<S> gate;              // of the block; x.data null: no ReLU to pass
+  View<S> dx;      // of the block
+  Source<S> gate;  // of the block; x.data null: no ReLU to pass
   bool accumulate;
-  int column_step;             // pixels lie this many columns apart
+  int column_step;  // pixels lie this many columns apart
 
   template <bool Whole, int N>
   void pixels(const L (&pixels)[N], int channel, int row, int column, int count) const {
-    S* to = dx.data + row * dx.row_pitch + channel * dx.channel_pitch + static_cast<ptrdiff_t>(column) * L::count;
+    S* to =
+        dx.data + row * dx.row_pitch + channel * dx.channel_pitch + static_cast<ptrdiff_t>(column) * L::count;
     const ptrdiff_t step = static_cast<ptrdiff_t>(column_step) * L::count;
     const int n = Whole ? N : count;
     if (!gate.x.data) {
       NASP_UNROLL for (int p = 0; p < (Whole ? N : n); p++) put(pixels[p], to + p * step);
       return;
     }
-    const S* from = gate.x.data + row * gate.x.row_pitch + channel * gate.x.channel_pitch + static_cast<ptrdiff_t>(column) * L::count;
+    const S* from = gate.x.data + row * gate.x.row_pitch + channel * gate.x.channel_pitch +
+                    static_cast<ptrdiff_t>(column) * L::count;
     if (!gate.norm.scale) {
-      NASP_UNROLL for (int p = 0; p < (Whole ? N : n); p++) put(where_positive(L::load(from + p * step), pixels[p]), to + p * step);
+      NASP_UNROLL for (int p = 0; p < (Whole ? N : n); p++)
+          put(where_positive(L::load(from + p * step), pixels[p]), to + p * step);
       return;
     }
-    const L mean = L::splat(gate.norm.mean[channel]), scale = L::splat(gate.norm.scale[channel]), shift = L::splat(gate.norm.shift[channel]);
+    const L mean = L::splat(gate.norm.mean[channel]), scale = L::splat(gate.norm.scale[channel]),
+            shift = L::splat(gate.norm.shift[channel]);
     NASP_UNROLL for (int p = 0; p < (Whole ? N : n); p++) {
       put(where_positive(scale * (L::load(from + p * step) - mean) + shift, pixels[p]), to + p * step);
     }
@@ -103,9 +112,12 @@ struct ToBand {
 
 // Up to N pixels of one channel, `count` of them wanted or more.
 template <class L, int N, class Epilogue>
-inline void finish(const L (&pixels)[N], const Epilogue& epilogue, int channel, int row, int column, int count) {
-  if (count >= N) epilogue.template pixels<true>(pixels, channel, row, column, N);
-  else epilogue.template pixels<false>(pixels, channel, row, column, count);
+inline void finish(const L (&pixels)[N], const Epilogue& epilogue, int channel, int row, int column,
+                   int count) {
+  if (count >= N)
+    epilogue.template pixels<true>(pixels, channel, row, column, N);
+  else
+    epilogue.template pixels<false>(pixels, channel, row, column, count);
 }
 
 }  // namespace nasp::NASP_ISA

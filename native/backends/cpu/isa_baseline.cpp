@@ -22,6 +22,10 @@
 #include "backend_table.h"
 
 namespace nasp {
-const Backend<float>& backend_baseline_f32() { return baseline::Table<baseline::Lanes<float, 4>>::get("baseline"); }
-const Backend<double>& backend_baseline_f64() { return baseline::Table<baseline::Lanes<double, 2>>::get("baseline"); }
+const Backend<float>& backend_baseline_f32() {
+  return baseline::Table<baseline::Lanes<float, 4>>::get("baseline");
+}
+const Backend<double>& backend_baseline_f64() {
+  return baseline::Table<baseline::Lanes<double, 2>>::get("baseline");
+}
 }  // namespace nasp

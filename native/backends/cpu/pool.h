@@ -15,12 +15,14 @@ L lowest() {
 }
 
 // Pixels inside the image of a window that starts at `first`.
-inline int inside(int first, int kernel, int size) { return smaller(first + kernel, size) - larger(first, 0); }
+inline int inside(int first, int kernel, int size) {
+  return smaller(first + kernel, size) - larger(first, 0);
+}
 
 // Rows [row0, row1) of y from a band loaded as is, padded with -inf (max) or 0 (avg). `line` holds a padded row.
 template <class L, class Epilogue>
-void pool_forward(const Unit& unit, const Band<L>& x, int height, int row0, int row1, typename L::scalar* line,
-                  const Epilogue& epilogue) {
+void pool_forward(const Unit& unit, const Band<L>& x, int height, int row0, int row1,
+                  typename L::scalar* line, const Epilogue& epilogue) {
   using S = typename L::scalar;
   const bool max = unit.kind == UnitKind::max_pool;
   const int k = unit.kernel, s = unit.stride, pad = unit.pad(), out_width = unit.out_width(x.width);
@@ -64,10 +66,11 @@ std::size_t pool_backward_scratch(const Unit& unit, int rows, int width) {
 // For every window of output rows [first, last] of channel c, which of its k * k pixels is its first maximum: the
 // columns of every input row first, then the rows, a later one only where it is strictly larger.
 template <class L>
-void first_maxima(const Unit& unit, const Band<L>& x, int c, int first, int last, int out_width, typename L::scalar* scratch,
-                  typename L::scalar* winner) {
+void first_maxima(const Unit& unit, const Band<L>& x, int c, int first, int last, int out_width,
+                  typename L::scalar* scratch, typename L::scalar* winner) {
   using S = typename L::scalar;
-  const int k = unit.kernel, s = unit.stride, pad = unit.pad(), top = first * s - pad, rows = (last - first) * s + k;
+  const int k = unit.kernel, s = unit.stride, pad = unit.pad(), top = first * s - pad,
+            rows = (last - first) * s + k;
   const ptrdiff_t line = static_cast<ptrdiff_t>(out_width) * L::count;
   S *value = scratch, *column = scratch + rows * line;
   for (int q = 0; q < rows; q++) {
@@ -86,10 +89,12 @@ void first_maxima(const Unit& unit, const Band<L>& x, int c, int first, int last
   }
   for (int row = first; row <= last; row++) {
     for (int p = 0; p < out_width; p++) {
-      const ptrdiff_t start = static_cast<ptrdiff_t>(row - first) * s * line + static_cast<ptrdiff_t>(p) * L::count;
+      const ptrdiff_t start =
+          static_cast<ptrdiff_t>(row - first) * s * line + static_cast<ptrdiff_t>(p) * L::count;
       L best = L::load(value + start), at = L::load(column + start);
       for (int q = 1; q < k; q++) {
-        const L next = L::load(value + start + q * line), there = L::splat(S(q * k)) + L::load(column + start + q * line);
+        const L next = L::load(value + start + q * line),
+                there = L::splat(S(q * k)) + L::load(column + start + q * line);
         const auto more = next.v > best.v;
         best.v = more ? next.v : best.v;
         at.v = more ? there.v : at.v;
@@ -109,7 +114,8 @@ void pool_backward(const Unit& unit, const Band<L>& x, const Band<L>& dy, int he
   const bool max = unit.kind == UnitKind::max_pool;
   const int k = unit.kernel, s = unit.stride, pad = unit.pad(), width = epilogue.dx.width;
   const int out_width = unit.out_width(width), out_height = unit.out_height(height);
-  const int first = ceil_div(larger(0, row0 + pad - k + 1), s), last = smaller(out_height - 1, (row1 - 1 + pad) / s);
+  const int first = ceil_div(larger(0, row0 + pad - k + 1), s),
+            last = smaller(out_height - 1, (row1 - 1 + pad) / s);
   const ptrdiff_t line = static_cast<ptrdiff_t>(out_width) * L::count;
   S* winner = scratch + 2 * ((last - first) * s + k) * line;
   for (int c = 0; c < unit.in; c++) {
@@ -120,7 +126,8 @@ void pool_backward(const Unit& unit, const Band<L>& x, const Band<L>& dy, int he
         L pixels[tile_pixels];
         for (int n = 0; n < tile_pixels; n++) {
           L sum = L::zero();
-          const int column = w + n, j0 = ceil_div(larger(0, column + pad - k + 1), s), j1 = smaller(out_width - 1, (column + pad) / s);
+          const int column = w + n, j0 = ceil_div(larger(0, column + pad - k + 1), s),
+                    j1 = smaller(out_width - 1, (column + pad) / s);
           for (int i = i0; i <= i1; i++) {
             for (int j = j0; j <= j1; j++) {
               const L gradient = L::load(dy.at(i, c, j));
@@ -129,7 +136,8 @@ void pool_backward(const Unit& unit, const Band<L>& x, const Band<L>& dy, int he
                 const L won = L::load(winner + (i - first) * line + static_cast<ptrdiff_t>(j) * L::count);
                 sum.v += won.v == mine.v ? gradient.v : Vector{};
               } else {
-                sum += L::splat(S(1) / (inside(i * s - pad, k, height) * inside(j * s - pad, k, width))) * gradient;
+                sum += L::splat(S(1) / (inside(i * s - pad, k, height) * inside(j * s - pad, k, width))) *
+                       gradient;
               }
             }
           }

@@ -10,7 +10,8 @@ namespace nasp::NASP_ISA {
 
 template <class L>
 struct ChannelSums {
-  L centre, y, lost, y_squared, gradient, gradient_y;  // y, y_squared and gradient_y with y - centre; lost: of y, rounded off
+  L centre, y, lost, y_squared, gradient,
+      gradient_y;  // y, y_squared and gradient_y with y - centre; lost: of y, rounded off
 
   void add_y(L value) {
     const L corrected = value - lost, sum = y + corrected;
@@ -29,7 +30,8 @@ PieceMoments merge_lanes(const ChannelSums<L>& sums, int pixels, int live) {
   if (m.count == 0) return m;
   double mean[L::count];
   for (int l = 0; l < live; l++) {
-    mean[l] = static_cast<double>(sums.centre.v[l]) + (static_cast<double>(sums.y.v[l]) - sums.lost.v[l]) / pixels;
+    mean[l] =
+        static_cast<double>(sums.centre.v[l]) + (static_cast<double>(sums.y.v[l]) - sums.lost.v[l]) / pixels;
     m.mean += mean[l];
   }
   m.mean /= live;
@@ -38,7 +40,8 @@ PieceMoments merge_lanes(const ChannelSums<L>& sums, int pixels, int live) {
     const double within = static_cast<double>(sums.y_squared.v[l]) - y * y / pixels;
     m.deviation += (within > 0 ? within : 0) + pixels * off * off;
     m.gradient += sums.gradient.v[l];
-    m.gradient_y += sums.gradient_y.v[l] + (static_cast<double>(sums.centre.v[l]) - m.mean) * sums.gradient.v[l];
+    m.gradient_y +=
+        sums.gradient_y.v[l] + (static_cast<double>(sums.centre.v[l]) - m.mean) * sums.gradient.v[l];
   }
   return m;
 }

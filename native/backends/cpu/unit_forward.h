@@ -9,14 +9,16 @@ namespace nasp::NASP_ISA {
 
 // How a unit wants its rows loaded; units of the same kind share a band.
 enum class Load { as_is, with_relu, lowest_padding };
-inline Load load_of(const Unit& u) { return u.kind == UnitKind::max_pool ? Load::lowest_padding : u.relu ? Load::with_relu : Load::as_is; }
+inline Load load_of(const Unit& u) {
+  return u.kind == UnitKind::max_pool ? Load::lowest_padding : u.relu ? Load::with_relu : Load::as_is;
+}
 
 // Output rows that belong to the input rows [first, end).
 inline int output_row(int input_row, int stride) { return ceil_div(input_row, stride); }
 
 template <class L, int Stride, class Epilogue>
-void dense_rows(const DensePart& part, int first_output, const typename L::scalar* packed, const Band<L>& x, int out_width,
-                int row0, int row1, const Epilogue& epilogue) {
+void dense_rows(const DensePart& part, int first_output, const typename L::scalar* packed, const Band<L>& x,
+                int out_width, int row0, int row1, const Epilogue& epilogue) {
   using S = typename L::scalar;
   Tap<S> taps[64];
   const int count = part.taps();
@@ -40,8 +42,8 @@ void dense_rows(const DensePart& part, int first_output, const typename L::scala
 
 // The 1x1 convolution of depthwise results: `mid` holds (C, rows, pixels) of a depthwise tile.
 template <class L, class Epilogue>
-void pointwise(int channels, int outputs, const typename L::scalar* packed, const typename L::scalar* mid, int row, int row1,
-               int column, int out_width, const Epilogue& epilogue) {
+void pointwise(int channels, int outputs, const typename L::scalar* packed, const typename L::scalar* mid,
+               int row, int row1, int column, int out_width, const Epilogue& epilogue) {
   using S = typename L::scalar;
   constexpr ptrdiff_t pitch = static_cast<ptrdiff_t>(depthwise_rows) * depthwise_pixels * L::count;
   for (int o = 0; o < outputs; o += tile_outputs) {
@@ -58,27 +60,30 @@ void pointwise(int channels, int outputs, const typename L::scalar* packed, cons
 // Depthwise rows [row0, row1): tiles of all channels handed to `take(tile memory (C, rows, pixels), row, column)`.
 // Take the tiles one channel at a time through mid, so that what follows finds them in the first-level cache.
 template <class L, class Take>
-void depthwise_rows_of(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int out_width, int row0, int row1,
-                       typename L::scalar* mid, const Take& take) {
+void depthwise_rows_of(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int out_width,
+                       int row0, int row1, typename L::scalar* mid, const Take& take) {
   using S = typename L::scalar;
   constexpr int R = depthwise_rows, P = depthwise_pixels;
   const int k = unit.kernel, d = unit.dilation, pad = unit.pad();
   const auto store = [&](int c, const L(&sum)[P], int r) {
-    NASP_UNROLL for (int p = 0; p < P; p++) sum[p].store(mid + ((static_cast<ptrdiff_t>(c) * R + r) * P + p) * L::count);
+    NASP_UNROLL for (int p = 0; p < P; p++) sum[p].store(mid + ((static_cast<ptrdiff_t>(c) * R + r) * P + p) *
+                                                                   L::count);
   };
-  const bool tiled = unit.stride == 1 && with_depthwise_kernel(k, d, [&]<int K, int D>() {
-    const S* rows[R + (K - 1) * D];
-    for (int row = row0; row < row1; row += R) {
-      for (int q = 0; q < R + (K - 1) * D; q++) rows[q] = x.at(x.clamp_row(row - pad + q), 0, -pad);
-      for (int column = 0; column < out_width; column += P) {
-        for (int c = 0; c < unit.in; c++) {
-          const auto tile = depthwise_tile<L, K, D>(rows, c * x.channel_pitch + static_cast<ptrdiff_t>(column) * L::count, w + c * K * K);
-          NASP_UNROLL for (int r = 0; r < R; r++) store(c, tile.sum[r], r);
+  const bool tiled =
+      unit.stride == 1 && with_depthwise_kernel(k, d, [&]<int K, int D>() {
+        const S* rows[R + (K - 1) * D];
+        for (int row = row0; row < row1; row += R) {
+          for (int q = 0; q < R + (K - 1) * D; q++) rows[q] = x.at(x.clamp_row(row - pad + q), 0, -pad);
+          for (int column = 0; column < out_width; column += P) {
+            for (int c = 0; c < unit.in; c++) {
+              const auto tile = depthwise_tile<L, K, D>(
+                  rows, c * x.channel_pitch + static_cast<ptrdiff_t>(column) * L::count, w + c * K * K);
+              NASP_UNROLL for (int r = 0; r < R; r++) store(c, tile.sum[r], r);
+            }
+            take(row, column);
+          }
         }
-        take(row, column);
-      }
-    }
-  });
+      });
   if (tiled) return;
   DepthwiseTap<L> taps[64];
   for (int row = row0; row < row1; row += R) {
@@ -86,11 +91,14 @@ void depthwise_rows_of(const Unit& unit, const typename L::scalar* w, const Band
       for (int c = 0; c < unit.in; c++) {
         for (int r = 0; r < R; r++) {
           for (int i = 0; i < k * k; i++) {
-            taps[i] = {x.at(x.clamp_row((row + r) * unit.stride - pad + i / k * d), c, i % k * d - pad), w[c * k * k + i]};
+            taps[i] = {x.at(x.clamp_row((row + r) * unit.stride - pad + i / k * d), c, i % k * d - pad),
+                       w[c * k * k + i]};
           }
           L sum[P];
-          if (unit.stride == 1) depthwise_row<L, 1>(sum, taps, k * k, static_cast<ptrdiff_t>(column) * L::count);
-          else depthwise_row<L, 2>(sum, taps, k * k, static_cast<ptrdiff_t>(column) * 2 * L::count);
+          if (unit.stride == 1)
+            depthwise_row<L, 1>(sum, taps, k * k, static_cast<ptrdiff_t>(column) * L::count);
+          else
+            depthwise_row<L, 2>(sum, taps, k * k, static_cast<ptrdiff_t>(column) * 2 * L::count);
           store(c, sum, r);
         }
       }
@@ -105,10 +113,12 @@ struct PackedUnit {
   const S *depthwise, *dense[2], *depthwise_turned, *dense_transposed[2];
   PackedUnit(const Unit& u, const S* p) : depthwise(p) {
     p += u.depthwise_weights();
-    for (int i = 0; i < u.parts; i++) dense[i] = p, p += packed_dense_size(u.dense[i].out, u.in, u.dense[i].taps());
+    for (int i = 0; i < u.parts; i++)
+      dense[i] = p, p += packed_dense_size(u.dense[i].out, u.in, u.dense[i].taps());
     depthwise_turned = p;
     p += u.depthwise_weights();
-    for (int i = 0; i < u.parts; i++) dense_transposed[i] = p, p += packed_dense_size(u.in, u.dense[i].out, u.dense[i].taps());
+    for (int i = 0; i < u.parts; i++)
+      dense_transposed[i] = p, p += packed_dense_size(u.in, u.dense[i].out, u.dense[i].taps());
   }
 };
 
@@ -136,8 +146,8 @@ void pack_unit(const Unit& u, S* memory, const UnitWeights<S>& w, bool backward)
 }
 
 template <class L, class Epilogue>
-void unit_piece(const Unit& unit, const typename L::scalar* packed, const Band<L>& x, int height, int row0, int row1,
-                typename L::scalar* scratch, const Epilogue& epilogue) {
+void unit_piece(const Unit& unit, const typename L::scalar* packed, const Band<L>& x, int height, int row0,
+                int row1, typename L::scalar* scratch, const Epilogue& epilogue) {
   const int out_width = unit.out_width(x.width);
   if (unit.kind == UnitKind::identity) {
     for (int row = row0; row < row1; row++) {
@@ -160,8 +170,10 @@ void unit_piece(const Unit& unit, const typename L::scalar* packed, const Band<L
     return;
   }
   for (int i = 0, first = 0; i < unit.parts; first += unit.dense[i].out, i++) {
-    if (unit.dense[i].stride_w == 1) dense_rows<L, 1>(unit.dense[i], first, weights.dense[i], x, out_width, row0, row1, epilogue);
-    else dense_rows<L, 2>(unit.dense[i], first, weights.dense[i], x, out_width, row0, row1, epilogue);
+    if (unit.dense[i].stride_w == 1)
+      dense_rows<L, 1>(unit.dense[i], first, weights.dense[i], x, out_width, row0, row1, epilogue);
+    else
+      dense_rows<L, 2>(unit.dense[i], first, weights.dense[i], x, out_width, row0, row1, epilogue);
   }
 }
 
@@ -179,7 +191,8 @@ View<S> block_of(View<S> v, int block) {
 }
 
 template <class L>
-void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units, int count, const Source<typename L::scalar>& x) {
+void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units, int count,
+                   const Source<typename L::scalar>& x) {
   using S = typename L::scalar;
   const int height = x.x.height, width = x.x.width, channels = x.x.channels;
   const Pieces<L> pieces(x.x, ceil_div(run.batch, L::count));
@@ -202,7 +215,8 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
     const int rows = row1 - row0 + 2 * reach_h;
     const std::size_t band_size = Band<L>::size(channels, width, rows, reach_w);
     const std::size_t sums_size = sizeof(ChannelSums<L>) / sizeof(S) * most_outputs;
-    S* memory = static_cast<S*>(run.workspace.thread(thread, sizeof(S) * (band_size + scratch_size + sums_size)));
+    S* memory =
+        static_cast<S*>(run.workspace.thread(thread, sizeof(S) * (band_size + scratch_size + sums_size)));
     const Band<L> band(memory, channels, width, row0 - reach_h, rows, reach_w);
     S* scratch = memory + band_size;
     auto* sums = reinterpret_cast<ChannelSums<L>*>(scratch + scratch_size);
@@ -214,16 +228,23 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
       const Unit& unit = *units[u].unit;
       if (!filled || load_of(unit) != loaded) {
         loaded = load_of(unit), filled = true;
-        fill_activation(band, x, block, loaded == Load::with_relu, loaded == Load::lowest_padding ? -S(__builtin_inf()) : S(0));
+        fill_activation(band, x, block, loaded == Load::with_relu,
+                        loaded == Load::lowest_padding ? -S(__builtin_inf()) : S(0));
       }
       const int from = output_row(row0, unit.stride_h()), to = output_row(row1, unit.stride_h());
       const int pixels = (to - from) * unit.out_width(width);
       if (pixels > 0) {
         const auto y = block_of(units[u].y, block);
         const auto g = block_of(units[u].g, block);
-        if (y && g) unit_piece(unit, units[u].packed, band, height, from, to, scratch, Forward<L, true, true>{y, g, sums, from});
-        else if (g) unit_piece(unit, units[u].packed, band, height, from, to, scratch, Forward<L, false, true>{y, g, sums, from});
-        else unit_piece(unit, units[u].packed, band, height, from, to, scratch, Forward<L, true, false>{y, g, sums, from});
+        if (y && g)
+          unit_piece(unit, units[u].packed, band, height, from, to, scratch,
+                     Forward<L, true, true>{y, g, sums, from});
+        else if (g)
+          unit_piece(unit, units[u].packed, band, height, from, to, scratch,
+                     Forward<L, false, true>{y, g, sums, from});
+        else
+          unit_piece(unit, units[u].packed, band, height, from, to, scratch,
+                     Forward<L, true, false>{y, g, sums, from});
       }
       for (int c = 0; c < unit.out; c++) moments[c] = merge_lanes<L>(sums[c], pixels, pixels > 0 ? live : 0);
       moments += unit.out;
