@@ -16,7 +16,13 @@ Unit convolve(int in, int out, bool relu, bool norm, DensePart part) {
   return u;
 }
 
+// Kernels 3, 5 and 7, dilation 1 and 2: what the backends have weight gradients for.
 Unit depthwise(int channels, int kernel, int dilation, int stride) {
+  if ((kernel != 3 && kernel != 5 && kernel != 7) || (dilation != 1 && dilation != 2)) {
+    throw Error("ERR_NASP_UNSUPPORTED",
+                "Expected kernel 3, 5 or 7 and dilation 1 or 2 for a depthwise convolution but received " +
+                    std::to_string(kernel) + " and " + std::to_string(dilation));
+  }
   Unit u = convolve(channels, channels, true, true, dense(channels, 1, 1, 1, 1));
   u.kernel = kernel, u.dilation = dilation, u.stride = stride;
   return u;

@@ -75,6 +75,7 @@ inline bool with_depthwise_kernel(int kernel, int dilation, Body&& body) {
   if (dilation == 1 && kernel == 7) return body.template operator()<7, 1>(), true;
   if (dilation == 2 && kernel == 3) return body.template operator()<3, 2>(), true;
   if (dilation == 2 && kernel == 5) return body.template operator()<5, 2>(), true;
+  if (dilation == 2 && kernel == 7) return body.template operator()<7, 2>(), true;
   return false;
 }
 
