@@ -24,7 +24,7 @@ struct Forward {
   void pixels(const L (&pixels)[N], int channel, int row, int column, int count) const {
     ChannelSums<L>& kept = sums[channel];
     if (row == first_row && column == 0)
-      kept = {pixels[0], L::zero(), L::zero(), L::zero(), L::zero(), L::zero()};
+      kept = {pixels[0], {L::zero(), L::zero()}, {L::zero(), L::zero()}, L::zero(), L::zero()};
     ChannelSums<L> total = kept;  // in registers: the compiler must assume that y and the sums overlap
     S* to = Store ? y.data + row * y.row_pitch + channel * y.channel_pitch +
                         static_cast<ptrdiff_t>(column) * L::count
@@ -38,10 +38,10 @@ struct Forward {
     } else {
       for (int p = 0; p < count; p++) take(total, sum, squares, pixels[p], to, from, p);
     }
-    total.add_y(sum);
+    total.y.add(sum);
+    total.y_squared.add(squares);
     kept.y = total.y;
-    kept.lost = total.lost;
-    kept.y_squared = total.y_squared + squares;
+    kept.y_squared = total.y_squared;
     if constexpr (Gradient) kept.gradient = total.gradient, kept.gradient_y = total.gradient_y;
   }
 

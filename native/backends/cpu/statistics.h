@@ -1,5 +1,5 @@
 // BatchNorm's sums. A piece of work gathers vectors over images, centred on each lane's first value, so that float32
-// does not cancel where the mean is large against the deviation, and the sum of y compensated (Kahan, 1965), because a
+// does not cancel where the mean is large against the deviation, and compensated (Kahan, 1965), because a
 // mean that is off by a rounding moves elements across the next ReLU's kink; then lanes and pieces are merged in double by
 // (count, mean, sum of squared deviations): Chan, Golub and LeVeque, 1979.
 #pragma once
@@ -9,15 +9,22 @@
 namespace nasp::NASP_ISA {
 
 template <class L>
-struct ChannelSums {
-  L centre, y, lost, y_squared, gradient,
-      gradient_y;  // y, y_squared and gradient_y with y - centre; lost: of y, rounded off
+struct CompensatedSum {
+  L total, lost;  // lost: rounded off so far, to be taken from the total
 
-  void add_y(L value) {
-    const L corrected = value - lost, sum = y + corrected;
-    lost = (sum - y) - corrected;
-    y = sum;
+  void add(L value) {
+    const L corrected = value - lost, sum = total + corrected;
+    lost = (sum - total) - corrected;
+    total = sum;
   }
+  double lane(int l) const { return static_cast<double>(total.v[l]) - lost.v[l]; }
+};
+
+template <class L>
+struct ChannelSums {
+  L centre;  // y, y_squared and gradient_y are of y - centre
+  CompensatedSum<L> y, y_squared;
+  L gradient, gradient_y;
 };
 
 struct PieceMoments {
@@ -30,14 +37,13 @@ PieceMoments merge_lanes(const ChannelSums<L>& sums, int pixels, int live) {
   if (m.count == 0) return m;
   double mean[L::count];
   for (int l = 0; l < live; l++) {
-    mean[l] =
-        static_cast<double>(sums.centre.v[l]) + (static_cast<double>(sums.y.v[l]) - sums.lost.v[l]) / pixels;
+    mean[l] = static_cast<double>(sums.centre.v[l]) + sums.y.lane(l) / pixels;
     m.mean += mean[l];
   }
   m.mean /= live;
   for (int l = 0; l < live; l++) {
-    const double y = static_cast<double>(sums.y.v[l]) - sums.lost.v[l], off = mean[l] - m.mean;
-    const double within = static_cast<double>(sums.y_squared.v[l]) - y * y / pixels;
+    const double y = sums.y.lane(l), off = mean[l] - m.mean;
+    const double within = sums.y_squared.lane(l) - y * y / pixels;
     m.deviation += (within > 0 ? within : 0) + pixels * off * off;
     m.gradient += sums.gradient.v[l];
     m.gradient_y +=
