@@ -2,7 +2,7 @@
 //
 //   forward    a group of chains that read one source, together: first units in one sweep over the source
 //     propagate  pre-norm outputs are kept for backward; the result is a Source, normalised whenever it is loaded
-//     probe      <g, z> only, exact; what a two-unit chain stores between its units is given back with the group
+//     probe      <g, z> only, exact; two-unit chains one at a time, what lies between their units given back at once
 //   backward   from g = dL/dnode and the chain's weight in the node's sum: dx, weight gradients, <g, z>
 // Source     the exact sparse architecture step: with D one-hot, dL/dD[e,k] = <dL/dnode, op_k(x_e)>
 #pragma once
