@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "../backends/registry.h"
+#include "../core/arena.h"
 #include "../core/error.h"
 #include "../core/rng.h"
 #include "../net/session.h"
@@ -92,8 +93,24 @@ void check_operation(const std::string& op, int stride, bool affine, bool traini
   expect_near(name + " float y", worst, 0, largest(base.y), 1e-4);
 }
 
+// The sentinels that every operation case relies on: a byte past the end is found, the last byte inside is not.
+void check_sentinels() {
+  Arena arena(1 << 16, true);
+  char* p = static_cast<char*>(arena.take(100));
+  p[99] = 1;
+  arena.check();
+  p[100] = 1;
+  try {
+    arena.check();
+    failures++;
+    std::printf("a write past the end of guarded memory was not found\n");
+  } catch (const Error&) {
+  }
+}
+
 int check_operations() {
   int cases = 0;
+  check_sentinels();
   for (const std::string& isa : available_isas()) {
     for (const OperationInfo& op : list_operations()) {
       for (int stride : {1, 2}) {

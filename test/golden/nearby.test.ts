@@ -101,6 +101,9 @@ test("a file on a kink misses the tolerance and meets it on nearby inputs", asyn
   expect(comparisons.every((c) => meets(c, tolerances.f32))).toBe(true)
   expect(comparisons.filter((c) => c.nearby !== undefined)).toEqual(missed)
   expect(tries).toBeGreaterThan(0)
+  const own = await verifyFile(addon, kinked, "f32", { ownInputs: true })
+  expect(own.tries).toBe(0)
+  expect(own.comparisons.every((c) => meets(c, tolerances.f32))).toBe(false)
   expect(await verifyFile(addon, kinked, "f32")).toEqual({ kind: "nasp-step", comparisons, tries })
 })
 
