@@ -50,7 +50,7 @@ enum class Write { overwrite, accumulate };
 // Raw weights of a unit, O I H W; and the backend's packed copy of them.
 template <class S>
 struct UnitWeights {
-  const S* depthwise = nullptr;
+  const S* first = nullptr;  // of the depthwise convolution or the row
   const S* dense[2] = {nullptr, nullptr};
 };
 
@@ -77,7 +77,7 @@ struct BackwardUnit {
   GradientSource<S> dy;
   View<S> dx;  // of the source after its normalisation, before the unit's ReLU
   Write write;
-  S *depthwise_gradient, *dense_gradient[2];  // O I H W, overwritten
+  S *first_gradient, *dense_gradient[2];  // O I H W, overwritten
 };
 
 template <class S>

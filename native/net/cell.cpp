@@ -47,9 +47,14 @@ std::size_t Cell<S>::stored(const Backend<S>& backend, int batch, int height, in
 
 template <class S>
 std::size_t Cell<S>::probe_stored(const Backend<S>& backend, int batch, int height, int width) const {
-  std::size_t n = 0;
-  for (const auto& c : chains_) n = std::max(n, c->stored(backend, batch, height, width));
-  return n;
+  std::size_t largest = 0;
+  for (std::size_t edge = 0; edge < cell_edges; edge++) {
+    std::size_t n = 0;
+    for (std::size_t k = 0; k < candidates_; k++)
+      n += chains_[edge * candidates_ + k]->stored(backend, batch, height, width);
+    largest = std::max(largest, n);
+  }
+  return largest;
 }
 
 template <class S>

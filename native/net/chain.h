@@ -63,7 +63,7 @@ class Chain {
   };
   struct Stage {  // a unit, its parameters, and what its forward saved
     NamedUnit named;
-    int depthwise = -1, dense[2] = {-1, -1};
+    int first = -1, dense[2] = {-1, -1};
     Norm norm;
     std::vector<S> packed;
     std::uint64_t packed_version = 0;

@@ -9,7 +9,8 @@ namespace nasp {
 
 struct NamedUnit {
   Unit unit;
-  std::string depthwise, dense[2], norm;  // parameter name without ".weight"; norm: the BatchNorm's module
+  std::string first, dense[2],
+      norm;  // first: the depthwise convolution or row; parameter name without ".weight"; norm: the BatchNorm's module
 };
 
 struct Operation {

@@ -1,0 +1,223 @@
+// 3x3 convolution, stride 1, by Winograd's minimal filtering F(4x4, 3x3): 36 products for 16 outputs instead of 144.
+//
+//   y = A' [ (G w G') * (B' x B) ] A        a tile of 4 x 4 outputs from 6 x 6 inputs; products summed over channels
+//
+// Images are the vector, so both transforms are additions of vectors, and the products are matrix products, one for
+// each of the 36 positions.
+//
+// Layout    w  packed by pack_winograd: (36, ceil(O / 4), C, 4)
+//           V  (36, C, 4 tiles): transformed inputs
+//           M  (36, outputs at once, 4 tiles): products
+// Error     about ten times that of direct sums: 3e-6 to 1.2e-5 of the largest value in float32
+// Source    Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015 (arXiv 1509.09308)
+#pragma once
+#include "dense.h"
+
+namespace nasp::NASP_ISA {
+
+constexpr int winograd_side = 6, winograd_positions = 36, winograd_tiles = 4, winograd_outputs = 16;
+
+// Fewer channels do not pay for the transforms.
+constexpr int winograd_channels = 16;
+inline bool winograd_part(const DensePart& part, int in) {
+  return part.kernel_h == 3 && part.kernel_w == 3 && part.stride_h == 1 && part.stride_w == 1 &&
+         part.pad_h == 1 && part.pad_w == 1 && in >= winograd_channels && part.out >= winograd_channels;
+}
+// Tiles must not hang over: what lies beyond the image would round into the pixels inside.
+inline bool winograd_size(int height, int width) { return height % 4 == 0 && width % 4 == 0; }
+
+inline std::size_t winograd_pitch(int to, int from) {
+  return static_cast<std::size_t>(ceil_div(to, tile_outputs)) * tile_outputs * from + 16;
+}
+inline std::size_t packed_winograd_size(int to, int from) {
+  return winograd_positions * winograd_pitch(to, from);
+}
+
+// G g of one row or column.
+template <class S>
+inline void winograd_weights(S (&u)[winograd_side], S g0, S g1, S g2) {
+  const S even = (g0 + g2) / S(-6), odd = g1 / S(6), low = g0 / S(24) + g2 / S(6), high = g1 / S(12);
+  u[0] = g0 / S(4), u[1] = even - odd, u[2] = even + odd, u[3] = low + high, u[4] = low - high, u[5] = g2;
+}
+
+// (O, C, 3, 3) -> U; `transpose` packs the kernel turned round with the roles of o and c exchanged, for dx.
+template <class S>
+void pack_winograd(S* packed, const S* w, int outputs, int channels, bool transpose) {
+  const int to = transpose ? channels : outputs, from = transpose ? outputs : channels;
+  const std::size_t pitch = winograd_pitch(to, from);
+  for (int o = 0; o < ceil_div(to, tile_outputs) * tile_outputs; o++) {
+    for (int c = 0; c < from; c++) {
+      S g[9] = {}, half[3][winograd_side], u[winograd_side];
+      const S* kernel =
+          w + (static_cast<std::size_t>(transpose ? c : o) * channels + (transpose ? o : c)) * 9;
+      for (int t = 0; o < to && t < 9; t++) g[t] = kernel[transpose ? 8 - t : t];
+      for (int r = 0; r < 3; r++) winograd_weights(half[r], g[3 * r], g[3 * r + 1], g[3 * r + 2]);
+      S* at =
+          packed + (static_cast<std::size_t>(o / tile_outputs) * from + c) * tile_outputs + o % tile_outputs;
+      for (int j = 0; j < winograd_side; j++) {
+        winograd_weights(u, half[0][j], half[1][j], half[2][j]);
+        for (int i = 0; i < winograd_side; i++) at[(i * winograd_side + j) * pitch] = u[i];
+      }
+    }
+  }
+}
+
+// Scalars from one position to the next: an odd number of vectors, so that positions do not collide in the cache.
+template <class L>
+constexpr ptrdiff_t winograd_plane(int channels) {
+  return (static_cast<ptrdiff_t>(channels) * winograd_tiles + 1) * L::count;
+}
+template <class L>
+std::size_t winograd_scratch(int channels, int outputs) {
+  return winograd_positions *
+         (winograd_plane<L>(channels) +
+          winograd_plane<L>(smaller(ceil_div(outputs, tile_outputs) * tile_outputs, winograd_outputs)));
+}
+
+// B' d of six values: rows 1 to 4 of it from d[1..4], rows 0 and 5 from all.
+template <class L>
+NASP_INLINE void winograd_inner(L (&v)[4], L d1, L d2, L d3, L d4) {
+  const L four = L::splat(4);
+  const L p = d4 - four * d2, q = d3 - four * d1, s = d4 - d2;
+  L e = d3 - d1;
+  e += e;
+  v[0] = p + q, v[1] = p - q, v[2] = s + e, v[3] = s - e;
+}
+template <class L>
+NASP_INLINE void winograd_outer(L& first, L& last, L d0, L d1, L d2, L d3, L d4, L d5) {
+  const L four = L::splat(4), five = L::splat(5);
+  first = four * d0 + (d4 - five * d2);
+  last = four * d1 + (d5 - five * d3);
+}
+
+// B' x B of one tile, all channels. In two halves, so that everything stays in registers. x: the tile's first pixel of
+// channel 0; v: (36, C, 4 tiles) at this tile.
+template <class L>
+[[gnu::noinline]] void winograd_input(typename L::scalar* v, const typename L::scalar* x, int channels,
+                                      ptrdiff_t row_pitch, ptrdiff_t channel_pitch) {
+  constexpr int N = winograd_side;
+  const ptrdiff_t plane = winograd_plane<L>(channels);
+  const auto put_row = [&](typename L::scalar* to, const L(&a)[N]) NASP_LAMBDA_INLINE {
+    L inner[4], first, last;
+    winograd_inner(inner, a[1], a[2], a[3], a[4]);
+    winograd_outer(first, last, a[0], a[1], a[2], a[3], a[4], a[5]);
+    first.store(to);
+    NASP_UNROLL for (int j = 0; j < 4; j++) inner[j].store(to + (j + 1) * plane);
+    last.store(to + 5 * plane);
+  };
+  for (int c = 0; c < channels; c++, x += channel_pitch, v += winograd_tiles * L::count) {
+    {
+      L a[4][N];
+      NASP_UNROLL for (int j = 0; j < N; j++) {
+        const auto* d = x + j * L::count;
+        L column[4];
+        winograd_inner(column, L::load(d + row_pitch), L::load(d + 2 * row_pitch), L::load(d + 3 * row_pitch),
+                       L::load(d + 4 * row_pitch));
+        NASP_UNROLL for (int i = 0; i < 4; i++) a[i][j] = column[i];
+      }
+      NASP_UNROLL for (int i = 0; i < 4; i++) put_row(v + (i + 1) * N * plane, a[i]);
+    }
+    {
+      L a[2][N];
+      NASP_UNROLL for (int j = 0; j < N; j++) {
+        const auto* d = x + j * L::count;
+        winograd_outer(a[0][j], a[1][j], L::load(d), L::load(d + row_pitch), L::load(d + 2 * row_pitch),
+                       L::load(d + 3 * row_pitch), L::load(d + 4 * row_pitch), L::load(d + 5 * row_pitch));
+      }
+      put_row(v, a[0]);
+      put_row(v + 5 * N * plane, a[1]);
+    }
+  }
+}
+
+// M = U' V at one position, for `groups` groups of 4 outputs.
+template <class L>
+[[gnu::noinline]] void winograd_products(typename L::scalar* m, const typename L::scalar* v,
+                                         const typename L::scalar* u, int channels, int groups) {
+  constexpr int T = winograd_tiles, P = tile_pixels;
+  for (int g = 0; g < groups;
+       g++, m += tile_outputs * T * L::count, u += static_cast<ptrdiff_t>(channels) * tile_outputs) {
+    for (int q = 0; q < T; q += P) {
+      L sum[tile_outputs][P];
+      NASP_UNROLL for (int o = 0; o < tile_outputs; o++) NASP_UNROLL for (int p = 0; p < P; p++) sum[o][p] =
+          L::zero();
+      const typename L::scalar *x = v + q * L::count, *w = u;
+      for (int c = channels; c > 0; c--, x += T * L::count, w += tile_outputs) {
+        L tile[P];
+        NASP_UNROLL for (int p = 0; p < P; p++) {
+          tile[p] = L::load(x + p * L::count);
+          tile[p].pin();
+        }
+        NASP_UNROLL for (int o = 0; o < tile_outputs; o++) {
+          const L weight = L::splat(w[o]);
+          NASP_UNROLL for (int p = 0; p < P; p++) sum[o][p] += weight * tile[p];
+        }
+      }
+      NASP_UNROLL for (int o = 0; o < tile_outputs; o++) NASP_UNROLL for (int p = 0; p < P; p++) sum[o][p]
+          .store(m + (o * T + q + p) * L::count);
+    }
+  }
+}
+
+// A' m of six values.
+template <class L>
+NASP_INLINE void winograd_back(L (&y)[4], L m0, L m1, L m2, L m3, L m4, L m5) {
+  const L two = L::splat(2), four = L::splat(4), eight = L::splat(8);
+  const L s = m1 + m2, d = m1 - m2, t = m3 + m4, e = m3 - m4;
+  y[0] = m0 + s + t, y[1] = d + two * e, y[2] = s + four * t, y[3] = (d + eight * e) + m5;
+}
+
+// A' M A of one tile, `outputs` channels from `channel` on, handed to the epilogue row by row.
+template <class L, class Epilogue>
+[[gnu::noinline]] void winograd_output(const typename L::scalar* m, ptrdiff_t plane, int channel, int outputs,
+                                       int row, int column, const Epilogue& epilogue) {
+  constexpr int N = winograd_side;
+  for (int o = 0; o < outputs; o++, m += winograd_tiles * L::count) {
+    L a[4][N];
+    NASP_UNROLL for (int j = 0; j < N; j++) {
+      const auto* from = m + j * plane;
+      L y[4];
+      winograd_back(y, L::load(from), L::load(from + N * plane), L::load(from + 2 * N * plane),
+                    L::load(from + 3 * N * plane), L::load(from + 4 * N * plane),
+                    L::load(from + 5 * N * plane));
+      NASP_UNROLL for (int i = 0; i < 4; i++) a[i][j] = y[i];
+    }
+    NASP_UNROLL for (int i = 0; i < 4; i++) {
+      L pixels[4];
+      winograd_back(pixels, a[i][0], a[i][1], a[i][2], a[i][3], a[i][4], a[i][5]);
+      const L start = epilogue.start(channel + o);
+      NASP_UNROLL for (int p = 0; p < 4; p++) pixels[p] = pixels[p] + start;
+      epilogue.template pixels<true>(pixels, channel + o, row + i, column, 4);
+    }
+  }
+}
+
+// Rows [row0, row1) of `width` pixels, both multiples of 4, from `channels` channels of a band, `first` and on.
+template <class L, class Epilogue>
+void winograd_rows(const typename L::scalar* packed, int channels, int outputs, const Band<L>& x, int first,
+                   int width, int row0, int row1, typename L::scalar* scratch, const Epilogue& epilogue) {
+  const int across = width / 4, tiles = (row1 - row0) / 4 * across;
+  const ptrdiff_t plane = winograd_plane<L>(channels);
+  const std::size_t pitch = winograd_pitch(outputs, channels);
+  auto *v = scratch, *m = v + winograd_positions * plane;
+  for (int t0 = 0; t0 < tiles; t0 += winograd_tiles) {
+    const int n = smaller(winograd_tiles, tiles - t0);
+    const auto row_of = [&](int t) { return row0 + (t0 + t) / across * 4; };
+    const auto column_of = [&](int t) { return (t0 + t) % across * 4; };
+    for (int t = 0; t < n; t++) {
+      winograd_input<L>(v + t * L::count, x.at(row_of(t) - 1, first, column_of(t) - 1), channels, x.row_pitch,
+                        x.channel_pitch);
+    }
+    for (int o = 0; o < outputs; o += winograd_outputs) {
+      const int some = smaller(winograd_outputs, outputs - o), groups = ceil_div(some, tile_outputs);
+      const ptrdiff_t m_plane = winograd_plane<L>(groups * tile_outputs);
+      const auto* u = packed + static_cast<std::size_t>(o) * channels;
+      for (int p = 0; p < winograd_positions; p++)
+        winograd_products<L>(m + p * m_plane, v + p * plane, u + p * pitch, channels, groups);
+      for (int t = 0; t < n; t++)
+        winograd_output<L>(m + t * L::count, m_plane, o, some, row_of(t), column_of(t), epilogue);
+    }
+  }
+}
+
+}  // namespace nasp::NASP_ISA
