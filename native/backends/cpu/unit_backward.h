@@ -200,9 +200,22 @@ std::size_t backward_scratch(const Unit& u, int width, int rows, int dy_rows, in
   if (u.first_weights() > 0) {
     const int out_width = u.out_width(width);
     return Band<L>::size(u.between(), out_width, dy_rows + rows, dy_pad) +
-           Band<L>::size(u.between(), out_width, rows + 2 * u.reach_h(), 0);
+           Band<L>::size(u.between(), out_width, rows + 2 * u.reach_h(), 0) +
+           (u.paired() ? paired_scratch<L>(u) : 0);
   }
   return forward_scratch<L>(u, width, rows);
+}
+
+// dx rows [row0, row1), of height x width pixels, of one dense convolution: Winograd where it applies, else direct.
+template <class L, class Epilogue>
+void data_gradient(const DensePart& part, int in, const PackedPart& at, const typename L::scalar* packed,
+                   int first, const Band<L>& dy, int height, int width, int row0, int row1,
+                   typename L::scalar* scratch, const Epilogue& epilogue) {
+  const Winograd kind = winograd_of(part, in);
+  if (kind != Winograd::none && winograd_size(height, width))
+    winograd_rows(kind, packed + at.winograd, part.out, in, dy, first, width, row0, row1, scratch, epilogue);
+  else
+    dense_data_gradient(part, in, first, packed + at.direct, dy, width, row0, row1, epilogue);
 }
 
 template <class L>
@@ -212,14 +225,9 @@ void dense_backward(BackwardPiece<L>& p) {
   for (int i = 0, first = 0; i < unit.parts; first += unit.dense[i].out, i++) {
     const DensePart& part = unit.dense[i];
     p.to_dx.column_step = part.stride_w;
-    if (p.want_dx) {
-      if (winograd_part(part, unit.in) && winograd_size(p.height, p.width))
-        winograd_rows(p.packed + layout.winograd[i], part.out, unit.in, p.dy, first, p.width, p.row0, p.row1,
-                      p.scratch, p.to_dx);
-      else
-        dense_data_gradient(part, unit.in, first, p.packed + layout.dense[i], p.dy, p.width, p.row0, p.row1,
-                            p.to_dx);
-    }
+    if (p.want_dx)
+      data_gradient(part, unit.in, layout.dense[i], p.packed, first, p.dy, p.height, p.width, p.row0, p.row1,
+                    p.scratch, p.to_dx);
     p.to_dx.accumulate = true;
     if (!p.dw) continue;
     dense_weight_gradient(part, unit.in, p.dw, p.dy.at(p.out0, first, 0), p.dy.channel_pitch, p.dy.row_pitch,
@@ -235,18 +243,18 @@ void depthwise_backward(BackwardPiece<L>& p) {
   const PackedLayout layout(unit);
   const Band<L> dmid(p.scratch, unit.in, p.out_width, p.dy.first_row, p.dy.rows, p.dy.pad);
   const int out_height = unit.out_height(p.height), rows = p.out1 - p.out0;
-  dense_data_gradient(unit.dense[0], unit.in, 0, p.packed + layout.back.dense[0], p.dy, p.out_width,
+  dense_data_gradient(unit.dense[0], unit.in, 0, p.packed + layout.back.dense[0].direct, p.dy, p.out_width,
                       larger(0, dmid.first_row), smaller(out_height, dmid.first_row + dmid.rows),
                       ToBand<L>{dmid});
   clear_padding(dmid, out_height);
   p.to_dx.column_step = unit.stride;
   if (p.want_dx)
-    depthwise_data_gradient(unit, p.packed + layout.forward.first, p.packed + layout.back.first, dmid,
-                            p.width, p.row0, p.row1, p.to_dx);
+    depthwise_data_gradient(unit, p.packed + layout.forward.first.direct, p.packed + layout.back.first.direct,
+                            dmid, p.width, p.row0, p.row1, p.to_dx);
   if (!p.dw) return;
   S* memory = p.scratch + Band<L>::size(unit.in, p.out_width, dmid.rows, dmid.pad);
   const Band<L> mid(memory, unit.in, p.out_width, p.out0, rows, 0);
-  depthwise_rows_into(unit, p.packed + layout.forward.first, p.x, p.out_width, p.out0, p.out1,
+  depthwise_rows_into(unit, p.packed + layout.forward.first.direct, p.x, p.out_width, p.out0, p.out1,
                       ToBand<L>{mid});
   with_depthwise_kernel(unit.kernel, unit.dilation, [&]<int K, int D>() {
     if (unit.stride == 1)
@@ -261,22 +269,23 @@ void depthwise_backward(BackwardPiece<L>& p) {
 template <class L>
 void paired_backward(BackwardPiece<L>& p) {
   const Unit& unit = p.unit;
-  const PackedLayout layout(unit);
-  const Band<L> dmid(p.scratch, unit.row.out, p.out_width, p.row0, p.row1 - p.row0, p.dy.pad);
-  dense_data_gradient(unit.dense[0], unit.row.out, 0, p.packed + layout.back.dense[0], p.dy, p.out_width,
-                      p.row0, p.row1, ToBand<L>{dmid});
+  const auto layout = PackedLayout(unit).back;
+  auto* memory = p.scratch + paired_scratch<L>(unit);
+  const Band<L> dmid(memory, unit.row.out, p.out_width, p.row0, p.row1 - p.row0, p.dy.pad);
   clear_padding(dmid, p.height);
+  data_gradient(unit.dense[0], unit.row.out, layout.dense[0], p.packed, 0, p.dy, p.height, p.out_width,
+                p.row0, p.row1, p.scratch, ToBand<L>{dmid});
   p.to_dx.column_step = unit.row.stride_w;
   if (p.want_dx)
-    dense_data_gradient(unit.row, unit.in, 0, p.packed + layout.back.first, dmid, p.width, p.row0, p.row1,
-                        p.to_dx);
+    data_gradient(unit.row, unit.in, layout.first, p.packed, 0, dmid, p.height, p.width, p.row0, p.row1,
+                  p.scratch, p.to_dx);
   if (!p.dw) return;
   dense_weight_gradient(unit.row, unit.in, p.dw, dmid.at(p.row0, 0, 0), dmid.channel_pitch, dmid.row_pitch,
                         p.x, p.row0, p.row1 - p.row0, p.out_width);
   if (p.out1 == p.out0) return;
-  auto* memory = p.scratch + Band<L>::size(unit.row.out, p.out_width, dmid.rows, dmid.pad);
+  memory += Band<L>::size(unit.row.out, p.out_width, dmid.rows, dmid.pad);
   const Band<L> mid =
-      paired_mid(unit, p.packed + layout.forward.first, p.x, p.height, p.out_width, p.out0, p.out1, memory);
+      paired_mid(unit, p.packed, p.x, p.height, p.out_width, p.out0, p.out1, memory, p.scratch);
   dense_weight_gradient(unit.dense[0], unit.row.out, p.dw + unit.first_weights(), p.dy.at(p.out0, 0, 0),
                         p.dy.channel_pitch, p.dy.row_pitch, mid, p.out0, p.out1 - p.out0, p.out_width);
 }

@@ -142,25 +142,15 @@ void depthwise_rows_into(const Unit& unit, const typename L::scalar* w, const Ba
       [](int, int) {});
 }
 
-// The row convolution of a pair, for the output rows [row0, row1): its results stay in a band of their own, with zeros in
-// the rows outside the image.
-template <class L>
-Band<L> paired_mid(const Unit& unit, const typename L::scalar* packed, const Band<L>& x, int height,
-                   int out_width, int row0, int row1, typename L::scalar* memory) {
-  const DensePart& column = unit.dense[0];
-  const int first = row0 * column.stride_h - column.pad_h,
-            end = (row1 - 1) * column.stride_h - column.pad_h + column.kernel_h;
-  const Band<L> mid(memory, unit.row.out, out_width, first, end - first, 0);
-  clear_padding(mid, height);
-  dense_rows<L>(unit.row, 0, packed, x, out_width, larger(0, first), smaller(height, end), ToBand<L>{mid});
-  return mid;
-}
-
-// Where the parts of a packed unit lie. Forward: the first convolution (depthwise (C, k, k) or a packed row), then for each
-// dense part its direct and, where it has one, its Winograd form; then the same for backward, turned and transposed.
+// Where the parts of a packed unit lie. Forward: the first convolution (depthwise (C, k, k) or a row), then the dense parts;
+// then the same for backward, turned and transposed. A row or dense part: its direct and, where it has one, its Winograd
+// form.
+struct PackedPart {
+  std::size_t direct, winograd;
+};
 struct PackedLayout {
   struct Half {
-    std::size_t first, dense[2], winograd[2];
+    PackedPart first, dense[2];
   };
   Half forward, back;
   std::size_t forward_size, size;
@@ -169,18 +159,18 @@ struct PackedLayout {
     size = 0;
     for (Half* half : {&forward, &back}) {
       const bool transposed = half == &back;
-      half->first = size;
-      size += u.paired() ? packed_dense_size(transposed ? u.in : u.row.out, transposed ? u.row.out : u.in,
-                                             u.row.taps())
-                         : static_cast<std::size_t>(u.first_weights());
-      for (int i = 0; i < u.parts; i++) {
-        const DensePart& d = u.dense[i];
-        const int to = transposed ? u.between() : d.out, from = transposed ? d.out : u.between();
-        half->dense[i] = size;
-        size += packed_dense_size(to, from, d.taps());
-        half->winograd[i] = size;
-        if (winograd_part(d, u.between())) size += packed_winograd_size(to, from);
-      }
+      const auto add = [&](const DensePart& d, int in) -> PackedPart {
+        const int to = transposed ? in : d.out, from = transposed ? d.out : in;
+        const std::size_t direct = size, winograd = direct + packed_dense_size(to, from, d.taps());
+        size = winograd + packed_winograd_size(winograd_of(d, in), to, from);
+        return {direct, winograd};
+      };
+      half->first = {size, size};
+      if (u.paired())
+        half->first = add(u.row, u.in);
+      else
+        size += static_cast<std::size_t>(u.first_weights());
+      for (int i = 0; i < u.parts; i++) half->dense[i] = add(u.dense[i], u.between());
       if (!transposed) forward_size = size;
     }
   }
@@ -198,17 +188,56 @@ void pack_unit(const Unit& u, S* packed, const UnitWeights<S>& w, bool backward)
   for (const bool transposed : {false, true}) {
     if (transposed && !backward) return;
     const auto& half = transposed ? layout.back : layout.forward;
+    const auto pack = [&](const PackedPart& at, const S* weights, const DensePart& d, int in) {
+      const Winograd kind = winograd_of(d, in);
+      pack_dense(packed + at.direct, weights, d.out, in, d.taps(), transposed);
+      if (kind != Winograd::none) pack_winograd(kind, packed + at.winograd, weights, d.out, in, transposed);
+    };
     if (u.paired())
-      pack_dense(packed + half.first, w.first, u.row.out, u.in, u.row.taps(), transposed);
+      pack(half.first, w.first, u.row, u.in);
     else if (u.depthwise())
-      pack_depthwise(packed + half.first, w.first, u.in, u.kernel * u.kernel, transposed);
-    for (int i = 0; i < u.parts; i++) {
-      const DensePart& d = u.dense[i];
-      pack_dense(packed + half.dense[i], w.dense[i], d.out, u.between(), d.taps(), transposed);
-      if (winograd_part(d, u.between()))
-        pack_winograd(packed + half.winograd[i], w.dense[i], d.out, u.between(), transposed);
-    }
+      pack_depthwise(packed + half.first.direct, w.first, u.in, u.kernel * u.kernel, transposed);
+    for (int i = 0; i < u.parts; i++) pack(half.dense[i], w.dense[i], u.dense[i], u.between());
   }
+}
+
+// One dense convolution: Winograd where it applies, else direct.
+template <class L, class Epilogue>
+void dense_part(const DensePart& part, int in, const PackedPart& at, const typename L::scalar* packed,
+                int first_output, const Band<L>& x, int height, int out_width, int row0, int row1,
+                typename L::scalar* scratch, const Epilogue& epilogue) {
+  const Winograd kind = winograd_of(part, in);
+  if (kind != Winograd::none && winograd_size(height, x.width))
+    winograd_rows(kind, packed + at.winograd, in, part.out, x, 0, out_width, row0, row1, scratch, epilogue);
+  else
+    dense_rows<L>(part, first_output, packed + at.direct, x, out_width, row0, row1, epilogue);
+}
+
+// The row convolution of a pair, for the output rows [row0, row1): its results stay in a band of their own, with zeros in
+// the rows outside the image. memory: the band, and behind it the scratch.
+template <class L>
+Band<L> paired_mid(const Unit& unit, const typename L::scalar* packed, const Band<L>& x, int height,
+                   int out_width, int row0, int row1, typename L::scalar* memory,
+                   typename L::scalar* scratch) {
+  const DensePart& column = unit.dense[0];
+  const int first = row0 * column.stride_h - column.pad_h,
+            end = (row1 - 1) * column.stride_h - column.pad_h + column.kernel_h;
+  const Band<L> mid(memory, unit.row.out, out_width, first, end - first, 0);
+  clear_padding(mid, height);
+  dense_part(unit.row, unit.in, PackedLayout(unit).forward.first, packed, 0, x, height, out_width,
+             larger(0, first), smaller(height, end), scratch, ToBand<L>{mid});
+  return mid;
+}
+
+// Scalars of scratch of a pair's convolutions, in either direction.
+template <class L>
+std::size_t paired_scratch(const Unit& u) {
+  const auto of = [&](const DensePart& d, int in) {
+    const Winograd kind = winograd_of(d, in);
+    return larger(static_cast<int>(winograd_scratch<L>(kind, in, d.out)),
+                  static_cast<int>(winograd_scratch<L>(kind, d.out, in)));
+  };
+  return static_cast<std::size_t>(larger(of(u.row, u.in), of(u.dense[0], u.row.out)));
 }
 
 template <class L, class Epilogue>
@@ -233,34 +262,33 @@ void unit_piece(const Unit& unit, const typename L::scalar* packed, const Band<L
   if (unit.depthwise()) {
     const Mid<L> mid = {scratch, unit.in};
     depthwise_rows_of(
-        unit, packed + layout.first, x, out_width, row0, row1, [&](int c) { return mid.pixels(c); },
+        unit, packed + layout.first.direct, x, out_width, row0, row1, [&](int c) { return mid.pixels(c); },
         [](int, int, int) {},
         [&](int row, int column) {
-          pointwise(mid, unit.out, packed + layout.dense[0], row, row1, column, out_width, epilogue);
+          pointwise(mid, unit.out, packed + layout.dense[0].direct, row, row1, column, out_width, epilogue);
         });
     return;
   }
   if (unit.paired()) {
-    const Band<L> mid = paired_mid(unit, packed + layout.first, x, height, out_width, row0, row1, scratch);
-    dense_rows<L>(unit.dense[0], 0, packed + layout.dense[0], mid, out_width, row0, row1, epilogue);
+    auto* memory = scratch + paired_scratch<L>(unit);
+    const Band<L> mid = paired_mid(unit, packed, x, height, out_width, row0, row1, memory, scratch);
+    dense_part(unit.dense[0], unit.row.out, layout.dense[0], packed, 0, mid, height, out_width, row0, row1,
+               scratch, epilogue);
     return;
   }
-  for (int i = 0, first = 0; i < unit.parts; first += unit.dense[i].out, i++) {
-    const DensePart& part = unit.dense[i];
-    if (winograd_part(part, unit.in) && winograd_size(height, x.width))
-      winograd_rows(packed + layout.winograd[i], unit.in, part.out, x, 0, out_width, row0, row1, scratch,
-                    epilogue);
-    else
-      dense_rows<L>(part, first, packed + layout.dense[i], x, out_width, row0, row1, epilogue);
-  }
+  for (int i = 0, first = 0; i < unit.parts; first += unit.dense[i].out, i++)
+    dense_part(unit.dense[i], unit.in, layout.dense[i], packed, first, x, height, out_width, row0, row1,
+               scratch, epilogue);
 }
 
 // Scalars of scratch that a unit's piece of `rows` input rows needs beside its band.
 template <class L>
 std::size_t forward_scratch(const Unit& u, int width, int rows) {
   if (u.depthwise()) return Mid<L>::size(u.in);
-  if (u.paired()) return Band<L>::size(u.row.out, u.out_width(width), rows + 2 * u.reach_h(), 0);
-  if (u.parts == 1 && winograd_part(u.dense[0], u.in)) return winograd_scratch<L>(u.in, u.dense[0].out);
+  if (u.paired())
+    return paired_scratch<L>(u) + Band<L>::size(u.row.out, u.out_width(width), rows + 2 * u.reach_h(), 0);
+  if (u.parts == 1 && winograd_of(u.dense[0], u.in) != Winograd::none)
+    return winograd_scratch<L>(winograd_of(u.dense[0], u.in), u.in, u.dense[0].out);
   return (static_cast<std::size_t>(width) + 2 * u.pad() + 2) * L::count;
 }
 
