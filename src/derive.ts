@@ -6,7 +6,7 @@
  *             none's, stable on ties, each with its largest operation other than none (quark0/darts model_search.py)
  */
 import type { Genotype, GenotypeEdge } from "./genotype.js"
-import { nodes, type Space } from "./spaces/index.js"
+import { edges, nodes, type Space } from "./spaces/index.js"
 
 /** Rows by columns, row after row: (14, K). */
 export type Matrix = ArrayLike<number>
@@ -75,6 +75,24 @@ export function softmaxGenotype(space: Space, alpha: CellMatrices): Genotype {
     })
   }
   return whole(cell("normal"), cell("reduce"))
+}
+
+/** The discrete matrices of a genotype: 1 at each of its edges' operations (2 where one stands there twice). */
+export function matricesOfGenotype(
+  space: Space,
+  genotype: Genotype,
+): { normal: Float64Array; reduce: Float64Array } {
+  const matrix = (type: "normal" | "reduce") => {
+    const operations = space[type]
+    const d = new Float64Array(edges * operations.length)
+    genotype[type].forEach(([operation, input], i) => {
+      const at =
+        (rowsOfNode(Math.floor(i / 2)).first + input) * operations.length + operations.indexOf(operation)
+      d[at] = (d[at] as number) + 1
+    })
+    return d
+  }
+  return { normal: matrix("normal"), reduce: matrix("reduce") }
 }
 
 /** Per row the selected operation's column, or -1 where the row is not kept: 14 of the normal cell, then 14 more. */

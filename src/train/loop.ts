@@ -59,19 +59,24 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
   const clock = phaseClock()
   session.memory(true)
 
-  let queued = progress.step < last ? batches.queueStep(progress.step) : null
+  const queueStep = (step: number) => {
+    const learnsAlpha = method.learnsAlpha?.(Math.floor(step / stepsPerEpoch)) ?? true
+    return step < last ? batches.queueStep(step, learnsAlpha) : null
+  }
+  let queued = queueStep(progress.step)
   while (queued && !control.stopping) {
     control.signal?.throwIfAborted()
     const step = progress.step
     const epoch = Math.floor(step / stepsPerEpoch)
     if (step % stepsPerEpoch === 0) startEpoch(progress)
-    const lr = cosine(config.lr, config.lrMin, epoch, config.epochs)
+    const schedule = { step, epoch, stepsPerEpoch }
+    const lr = method.learningRate?.(schedule) ?? cosine(config.lr, config.lrMin, epoch, config.epochs)
     const current = queued
-    queued = step + 1 < last ? batches.queueStep(step + 1) : null
+    queued = queueStep(step + 1)
 
-    const outcome = await method.step(current, { step, epoch, lr })
+    const outcome = await method.step(current, { ...schedule, lr })
     const { alpha, weights } = outcome
-    checkFinite(alpha.loss, "validation loss of the architecture step")
+    if (alpha) checkFinite(alpha.loss, "validation loss of the architecture step")
     checkFinite(weights.loss, "training loss")
     checkFinite(weights.gradientNorm, "norm of the weights' gradient")
     clock.addStep(outcome)
@@ -85,13 +90,17 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
       loss: weights.loss,
       correct: weights.correct,
       count: weights.count,
-      alpha_loss: alpha.loss,
+      alpha_loss: alpha?.loss ?? null,
       gradient_norm: weights.gradientNorm,
     }
 
     const whole = progress.step % stepsPerEpoch === 0
-    if (whole) method.onEpoch(epoch)
-    if (whole || progress.step === last) yield await endEpoch(parts, clock, epoch, lr, whole)
+    if (whole || progress.step === last) {
+      const began = now()
+      await method.onEpoch?.({ epoch, step: progress.step, whole, last: progress.step === last })
+      clock.add("ranking", now() - began)
+      yield await endEpoch(parts, clock, epoch, lr, whole)
+    }
     if (run && (progress.step % config.checkpointEvery === 0 || progress.step === last)) {
       yield checkpoint(parts, run, clock, epoch)
     }
@@ -178,7 +187,7 @@ function checkpoint(parts: LoopParts, run: RunFolder, clock: PhaseClock, epoch: 
   const { config, space, session, method, progress, hash } = parts
   const began = now()
   progress.selection = selectionOf(space, method.derive().selected)
-  progress.method = method.save()
+  progress.method = method.save?.() ?? null
   run.sync() // events up to here last at least as long as the checkpoint
   const file = saveCheckpoint(run.path, session, hash, progress)
   pruneCheckpoints(run.path, config.checkpointEvery, config.keepCheckpoints)
