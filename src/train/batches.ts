@@ -21,6 +21,8 @@ export interface Batches {
   queueValidation(epoch: number, batch: number): number
   /** Batch `index` of an endless series through the validation half, for methods that rank architectures. */
   queueRanking(index: number): number
+  /** Whole batches of one pass through it. */
+  rankingBatches: number
 }
 
 interface BatchOptions {
@@ -60,6 +62,7 @@ export function makeBatches(
 
   return {
     stepsPerEpoch,
+    rankingBatches: wholeBatches,
     queueRanking: (index) => queueWhole(index, regions.ranking),
     queueStep(step, withValidation) {
       const epoch = Math.floor(step / stepsPerEpoch)
@@ -95,9 +98,4 @@ function shuffled(
     last = pass
     return order
   }
-}
-
-/** Cosine from lr to lrMin over the epochs, one value an epoch. */
-export function cosine(lr: number, lrMin: number, epoch: number, epochs: number): number {
-  return lrMin + ((lr - lrMin) * (1 + Math.cos((Math.PI * epoch) / epochs))) / 2
 }
