@@ -10,9 +10,12 @@ import type { NativeAddon, NativeSession, NativeSessionOptions, StepResult } fro
 import type { Space } from "../spaces/index.js"
 import { asap } from "./asap.js"
 import { darts } from "./darts.js"
+import { enas } from "./enas.js"
 import type { StepEvaluations } from "./evaluations.js"
 import { gdas } from "./gdas.js"
 import { lazyPa, nasp, pa } from "./nasp.js"
+import { pcDarts } from "./pc-darts.js"
+import { pdarts } from "./pdarts.js"
 import { random } from "./random.js"
 import { snas } from "./snas.js"
 
@@ -127,7 +130,19 @@ export interface SearchMethod<F extends Fields = Fields> {
 }
 
 // Options are checked by a method's own fields (resolveFields) before they reach it.
-export const methods: readonly SearchMethod[] = [nasp, lazyPa, pa, darts, random, gdas, snas, asap]
+export const methods: readonly SearchMethod[] = [
+  nasp,
+  lazyPa,
+  pa,
+  darts,
+  snas,
+  asap,
+  gdas,
+  enas,
+  random,
+  pcDarts,
+  pdarts,
+]
 
 /** @throws NaspError ERR_NASP_ARGUMENT */
 export function findMethod(name: string): SearchMethod {
