@@ -13,6 +13,7 @@ import { darts } from "./darts.js"
 import { enas } from "./enas.js"
 import type { StepEvaluations } from "./evaluations.js"
 import { gdas } from "./gdas.js"
+import type { Matrices } from "./matrices.js"
 import { lazyPa, nasp, pa } from "./nasp.js"
 import { pcDarts } from "./pc-darts.js"
 import { pdarts } from "./pdarts.js"
@@ -99,6 +100,11 @@ export interface RunningMethod {
   learnsAlpha?(epoch: number): boolean
   /** The weights' learning rate, where it is not the cosine over the epochs that the loop brings. */
   learningRate?(schedule: Omit<StepSchedule, "lr">): number
+  /**
+   * Sets the mixture that these alpha would give and returns what reads dL/dalpha after a pass: for methods whose mixture
+   * is smooth in alpha. Without it, what looks at the loss around the architecture looks at the mixture's entries.
+   */
+  relaxed?(alpha: Matrices): () => Matrices
   /** One training batch and, where alpha learns, one validation batch. */
   step(batches: StepBatches, schedule: StepSchedule): Promise<StepOutcome>
   onEpoch?(end: EpochEnd): Promise<void> | void

@@ -19,6 +19,7 @@ import {
 } from "../expect.js"
 import { findMethod, methods } from "../methods/index.js"
 import { findSpace } from "../spaces/index.js"
+import { stopFields } from "./early-stop.js"
 
 const nameField = (initial: string, about: string): Field<string> => ({
   initial,
@@ -51,6 +52,7 @@ export const searchFields = {
   archBeta1: numberField(0.5, 0, 0.999999, "first moment's decay of alpha's Adam"),
   archBeta2: numberField(0.999, 0, 0.999999, "second moment's decay of alpha's Adam"),
   archWeightDecay: numberField(1e-3, 0, Infinity, "weight decay of alpha, in the gradient"),
+  ...stopFields,
   cutout: integerField(0, 0, 1024, "side of the square that cutout blanks, 0 = off"),
   dense: flagField("run and differentiate every operation in both steps (for comparison)"),
   precision: choiceField("f32", ["f32", "f64"], "scalar type of the engine"),

@@ -70,6 +70,8 @@ export interface EpochEvent extends At {
   agrees: boolean
   /** Of 28 edges, how many changed their operation, came or went since the epoch began. */
   flipped: number
+  /** Of the validation loss's Hessian in alpha; null where it is not asked for (stopEigenvalue). */
+  eigenvalue: number | null
   /** Of 8 kept edges a cell. */
   skips: { normal: number; reduce: number }
   genotype: Genotype
@@ -85,10 +87,17 @@ export interface WarningEvent extends At {
   message: string
 }
 
+/** The search ends here, before its last step (stopSkips, stopEigenvalue); `finished` follows. */
+export interface EarlyStopEvent extends At {
+  type: "early_stop"
+  reason: string
+}
+
 export interface EndEvent extends At {
   /** stopped: on request, before the last step; resumable. */
   type: "finished" | "stopped"
   genotype: Genotype
 }
 
-export type SearchEvent = StartEvent | StepEvent | EpochEvent | CheckpointEvent | WarningEvent | EndEvent
+export type SearchEvent =
+  StartEvent | StepEvent | EpochEvent | CheckpointEvent | EarlyStopEvent | WarningEvent | EndEvent

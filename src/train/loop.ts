@@ -12,17 +12,19 @@ import { cosine } from "../cosine.js"
 import { sameCell, selectionOf, skips } from "../derive.js"
 import { NaspError } from "../errors.js"
 import type { Derived, RunningMethod } from "../methods/index.js"
-import type { NativeSession } from "../native.js"
+import type { NativeAddon, NativeSession } from "../native.js"
 import type { Space } from "../spaces/index.js"
 import type { Batches } from "./batches.js"
 import { pruneCheckpoints, saveCheckpoint, type Progress } from "./checkpoint.js"
 import type { SearchConfig } from "./config.js"
+import { dominantEigenvalue, reasonToStop } from "./early-stop.js"
 import { addBatch, means, noTotals, now, phaseClock, type PhaseClock } from "./epoch-totals.js"
 import type { CheckpointEvent, EpochEvent, SearchEvent } from "./events.js"
 import { writeOutputs } from "./outputs.js"
 import type { RunFolder } from "./run-folder.js"
 
 export interface LoopParts {
+  addon: NativeAddon
   config: SearchConfig
   space: Space
   session: NativeSession
@@ -56,7 +58,7 @@ export function lastStep(config: SearchConfig, stepsPerEpoch: number): number {
 export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, LoopEnd> {
   const { config, session, method, batches, run, progress, control } = parts
   const { stepsPerEpoch } = batches
-  const last = lastStep(config, stepsPerEpoch)
+  let last = progress.ended === null ? lastStep(config, stepsPerEpoch) : progress.step
   const clock = phaseClock()
   session.memory(true)
 
@@ -65,7 +67,7 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
     return step < last ? batches.queueStep(step, learnsAlpha) : null
   }
   let queued = queueStep(progress.step)
-  while (queued && !control.stopping) {
+  while (queued && progress.step < last && !control.stopping) {
     control.signal?.throwIfAborted()
     const step = progress.step
     const epoch = Math.floor(step / stepsPerEpoch)
@@ -100,7 +102,16 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
       const began = now()
       await method.onEpoch?.({ epoch, step: progress.step, whole, last: progress.step === last })
       clock.add("ranking", now() - began)
-      yield await endEpoch(parts, clock, epoch, lr, whole)
+      const event = await endEpoch(parts, clock, epoch, lr, whole)
+      yield event
+      if (whole && progress.step < last) {
+        progress.ended = reasonToStop(config, event.skips.normal, progress.eigenvalues)
+      }
+      if (progress.ended !== null) {
+        last = progress.step
+        await method.onEpoch?.({ epoch, step: last, whole: false, last: true })
+        yield { type: "early_stop", step: last, epoch, reason: progress.ended }
+      }
     }
     if (run && (progress.step % config.checkpointEvery === 0 || progress.step === last)) {
       yield checkpoint(parts, run, clock, epoch)
@@ -140,6 +151,7 @@ async function endEpoch(
   const derived = method.derive()
   const began = now()
   const validation = means(await evaluate(parts, epoch))
+  const eigenvalue = whole && parts.config.stopEigenvalue !== null ? await eigenvalueOf(parts) : null
   clock.add("validation", now() - began)
   const train = means(progress.totals)
   progress.selection = selectionOf(space, derived.selected)
@@ -164,9 +176,17 @@ async function endEpoch(
     },
     agrees: sameCell(derived.searched, derived.softmax),
     flipped: progress.selection.filter((column, row) => column !== progress.epochSelection[row]).length,
+    eigenvalue,
     skips: { normal: skips(derived.searched.normal), reduce: skips(derived.searched.reduce) },
     genotype: derived.searched,
   }
+}
+
+async function eigenvalueOf({ addon, session, method, batches, progress }: LoopParts): Promise<number> {
+  const ticket = batches.queueRanking(progress.step)
+  const eigenvalue = await dominantEigenvalue(addon, session, method, ticket)
+  progress.eigenvalues.push(eigenvalue)
+  return eigenvalue
 }
 
 async function evaluate(

@@ -137,7 +137,7 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
     )
     // A new folder appears only once everything that can be refused has been accepted.
     if (!folder && plan.out !== null) folder = createRunFolder(plan.out, config, digest)
-    const events = steps(plan, control, { batches, digest, folder, session, space, method })
+    const events = steps(plan, control, { addon, batches, digest, folder, session, space, method })
     for (;;) {
       const item = await events.next()
       if (item.done) return item.value
@@ -156,6 +156,7 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
 }
 
 interface Parts {
+  addon: NativeAddon
   batches: Batches
   digest: string
   folder: RunFolder | null
@@ -166,7 +167,7 @@ interface Parts {
 
 async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerator<SearchEvent, SearchResult> {
   const { config } = plan
-  const { batches, digest, folder, session, space, method } = parts
+  const { addon, batches, digest, folder, session, space, method } = parts
   const hash = configHash(config, digest)
   const warnings: string[] = []
   const selection = selectionOf(space, method.derive().selected)
@@ -176,6 +177,8 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
     epochSelection: selection,
     selection,
     best: null,
+    eigenvalues: [],
+    ended: null,
     method: null,
   }
   let isFinished = false
@@ -193,7 +196,8 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
       }
     }
     isFinished =
-      progress.step >= lastStep(config, batches.stepsPerEpoch) && folder.lastEvent()?.type === "finished"
+      (progress.ended !== null || progress.step >= lastStep(config, batches.stepsPerEpoch)) &&
+      folder.lastEvent()?.type === "finished"
     if (!isFinished) {
       if (plan.resumed.override.steps !== undefined) rewriteSteps(folder.path, config.steps)
       folder.cutEvents(progress.step)
@@ -221,7 +225,7 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
   }
   const end = isFinished
     ? { status: "finished" as const, derived: method.derive() }
-    : yield* runLoop({ config, space, session, method, batches, run: folder, hash, progress, control })
+    : yield* runLoop({ addon, config, space, session, method, batches, run: folder, hash, progress, control })
   return {
     status: end.status,
     step: progress.step,
