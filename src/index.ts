@@ -5,6 +5,7 @@ export { search, type Search, type SearchResult } from "./train/search.js"
 export type { SearchOptions } from "./train/plan.js"
 export type {
   CheckpointEvent,
+  EarlyStopEvent,
   EndEvent,
   EpochEvent,
   PhaseSeconds,

@@ -14,11 +14,15 @@ import type { StepBatches } from "../methods/index.js"
 
 export interface Batches {
   stepsPerEpoch: number
-  /** Starts the preparation of the two batches of the step that follows `step` steps. */
-  queueStep(step: number): StepBatches
+  /** Starts the preparation of the batches of the step that follows `step` steps; `withValidation`: alpha's too. */
+  queueStep(step: number, withValidation: boolean): StepBatches
   /** Batches of one pass over the validation half. */
   validationBatches: number
   queueValidation(epoch: number, batch: number): number
+  /** Batch `index` of an endless series through the validation half, for methods that rank architectures. */
+  queueRanking(index: number): number
+  /** Whole batches of one pass through it. */
+  rankingBatches: number
 }
 
 interface BatchOptions {
@@ -29,7 +33,7 @@ interface BatchOptions {
 
 // Substreams of the shuffle stream, and regions of the augment stream: image i of a region draws at its base + i.
 const shuffles = { train: 0, validation: 1 }
-const regions = { train: 0, alpha: 2 ** 48, validation: 2 ** 49 }
+const regions = { train: 0, alpha: 2 ** 48, validation: 2 ** 49, ranking: 2 ** 50 }
 
 export function makeBatches(
   addon: NativeAddon,
@@ -48,23 +52,24 @@ export function makeBatches(
     validation: shuffled(addon, seed, shuffles.validation, validation),
   }
 
+  const slice = (order: Uint32Array, b: number) => order.slice(b * batch, (b + 1) * batch)
+  // Batch `index` of the series of permutations of the validation half.
+  const queueWhole = (index: number, region: number) => {
+    const order = permutations.validation(Math.floor(index / wholeBatches))
+    const indices = slice(order, index % wholeBatches).map((i) => train + i)
+    return session.queue(dataset, indices, augment(region + index * batch))
+  }
+
   return {
     stepsPerEpoch,
-    queueStep(step) {
-      const slice = (order: Uint32Array, b: number) => order.slice(b * batch, (b + 1) * batch)
-      const trainIndices = slice(permutations.train(Math.floor(step / stepsPerEpoch)), step % stepsPerEpoch)
-      const alphaIndices = slice(
-        permutations.validation(Math.floor(step / wholeBatches)),
-        step % wholeBatches,
-      )
-      const alpha = session.queue(
-        dataset,
-        alphaIndices.map((i) => train + i),
-        augment(regions.alpha + step * batch),
-      )
+    rankingBatches: wholeBatches,
+    queueRanking: (index) => queueWhole(index, regions.ranking),
+    queueStep(step, withValidation) {
+      const epoch = Math.floor(step / stepsPerEpoch)
+      const indices = slice(permutations.train(epoch), step % stepsPerEpoch)
       return {
-        validation: alpha,
-        train: session.queue(dataset, trainIndices, augment(regions.train + step * batch)),
+        validation: withValidation ? queueWhole(step, regions.alpha) : null,
+        train: session.queue(dataset, indices, augment(regions.train + step * batch)),
       }
     },
     validationBatches: Math.ceil(validation / batch),
@@ -93,9 +98,4 @@ function shuffled(
     last = pass
     return order
   }
-}
-
-/** Cosine from lr to lrMin over the epochs, one value an epoch. */
-export function cosine(lr: number, lrMin: number, epoch: number, epochs: number): number {
-  return lrMin + ((lr - lrMin) * (1 + Math.cos((Math.PI * epoch) / epochs))) / 2
 }

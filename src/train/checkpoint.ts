@@ -23,6 +23,10 @@ export interface Progress {
   selection: number[]
   /** The epoch with the highest validation accuracy. */
   best: { epoch: number; val_acc: number } | null
+  /** Dominant eigenvalues after the whole epochs so far, where they are wanted. */
+  eigenvalues: number[]
+  /** Why the search ended early; null: it did not. */
+  ended: string | null
   /** The method's own state. */
   method: unknown
 }

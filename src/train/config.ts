@@ -17,8 +17,9 @@ import {
   type Field,
   type FieldValues,
 } from "../expect.js"
-import { findMethod } from "../methods/index.js"
+import { findMethod, methods } from "../methods/index.js"
 import { findSpace } from "../spaces/index.js"
+import { stopFields } from "./early-stop.js"
 
 const nameField = (initial: string, about: string): Field<string> => ({
   initial,
@@ -51,6 +52,7 @@ export const searchFields = {
   archBeta1: numberField(0.5, 0, 0.999999, "first moment's decay of alpha's Adam"),
   archBeta2: numberField(0.999, 0, 0.999999, "second moment's decay of alpha's Adam"),
   archWeightDecay: numberField(1e-3, 0, Infinity, "weight decay of alpha, in the gradient"),
+  ...stopFields,
   cutout: integerField(0, 0, 1024, "side of the square that cutout blanks, 0 = off"),
   dense: flagField("run and differentiate every operation in both steps (for comparison)"),
   precision: choiceField("f32", ["f32", "f64"], "scalar type of the engine"),
@@ -73,7 +75,7 @@ export type SearchOptions = Partial<FieldValues<typeof searchFields>> & { option
 /** @throws NaspError ERR_NASP_ARGUMENT that names the field, the expectation and the value */
 export function resolveConfig(given: SearchOptions, ownData = false): SearchConfig {
   const { options = {}, ...rest } = given
-  const config = resolveFields(searchFields, rest)
+  const config = resolveFields(fieldsFor(rest.method), rest)
   findSpace(config.space)
   const method = findMethod(config.method)
   if (!ownData) {
@@ -88,6 +90,18 @@ export function resolveConfig(given: SearchOptions, ownData = false): SearchConf
     dataDir: config.dataDir === null ? null : resolve(config.dataDir),
     options: resolveFields(method.fields, options),
   }
+}
+
+/** The table with the method's own defaults; an unknown name's are the table's. */
+function fieldsFor(method: unknown): typeof searchFields {
+  const { defaults = {} } = methods.find(({ name }) => name === method) ?? {}
+  const changed = Object.entries(searchFields).map(([name, field]) => [
+    name,
+    Object.hasOwn(defaults, name)
+      ? { ...field, initial: (defaults as Record<string, unknown>)[name] }
+      : field,
+  ])
+  return Object.fromEntries(changed) as typeof searchFields
 }
 
 // What a run's numbers do not depend on.

@@ -35,8 +35,8 @@ export interface StepEvent extends At {
   loss: number
   correct: number
   count: number
-  /** Of the validation batch in the architecture step. */
-  alpha_loss: number
+  /** Of the validation batch in the architecture step; null where the method has none. */
+  alpha_loss: number | null
   gradient_norm: number
 }
 
@@ -47,6 +47,8 @@ export interface PhaseSeconds {
   weight_backward: number
   /** Waiting for batches. */
   data: number
+  /** What the method does between epochs: ranking samples, training a controller. */
+  ranking: number
   validation: number
   checkpoint: number
   total: number
@@ -68,6 +70,8 @@ export interface EpochEvent extends At {
   agrees: boolean
   /** Of 28 edges, how many changed their operation, came or went since the epoch began. */
   flipped: number
+  /** Of the validation loss's Hessian in alpha; null where it is not asked for (stopEigenvalue). */
+  eigenvalue: number | null
   /** Of 8 kept edges a cell. */
   skips: { normal: number; reduce: number }
   genotype: Genotype
@@ -83,10 +87,17 @@ export interface WarningEvent extends At {
   message: string
 }
 
+/** The search ends here, before its last step (stopSkips, stopEigenvalue); `finished` follows. */
+export interface EarlyStopEvent extends At {
+  type: "early_stop"
+  reason: string
+}
+
 export interface EndEvent extends At {
   /** stopped: on request, before the last step; resumable. */
   type: "finished" | "stopped"
   genotype: Genotype
 }
 
-export type SearchEvent = StartEvent | StepEvent | EpochEvent | CheckpointEvent | WarningEvent | EndEvent
+export type SearchEvent =
+  StartEvent | StepEvent | EpochEvent | CheckpointEvent | EarlyStopEvent | WarningEvent | EndEvent

@@ -8,20 +8,23 @@
  */
 import { relative } from "node:path"
 
+import { cosine } from "../cosine.js"
 import { sameCell, selectionOf, skips } from "../derive.js"
 import { NaspError } from "../errors.js"
 import type { Derived, RunningMethod } from "../methods/index.js"
-import type { NativeSession } from "../native.js"
+import type { NativeAddon, NativeSession } from "../native.js"
 import type { Space } from "../spaces/index.js"
-import { cosine, type Batches } from "./batches.js"
+import type { Batches } from "./batches.js"
 import { pruneCheckpoints, saveCheckpoint, type Progress } from "./checkpoint.js"
 import type { SearchConfig } from "./config.js"
+import { dominantEigenvalue, reasonToStop } from "./early-stop.js"
 import { addBatch, means, noTotals, now, phaseClock, type PhaseClock } from "./epoch-totals.js"
 import type { CheckpointEvent, EpochEvent, SearchEvent } from "./events.js"
 import { writeOutputs } from "./outputs.js"
 import type { RunFolder } from "./run-folder.js"
 
 export interface LoopParts {
+  addon: NativeAddon
   config: SearchConfig
   space: Space
   session: NativeSession
@@ -55,23 +58,28 @@ export function lastStep(config: SearchConfig, stepsPerEpoch: number): number {
 export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, LoopEnd> {
   const { config, session, method, batches, run, progress, control } = parts
   const { stepsPerEpoch } = batches
-  const last = lastStep(config, stepsPerEpoch)
+  let last = progress.ended === null ? lastStep(config, stepsPerEpoch) : progress.step
   const clock = phaseClock()
   session.memory(true)
 
-  let queued = progress.step < last ? batches.queueStep(progress.step) : null
-  while (queued && !control.stopping) {
+  const queueStep = (step: number) => {
+    const learnsAlpha = method.learnsAlpha?.(Math.floor(step / stepsPerEpoch)) ?? true
+    return step < last ? batches.queueStep(step, learnsAlpha) : null
+  }
+  let queued = queueStep(progress.step)
+  while (queued && progress.step < last && !control.stopping) {
     control.signal?.throwIfAborted()
     const step = progress.step
     const epoch = Math.floor(step / stepsPerEpoch)
     if (step % stepsPerEpoch === 0) startEpoch(progress)
-    const lr = cosine(config.lr, config.lrMin, epoch, config.epochs)
+    const schedule = { step, epoch, stepsPerEpoch }
+    const lr = method.learningRate?.(schedule) ?? cosine(config.lr, config.lrMin, epoch, config.epochs)
     const current = queued
-    queued = step + 1 < last ? batches.queueStep(step + 1) : null
+    queued = queueStep(step + 1)
 
-    const outcome = await method.step(current, { step, epoch, lr })
+    const outcome = await method.step(current, { ...schedule, lr })
     const { alpha, weights } = outcome
-    checkFinite(alpha.loss, "validation loss of the architecture step")
+    if (alpha) checkFinite(alpha.loss, "validation loss of the architecture step")
     checkFinite(weights.loss, "training loss")
     checkFinite(weights.gradientNorm, "norm of the weights' gradient")
     clock.addStep(outcome)
@@ -85,13 +93,26 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
       loss: weights.loss,
       correct: weights.correct,
       count: weights.count,
-      alpha_loss: alpha.loss,
+      alpha_loss: alpha?.loss ?? null,
       gradient_norm: weights.gradientNorm,
     }
 
     const whole = progress.step % stepsPerEpoch === 0
-    if (whole) method.onEpoch(epoch)
-    if (whole || progress.step === last) yield await endEpoch(parts, clock, epoch, lr, whole)
+    if (whole || progress.step === last) {
+      const began = now()
+      await method.onEpoch?.({ epoch, step: progress.step, whole, last: progress.step === last })
+      clock.add("ranking", now() - began)
+      const event = await endEpoch(parts, clock, epoch, lr, whole)
+      yield event
+      if (whole && progress.step < last) {
+        progress.ended = reasonToStop(config, event.skips.normal, progress.eigenvalues)
+      }
+      if (progress.ended !== null) {
+        last = progress.step
+        await method.onEpoch?.({ epoch, step: last, whole: false, last: true })
+        yield { type: "early_stop", step: last, epoch, reason: progress.ended }
+      }
+    }
     if (run && (progress.step % config.checkpointEvery === 0 || progress.step === last)) {
       yield checkpoint(parts, run, clock, epoch)
     }
@@ -130,6 +151,7 @@ async function endEpoch(
   const derived = method.derive()
   const began = now()
   const validation = means(await evaluate(parts, epoch))
+  const eigenvalue = whole && parts.config.stopEigenvalue !== null ? await eigenvalueOf(parts) : null
   clock.add("validation", now() - began)
   const train = means(progress.totals)
   progress.selection = selectionOf(space, derived.selected)
@@ -154,9 +176,17 @@ async function endEpoch(
     },
     agrees: sameCell(derived.searched, derived.softmax),
     flipped: progress.selection.filter((column, row) => column !== progress.epochSelection[row]).length,
+    eigenvalue,
     skips: { normal: skips(derived.searched.normal), reduce: skips(derived.searched.reduce) },
     genotype: derived.searched,
   }
+}
+
+async function eigenvalueOf({ addon, session, method, batches, progress }: LoopParts): Promise<number> {
+  const ticket = batches.queueRanking(progress.step)
+  const eigenvalue = await dominantEigenvalue(addon, session, method, ticket)
+  progress.eigenvalues.push(eigenvalue)
+  return eigenvalue
 }
 
 async function evaluate(
@@ -178,7 +208,7 @@ function checkpoint(parts: LoopParts, run: RunFolder, clock: PhaseClock, epoch: 
   const { config, space, session, method, progress, hash } = parts
   const began = now()
   progress.selection = selectionOf(space, method.derive().selected)
-  progress.method = method.save()
+  progress.method = method.save?.() ?? null
   run.sync() // events up to here last at least as long as the checkpoint
   const file = saveCheckpoint(run.path, session, hash, progress)
   pruneCheckpoints(run.path, config.checkpointEvery, config.keepCheckpoints)

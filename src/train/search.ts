@@ -7,11 +7,11 @@ import { findDataSource, type ImageData } from "../data/index.js"
 import { selectionOf, type CellMatrices } from "../derive.js"
 import { NaspError } from "../errors.js"
 import type { Genotype } from "../genotype.js"
-import { findMethod, type RunningMethod } from "../methods/index.js"
+import { findMethod, type MethodContext, type RunningMethod } from "../methods/index.js"
 import { loadNative, type NativeAddon, type NativeDataset, type NativeSession } from "../native.js"
 import { findSpace, type Space } from "../spaces/index.js"
 import { version } from "../version.js"
-import { makeBatches } from "./batches.js"
+import { makeBatches, type Batches } from "./batches.js"
 import { listCheckpoints, loadCheckpoint, restoreTensors, type Progress } from "./checkpoint.js"
 import { configHash, dataHash, type SearchConfig } from "./config.js"
 import { noTotals } from "./epoch-totals.js"
@@ -123,10 +123,21 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
     if (plan.resumed && plan.out !== null) folder = openRunFolder(plan.out)
     const session = openSession(addon, config, space, data)
     control.session = session
-    const method = prepareMethod(addon, session, space, config)
+    const batches = makeBatches(addon, session, dataset, data, config)
+    const method = prepareMethod(
+      {
+        addon,
+        session,
+        space,
+        settings: config,
+        validationBatch: batches.queueRanking,
+        validationBatches: batches.rankingBatches,
+      },
+      config,
+    )
     // A new folder appears only once everything that can be refused has been accepted.
     if (!folder && plan.out !== null) folder = createRunFolder(plan.out, config, digest)
-    const events = steps(plan, control, { addon, data, dataset, digest, folder, session, space, method })
+    const events = steps(plan, control, { addon, batches, digest, folder, session, space, method })
     for (;;) {
       const item = await events.next()
       if (item.done) return item.value
@@ -146,8 +157,7 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
 
 interface Parts {
   addon: NativeAddon
-  data: ImageData
-  dataset: NativeDataset
+  batches: Batches
   digest: string
   folder: RunFolder | null
   session: NativeSession
@@ -157,9 +167,8 @@ interface Parts {
 
 async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerator<SearchEvent, SearchResult> {
   const { config } = plan
-  const { addon, data, dataset, digest, folder, session, space, method } = parts
+  const { addon, batches, digest, folder, session, space, method } = parts
   const hash = configHash(config, digest)
-  const batches = makeBatches(addon, session, dataset, data, config)
   const warnings: string[] = []
   const selection = selectionOf(space, method.derive().selected)
   let progress: Progress = {
@@ -168,6 +177,8 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
     epochSelection: selection,
     selection,
     best: null,
+    eigenvalues: [],
+    ended: null,
     method: null,
   }
   let isFinished = false
@@ -175,9 +186,9 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
   if (plan.resumed && folder) {
     const checkpoint = loadCheckpoint(folder.path, hash, (message) => warnings.push(message))
     if (checkpoint) {
-      restoreTensors(session, checkpoint)
       progress = checkpoint.progress
-      method.restore(progress.method)
+      method.restore?.(progress.method)
+      restoreTensors(session, checkpoint)
       if (checkpoint.isa !== session.options.isa) {
         warnings.push(
           `the run was computed with ${checkpoint.isa} and goes on with ${session.options.isa}: its bits will differ from a run never stopped`,
@@ -185,7 +196,8 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
       }
     }
     isFinished =
-      progress.step >= lastStep(config, batches.stepsPerEpoch) && folder.lastEvent()?.type === "finished"
+      (progress.ended !== null || progress.step >= lastStep(config, batches.stepsPerEpoch)) &&
+      folder.lastEvent()?.type === "finished"
     if (!isFinished) {
       if (plan.resumed.override.steps !== undefined) rewriteSteps(folder.path, config.steps)
       folder.cutEvents(progress.step)
@@ -213,7 +225,7 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
   }
   const end = isFinished
     ? { status: "finished" as const, derived: method.derive() }
-    : yield* runLoop({ config, space, session, method, batches, run: folder, hash, progress, control })
+    : yield* runLoop({ addon, config, space, session, method, batches, run: folder, hash, progress, control })
   return {
     status: end.status,
     step: progress.step,
@@ -243,20 +255,14 @@ function openSession(addon: NativeAddon, config: SearchConfig, space: Space, dat
     precision: config.precision,
     isa: "",
     threads: config.threads ?? 0,
+    ...findMethod(config.method).net?.(config.options),
     dense: config.dense,
     seed: config.seed,
   })
 }
 
-function prepareMethod(
-  addon: NativeAddon,
-  session: NativeSession,
-  space: Space,
-  config: SearchConfig,
-): RunningMethod {
-  const method = findMethod(config.method)
-  const options = config.options as Parameters<typeof method.prepare>[1]
-  return method.prepare({ addon, session, space, settings: config }, options)
+function prepareMethod(context: MethodContext, config: SearchConfig): RunningMethod {
+  return findMethod(config.method).prepare(context, config.options)
 }
 
 // A step that was aborted rejects with the engine's word for it; a diverged search says where and what is left.
