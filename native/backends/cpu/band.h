@@ -39,6 +39,13 @@ struct Band {
     return data + (row - first_row) * row_pitch + channel * channel_pitch +
            static_cast<ptrdiff_t>(column + pad) * L::count;
   }
+  // Some of its rows.
+  Band part(int row0, int row1) const {
+    Band some = *this;
+    some.data += (row0 - first_row) * row_pitch;
+    some.first_row = row0, some.rows = row1 - row0;
+    return some;
+  }
   // Rows that a tile asks for beyond the last one are the last one: their results are dropped.
   int clamp_row(int row) const { return smaller(row, first_row + rows - 1); }
 };

@@ -7,6 +7,8 @@
 //              the 1x1's gradient
 //   pair       the same with a 1 x k convolution in the place of the depthwise one
 #pragma once
+#include <algorithm>
+
 #include "unit_forward.h"
 
 namespace nasp::NASP_ISA {
@@ -52,7 +54,7 @@ void dense_data_gradient(const DensePart& part, int channels, int first, const t
   }
 }
 
-// dw (O, C, kernel) of one dense part over `rows` output rows. x, dy: where channel 0's first pixel of the first tap lies.
+// dw (O, C, kernel) of one dense part += over `rows` output rows. x, dy: where channel 0's first pixel of the first tap lies.
 template <class L, int Stride, int Inputs, int Taps>
 void dense_weight_gradient_columns(const DensePart& part, int channels, typename L::scalar* dw,
                                    const typename L::scalar* dy, ptrdiff_t dy_channel_pitch,
@@ -74,7 +76,7 @@ void dense_weight_gradient_columns(const DensePart& part, int channels, typename
       for (int i = 0; i < O && o + i < part.out; i++) {
         for (int j = 0; j < Inputs && c + j < channels; j++) {
           for (int t = 0; t < Taps; t++) {
-            dw[(static_cast<ptrdiff_t>(o + i) * channels + c + j) * part.taps() + tap + t] =
+            dw[(static_cast<ptrdiff_t>(o + i) * channels + c + j) * part.taps() + tap + t] +=
                 total[(i * Inputs + j) * Taps + t];
           }
         }
@@ -105,7 +107,7 @@ void dense_weight_gradient(const DensePart& part, int channels, typename L::scal
   }
 }
 
-// dw (C, K, K) over `rows` output rows from row0 on.
+// dw (C, K, K) += over `rows` output rows from row0 on.
 template <class L, int K, int Stride, int Dilation>
 void depthwise_weight_gradient(const Unit& unit, typename L::scalar* dw, const Band<L>& dmid,
                                const Band<L>& x, int row0, int rows, int out_width) {
@@ -127,7 +129,7 @@ void depthwise_weight_gradient(const Unit& unit, typename L::scalar* dw, const B
       alignas(sizeof(L)) S total[(N + L::count - 1) / L::count * L::count];
       sum_lanes<L, N>(total, sums);
       for (int i = 0; i < at_once && s + i < K; i++) {
-        for (int t = 0; t < K; t++) dw[(static_cast<ptrdiff_t>(c) * K + s + i) * K + t] = total[i * K + t];
+        for (int t = 0; t < K; t++) dw[(static_cast<ptrdiff_t>(c) * K + s + i) * K + t] += total[i * K + t];
       }
     }
   }
@@ -182,15 +184,36 @@ void add_pieces(const Run& run, S* total, const S* partial, int pieces, std::siz
 template <class L>
 struct BackwardPiece {
   using S = typename L::scalar;
+  const BackwardUnit<S>& step;
   const Unit& unit;
   const S* packed;
-  int height, width, out_width;
+  int block, height, width, out_width;
+  L live;
   int row0, row1, out0, out1;  // its input rows, and the output rows that belong to them
   Band<L> x, dy;
+  bool need_x;
   S* scratch;
   DataGradient<L> to_dx;
   bool want_dx;
-  S* dw;  // first convolution's, then the dense parts'
+  S* dw;  // first convolution's, then the dense parts'; zeros at first
+  int x_loaded, dy_loaded;
+
+  // Rows of the bands up to `end`.
+  void load_x(int end) {
+    if (!need_x || end <= x_loaded) return;
+    const bool lowest = unit.kind == UnitKind::max_pool;
+    fill_activation(x.part(x_loaded, end), step.x, block, unit.relu, lowest ? -S(__builtin_inf()) : S(0));
+    x_loaded = end;
+  }
+  void load_dy(int end) {
+    if (end <= dy_loaded) return;
+    fill_gradient(dy.part(dy_loaded, end), step.dy, block, live);
+    dy_loaded = end;
+  }
+  void load_all() {
+    load_x(x.first_row + x.rows);
+    load_dy(dy.first_row + dy.rows);
+  }
 };
 
 // Scalars of scratch.
@@ -221,6 +244,7 @@ void data_gradient(const DensePart& part, int in, const PackedPart& at, const ty
 template <class L>
 void dense_backward(BackwardPiece<L>& p) {
   const Unit& unit = p.unit;
+  p.load_all();
   const auto layout = PackedLayout(unit).back;
   for (int i = 0, first = 0; i < unit.parts; first += unit.dense[i].out, i++) {
     const DensePart& part = unit.dense[i];
@@ -236,39 +260,54 @@ void dense_backward(BackwardPiece<L>& p) {
   }
 }
 
+// A few rows at a time through everything: what one stage has written is in the cache when the next one reads it.
 template <class L>
 void depthwise_backward(BackwardPiece<L>& p) {
   using S = typename L::scalar;
+  constexpr int at_once = 4;
   const Unit& unit = p.unit;
   const PackedLayout layout(unit);
-  const Band<L> dmid(p.scratch, unit.in, p.out_width, p.dy.first_row, p.dy.rows, p.dy.pad);
-  const int out_height = unit.out_height(p.height), rows = p.out1 - p.out0;
-  dense_data_gradient(unit.dense[0], unit.in, 0, p.packed + layout.back.dense[0].direct, p.dy, p.out_width,
-                      larger(0, dmid.first_row), smaller(out_height, dmid.first_row + dmid.rows),
-                      ToBand<L>{dmid});
-  clear_padding(dmid, out_height);
-  p.to_dx.column_step = unit.stride;
-  if (p.want_dx)
-    depthwise_data_gradient(unit, p.packed + layout.forward.first.direct, p.packed + layout.back.first.direct,
-                            dmid, p.width, p.row0, p.row1, p.to_dx);
-  if (!p.dw) return;
-  S* memory = p.scratch + Band<L>::size(unit.in, p.out_width, dmid.rows, dmid.pad);
-  const Band<L> mid(memory, unit.in, p.out_width, p.out0, rows, 0);
-  depthwise_rows_into(unit, p.packed + layout.forward.first.direct, p.x, p.out_width, p.out0, p.out1,
-                      ToBand<L>{mid});
-  with_depthwise_kernel(unit.kernel, unit.dilation, [&]<int K, int D>() {
-    if (unit.stride == 1)
-      depthwise_weight_gradient<L, K, 1, D>(unit, p.dw, dmid, p.x, p.out0, rows, p.out_width);
-    else
-      depthwise_weight_gradient<L, K, 2, D>(unit, p.dw, dmid, p.x, p.out0, rows, p.out_width);
-  });
-  dense_weight_gradient(unit.dense[0], unit.in, p.dw + unit.first_weights(), p.dy.at(p.out0, 0, 0),
-                        p.dy.channel_pitch, p.dy.row_pitch, mid, p.out0, rows, p.out_width);
+  const Band<L>& dy = p.dy;
+  const int out_height = unit.out_height(p.height), stride = unit.stride;
+  const Band<L> dmid(p.scratch, unit.in, p.out_width, dy.first_row, dy.rows, dy.pad);
+  S* mid_memory = p.scratch + Band<L>::size(unit.in, p.out_width, dmid.rows, dmid.pad);
+  p.to_dx.column_step = stride;
+  for (int row = p.row0, done = dmid.first_row; row < p.row1; row += at_once) {
+    const int end = smaller(row + at_once, p.row1), out0 = output_row(row, stride),
+              out1 = output_row(end, stride);
+    const int reached = OutputRows(row, end, 2 * unit.pad(), stride, unit.pad()).last + 1;
+    const int needed = smaller(larger(reached, out1), dmid.first_row + dmid.rows);
+    p.load_dy(needed);
+    if (needed > done) {
+      clear_padding(dmid.part(done, needed), out_height);
+      dense_data_gradient(unit.dense[0], unit.in, 0, p.packed + layout.back.dense[0].direct, dy, p.out_width,
+                          larger(0, done), smaller(out_height, needed), ToBand<L>{dmid});
+      done = needed;
+    }
+    if (p.want_dx)
+      depthwise_data_gradient(unit, p.packed + layout.forward.first.direct,
+                              p.packed + layout.back.first.direct, dmid, p.width, row, end, p.to_dx);
+    const int rows = out1 - out0;
+    if (!p.dw || rows == 0) continue;
+    p.load_x(end + unit.pad());
+    const Band<L> mid(mid_memory, unit.in, p.out_width, out0, rows, 0);
+    depthwise_rows_into(unit, p.packed + layout.forward.first.direct, p.x, p.out_width, out0, out1,
+                        ToBand<L>{mid});
+    with_depthwise_kernel(unit.kernel, unit.dilation, [&]<int K, int D>() {
+      if (stride == 1)
+        depthwise_weight_gradient<L, K, 1, D>(unit, p.dw, dmid, p.x, out0, rows, p.out_width);
+      else
+        depthwise_weight_gradient<L, K, 2, D>(unit, p.dw, dmid, p.x, out0, rows, p.out_width);
+    });
+    dense_weight_gradient(unit.dense[0], unit.in, p.dw + unit.first_weights(), dy.at(out0, 0, 0),
+                          dy.channel_pitch, dy.row_pitch, mid, out0, rows, p.out_width);
+  }
 }
 
 template <class L>
 void paired_backward(BackwardPiece<L>& p) {
   const Unit& unit = p.unit;
+  p.load_all();
   const auto layout = PackedLayout(unit).back;
   auto* memory = p.scratch + paired_scratch<L>(unit);
   const Band<L> dmid(memory, unit.row.out, p.out_width, p.row0, p.row1 - p.row0, p.dy.pad);
@@ -324,18 +363,16 @@ void backward_unit(const Run& run, const BackwardUnit<typename L::scalar>& b) {
     S* memory = static_cast<S*>(run.workspace.thread(thread, sizeof(S) * (x_size + dy_size + scratch_size)));
     const Band<L> x(memory, unit.in, width, row0 - x_halo, x_rows, reach_w),
         dy(memory + x_size, unit.out, out_width, dy_first, dy_rows, dy_pad);
-    if (need_x) fill_activation(x, b.x, block, unit.relu, max_pool ? -S(__builtin_inf()) : S(0));
-    fill_gradient(dy, b.dy, block, live_lanes<L>(run.batch, block));
-
     DataGradient<L> to_dx = {block_of(b.dx, block), {}, b.write == Write::accumulate, 1};
     if (unit.relu) to_dx.gate = {block_of(b.x.x, block), b.x.norm};
+    S* dw = partial ? partial + static_cast<std::size_t>(piece) * weights : nullptr;
+    if (dw) std::fill_n(dw, weights, S(0));
     BackwardPiece<L> p = {
-        unit,  b.packed,  height,
-        width, out_width, row0,
-        row1,  out0,      out1,
-        x,     dy,        memory + x_size + dy_size,
-        to_dx, want_dx,   partial ? partial + static_cast<std::size_t>(piece) * weights : nullptr};
+        b,     unit,    b.packed, block,       height,      width, out_width, live_lanes<L>(run.batch, block),
+        row0,  row1,    out0,     out1,        x,           dy,    need_x,    memory + x_size + dy_size,
+        to_dx, want_dx, dw,       x.first_row, dy.first_row};
     if (unit.kind != UnitKind::convolve) {
+      p.load_all();
       if (want_dx) pool_backward(unit, x, dy, height, row0, row1, p.scratch, to_dx);
     } else if (unit.depthwise()) {
       depthwise_backward(p);
