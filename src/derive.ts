@@ -6,7 +6,7 @@
  *             none's, stable on ties, each with its largest operation other than none (quark0/darts model_search.py)
  */
 import type { Genotype, GenotypeEdge } from "./genotype.js"
-import { nodes, type Space } from "./spaces/index.js"
+import { edges, nodes, type Space } from "./spaces/index.js"
 
 /** Rows by columns, row after row: (14, K). */
 export type Matrix = ArrayLike<number>
@@ -86,6 +86,32 @@ export function selectionOf(space: Space, selected: CellMatrices): number[] {
       return d.some((v) => v !== 0) ? argmax(d) : -1
     })
   })
+}
+
+/** Per row of alpha the largest operation's column, none left out: 14 rows of the normal cell, then 14 more. */
+export function largestOperations(space: Space, alpha: CellMatrices): number[] {
+  return (["normal", "reduce"] as const).flatMap((type) => {
+    const width = space[type].length
+    const none = space[type].indexOf("none")
+    return Array.from({ length: alpha[type].length / width }, (_, e) => {
+      const values = row(alpha[type], width, e)
+      if (none >= 0) values[none] = -Infinity
+      return argmax(values)
+    })
+  })
+}
+
+/** The matrices with 1 at a genotype's operations and 0 elsewhere; the inverse of `searchedGenotype`. */
+export function genotypeMatrices(space: Space, genotype: Genotype): { normal: number[]; reduce: number[] } {
+  const cell = (type: "normal" | "reduce") => {
+    const width = space[type].length
+    const values = new Array<number>(edges * width).fill(0)
+    genotype[type].forEach(([operation, input], i) => {
+      values[(rowsOfNode(Math.floor(i / 2)).first + input) * width + space[type].indexOf(operation)] = 1
+    })
+    return values
+  }
+  return { normal: cell("normal"), reduce: cell("reduce") }
 }
 
 /** Whether two genotypes are the same cell, whatever the order of the edges within a node. */

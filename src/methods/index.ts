@@ -3,6 +3,7 @@
  * method answers with four verbs. A new one is one file and one line here; the command line follows the registry.
  */
 import { oneOf, invalid, type Fields, type FieldValues } from "../expect.js"
+import type { TrainTicket, ValidationTicket } from "../data/halves.js"
 import type { CellMatrices } from "../derive.js"
 import type { Genotype } from "../genotype.js"
 import type { NativeAddon, NativeSession, StepResult } from "../native.js"
@@ -31,8 +32,8 @@ export interface MethodContext {
 
 /** Tickets of prepared batches; a step uses up both. */
 export interface StepBatches {
-  train: number
-  validation: number
+  train: TrainTicket
+  validation: ValidationTicket
 }
 
 export interface StepSchedule {

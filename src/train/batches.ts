@@ -1,13 +1,20 @@
 /**
  * Which images a step sees. Everything is a function of seed and step, so a resumed run needs no replay.
  *
- * Split     the first half of the records trains, the second half validates (train_portion 0.5, as released)
+ * Split     the first half of the records trains, the second half validates: src/data/halves.ts
  * Training  a permutation an epoch; the last batch is kept, however small
  * Validation a step's batch for alpha walks through permutations of the validation half, a new one each pass; the
  *           rest that fills no batch is left out of that pass (the released code draws every batch anew from a
  *           shuffled loader: always a whole one)
  * Both halves get the training transform, as released; evaluation goes through the validation half in its order.
  */
+import {
+  halvesOf,
+  type TrainRecords,
+  type TrainTicket,
+  type ValidationRecords,
+  type ValidationTicket,
+} from "../data/halves.js"
 import type { ImageData } from "../data/index.js"
 import type { AugmentOptions, NativeAddon, NativeDataset, NativeSession } from "../native.js"
 import type { StepBatches } from "../methods/index.js"
@@ -18,7 +25,7 @@ export interface Batches {
   queueStep(step: number): StepBatches
   /** Batches of one pass over the validation half. */
   validationBatches: number
-  queueValidation(epoch: number, batch: number): number
+  queueValidation(epoch: number, batch: number): ValidationTicket
 }
 
 interface BatchOptions {
@@ -38,43 +45,39 @@ export function makeBatches(
   data: ImageData,
   { batch, seed, cutout }: BatchOptions,
 ): Batches {
-  const train = Math.floor(dataset.count / 2)
-  const validation = dataset.count - train
-  const stepsPerEpoch = Math.ceil(train / batch)
-  const wholeBatches = Math.max(1, Math.floor(validation / batch))
-  const augment = (counter: number): AugmentOptions => ({ ...data.augment, cutout, seed, counter })
+  const { train, validation } = halvesOf(dataset.count)
+  const stepsPerEpoch = Math.ceil(train.count / batch)
+  const wholeBatches = Math.max(1, Math.floor(validation.count / batch))
   const permutations = {
-    train: shuffled(addon, seed, shuffles.train, train),
-    validation: shuffled(addon, seed, shuffles.validation, validation),
+    train: shuffled(addon, seed, shuffles.train, train.count),
+    validation: shuffled(addon, seed, shuffles.validation, validation.count),
   }
+  const augment = (counter: number): AugmentOptions => ({ ...data.augment, cutout, seed, counter })
+  const queueTrain = (records: TrainRecords, counter: number) =>
+    session.queue(dataset, records, augment(counter)) as TrainTicket
+  const queueValidation = (records: ValidationRecords, counter: number) =>
+    session.queue(dataset, records, augment(counter)) as ValidationTicket
+  const slice = (order: Uint32Array, b: number) => order.slice(b * batch, (b + 1) * batch)
 
   return {
     stepsPerEpoch,
     queueStep(step) {
-      const slice = (order: Uint32Array, b: number) => order.slice(b * batch, (b + 1) * batch)
-      const trainIndices = slice(permutations.train(Math.floor(step / stepsPerEpoch)), step % stepsPerEpoch)
-      const alphaIndices = slice(
-        permutations.validation(Math.floor(step / wholeBatches)),
-        step % wholeBatches,
-      )
-      const alpha = session.queue(
-        dataset,
-        alphaIndices.map((i) => train + i),
-        augment(regions.alpha + step * batch),
-      )
+      const ofTrain = slice(permutations.train(Math.floor(step / stepsPerEpoch)), step % stepsPerEpoch)
+      const ofAlpha = slice(permutations.validation(Math.floor(step / wholeBatches)), step % wholeBatches)
+      const alpha = queueValidation(validation.records(ofAlpha), regions.alpha + step * batch)
       return {
         validation: alpha,
-        train: session.queue(dataset, trainIndices, augment(regions.train + step * batch)),
+        train: queueTrain(train.records(ofTrain), regions.train + step * batch),
       }
     },
-    validationBatches: Math.ceil(validation / batch),
+    validationBatches: Math.ceil(validation.count / batch),
     queueValidation(epoch, b) {
       const begin = b * batch
-      const indices = Uint32Array.from(
-        { length: Math.min(batch, validation - begin) },
-        (_, i) => train + begin + i,
+      const positions = Array.from({ length: Math.min(batch, validation.count - begin) }, (_, i) => begin + i)
+      return queueValidation(
+        validation.records(positions),
+        regions.validation + epoch * validation.count + begin,
       )
-      return session.queue(dataset, indices, augment(regions.validation + epoch * validation + begin))
     },
   }
 }

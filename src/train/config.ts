@@ -57,6 +57,7 @@ export const searchFields = {
   threads: optionalField(integerField(1, 1, 256, "threads; default: what the process may use")),
   checkpointEvery: integerField(100, 1, 1_000_000_000, "steps between checkpoints"),
   keepCheckpoints: integerField(2, 1, 1000, "checkpoints kept"),
+  evaluateDerived: flagField("every epoch, evaluate the derived net with the searched weights too"),
 }
 
 /** Every option with its value, the method's own under `options`. */
@@ -91,7 +92,15 @@ export function resolveConfig(given: SearchOptions, ownData = false): SearchConf
 }
 
 // What a run's numbers do not depend on.
-const free = new Set<string>(["dataDir", "device", "steps", "threads", "checkpointEvery", "keepCheckpoints"])
+const free = new Set<string>([
+  "dataDir",
+  "device",
+  "steps",
+  "threads",
+  "checkpointEvery",
+  "keepCheckpoints",
+  "evaluateDerived",
+])
 
 /** A hash of what determines a run's numbers, the data's bytes included; checkpoints of another one are refused. */
 export function configHash(config: SearchConfig, dataHash: string): string {

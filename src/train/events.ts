@@ -4,6 +4,12 @@
  */
 import type { Genotype } from "../genotype.js"
 
+/** Of both cell types, 14 rows (edges) each. */
+export interface CellRows<Row> {
+  normal: Row[]
+  reduce: Row[]
+}
+
 interface At {
   /** Steps done. */
   step: number
@@ -26,6 +32,12 @@ export interface StartEvent extends At {
   last_step: number
   /** The run folder. */
   out: string | null
+  cpu: string
+  /** Parameters of the supernet. */
+  parameters: number
+  /** Columns of alpha, and its values before the next step. */
+  operations: CellRows<string>
+  alpha: CellRows<number[]>
 }
 
 export interface StepEvent extends At {
@@ -38,6 +50,12 @@ export interface StepEvent extends At {
   /** Of the validation batch in the architecture step. */
   alpha_loss: number
   gradient_norm: number
+  /** Frobenius norm of alpha's change in this step, over both matrices. */
+  alpha_change: number
+  /** Of 28 rows of alpha, in how many another operation than before is the largest (none is left out). */
+  rows_flipped: number
+  /** The step's own time: no evaluation, no checkpoint. */
+  seconds: number
 }
 
 export interface PhaseSeconds {
@@ -49,6 +67,8 @@ export interface PhaseSeconds {
   data: number
   validation: number
   checkpoint: number
+  /** What only measures: evaluateDerived. */
+  measures: number
   total: number
 }
 
@@ -71,6 +91,16 @@ export interface EpochEvent extends At {
   /** Of 8 kept edges a cell. */
   skips: { normal: number; reduce: number }
   genotype: Genotype
+  alpha: CellRows<number[]>
+  /** Column of each row's selected operation, -1 where the row is not kept. */
+  selection: CellRows<number>
+  /** With evaluateDerived: the net of `genotype` with the searched weights, on the whole validation half. */
+  derived?: DerivedFigures
+}
+
+export interface DerivedFigures {
+  loss: number
+  accuracy: number
 }
 
 export interface CheckpointEvent extends At {

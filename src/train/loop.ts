@@ -12,12 +12,14 @@ import { sameCell, selectionOf, skips } from "../derive.js"
 import { NaspError } from "../errors.js"
 import type { Derived, RunningMethod } from "../methods/index.js"
 import type { NativeSession } from "../native.js"
-import type { Space } from "../spaces/index.js"
+import { edges, type Space } from "../spaces/index.js"
+import { alphaRows, readAlpha, watchAlpha } from "./alpha-watch.js"
 import { cosine, type Batches } from "./batches.js"
 import { pruneCheckpoints, saveCheckpoint, type Progress } from "./checkpoint.js"
 import type { SearchConfig } from "./config.js"
 import { addBatch, means, noTotals, now, phaseClock, type PhaseClock } from "./epoch-totals.js"
-import type { CheckpointEvent, EpochEvent, SearchEvent } from "./events.js"
+import { evaluate, evaluateDerived } from "./evaluate.js"
+import type { CellRows, CheckpointEvent, DerivedFigures, EpochEvent, SearchEvent } from "./events.js"
 import { writeOutputs } from "./outputs.js"
 import type { RunFolder } from "./run-folder.js"
 
@@ -38,8 +40,8 @@ export interface LoopParts {
 
 export interface LoopControl {
   signal: AbortSignal | undefined
-  /** Set to end after the running step. */
-  stopping: boolean
+  /** Set to end after the running step; "evaluated": with an epoch event for the steps since the last one. */
+  stopping: false | true | "evaluated"
 }
 
 export interface LoopEnd {
@@ -57,6 +59,8 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
   const { stepsPerEpoch } = batches
   const last = lastStep(config, stepsPerEpoch)
   const clock = phaseClock()
+  const watch = watchAlpha(session, parts.space)
+  let told = progress.step
   session.memory(true)
 
   let queued = progress.step < last ? batches.queueStep(progress.step) : null
@@ -69,6 +73,7 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
     const current = queued
     queued = step + 1 < last ? batches.queueStep(step + 1) : null
 
+    const began = now()
     const outcome = await method.step(current, { step, epoch, lr })
     const { alpha, weights } = outcome
     checkFinite(alpha.loss, "validation loss of the architecture step")
@@ -87,11 +92,16 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
       count: weights.count,
       alpha_loss: alpha.loss,
       gradient_norm: weights.gradientNorm,
+      ...watch.look(),
+      seconds: now() - began,
     }
 
     const whole = progress.step % stepsPerEpoch === 0
     if (whole) method.onEpoch(epoch)
-    if (whole || progress.step === last) yield await endEpoch(parts, clock, epoch, lr, whole)
+    if (whole || progress.step === last) {
+      yield await endEpoch(parts, clock, epoch, lr, whole)
+      told = progress.step
+    }
     if (run && (progress.step % config.checkpointEvery === 0 || progress.step === last)) {
       yield checkpoint(parts, run, clock, epoch)
     }
@@ -100,6 +110,10 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
   const derived = method.derive()
   const epoch = Math.max(0, Math.ceil(progress.step / stepsPerEpoch) - 1)
   if (progress.step < last) {
+    if (control.stopping === "evaluated" && told < progress.step) {
+      const lr = cosine(config.lr, config.lrMin, epoch, config.epochs)
+      yield await endEpoch(parts, clock, epoch, lr, false)
+    }
     if (run && progress.step % config.checkpointEvery !== 0) yield checkpoint(parts, run, clock, epoch)
     yield { type: "stopped", step: progress.step, epoch, genotype: derived.searched }
     return { status: "stopped", derived }
@@ -131,6 +145,7 @@ async function endEpoch(
   const began = now()
   const validation = means(await evaluate(parts, epoch))
   clock.add("validation", now() - began)
+  const inherited = await measureDerived(parts, clock, epoch)
   const train = means(progress.totals)
   progress.selection = selectionOf(space, derived.selected)
   if (whole && (progress.best === null || validation.accuracy > progress.best.val_acc)) {
@@ -156,22 +171,27 @@ async function endEpoch(
     flipped: progress.selection.filter((column, row) => column !== progress.epochSelection[row]).length,
     skips: { normal: skips(derived.searched.normal), reduce: skips(derived.searched.reduce) },
     genotype: derived.searched,
+    alpha: alphaRows(space, readAlpha(session)),
+    selection: inCells(progress.selection),
+    ...(inherited && { derived: inherited }),
   }
 }
 
-async function evaluate(
-  { session, batches, control }: LoopParts,
+async function measureDerived(
+  parts: LoopParts,
+  clock: PhaseClock,
   epoch: number,
-): Promise<Progress["totals"]> {
-  const totals = noTotals()
-  let queued = batches.queueValidation(epoch, 0)
-  for (let b = 0; b < batches.validationBatches; b++) {
-    control.signal?.throwIfAborted()
-    const current = queued
-    if (b + 1 < batches.validationBatches) queued = batches.queueValidation(epoch, b + 1)
-    addBatch(totals, await session.evaluate(current))
-  }
-  return totals
+): Promise<DerivedFigures | null> {
+  if (!parts.config.evaluateDerived) return null
+  const began = now()
+  const figures = await evaluateDerived(parts, epoch)
+  clock.add("measures", now() - began)
+  return figures
+}
+
+// 14 rows of the normal cell, then those of the reduction cell.
+function inCells(rows: number[]): CellRows<number> {
+  return { normal: rows.slice(0, edges), reduce: rows.slice(edges) }
 }
 
 function checkpoint(parts: LoopParts, run: RunFolder, clock: PhaseClock, epoch: number): CheckpointEvent {

@@ -7,10 +7,12 @@ import { findDataSource, type ImageData } from "../data/index.js"
 import { selectionOf, type CellMatrices } from "../derive.js"
 import { NaspError } from "../errors.js"
 import type { Genotype } from "../genotype.js"
+import { cpuName } from "../machine.js"
 import { findMethod, type RunningMethod } from "../methods/index.js"
 import { loadNative, type NativeAddon, type NativeDataset, type NativeSession } from "../native.js"
 import { findSpace, type Space } from "../spaces/index.js"
 import { version } from "../version.js"
+import { alphaRows, readAlpha } from "./alpha-watch.js"
 import { makeBatches } from "./batches.js"
 import { listCheckpoints, loadCheckpoint, restoreTensors, type Progress } from "./checkpoint.js"
 import { configHash, dataHash, type SearchConfig } from "./config.js"
@@ -40,8 +42,11 @@ export interface SearchResult {
 export interface Search extends AsyncIterable<SearchEvent> {
   /** Runs what is left, dropping the events, and gives the result. */
   result(): Promise<SearchResult>
-  /** Ends after the running step, with a checkpoint if there is a run folder. */
-  stop(): void
+  /**
+   * Ends after the running step, with a checkpoint if there is a run folder; `evaluated`: with an epoch event for the
+   * steps since the last one, as where --steps cuts a run short.
+   */
+  stop(how?: { evaluated?: boolean }): void
   /** Aborts the running step and frees everything. Idempotent. */
   dispose(): Promise<void>
 }
@@ -86,8 +91,8 @@ export function search(options: SearchOptions = {}): Search {
       if ("error" in outcome) throw outcome.error
       return outcome.result
     },
-    stop() {
-      control.stopping = true
+    stop({ evaluated = false } = {}) {
+      control.stopping = evaluated ? "evaluated" : true
     },
     dispose: end,
   }
@@ -209,6 +214,10 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
       steps_per_epoch: batches.stepsPerEpoch,
       last_step: lastStep(config, batches.stepsPerEpoch),
       out: folder?.path ?? null,
+      cpu: cpuName(),
+      parameters: parameterCount(session),
+      operations: { normal: [...space.normal], reduce: [...space.reduce] },
+      alpha: alphaRows(space, readAlpha(session)),
     }
   }
   const end = isFinished
@@ -223,6 +232,11 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
     best: progress.best,
     out: folder?.path ?? null,
   }
+}
+
+function parameterCount(session: NativeSession): number {
+  const parameters = session.tensors().filter((t) => t.group === "parameter")
+  return parameters.reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 1), 0)
 }
 
 function registerData(addon: NativeAddon, data: ImageData): NativeDataset {

@@ -1,0 +1,66 @@
+/** The whole validation half through the net of the session, or through the net that would be derived from it. */
+import { genotypeMatrices } from "../derive.js"
+import type { RunningMethod } from "../methods/index.js"
+import type { NativeSession, Values } from "../native.js"
+import type { Space } from "../spaces/index.js"
+import { readAlpha } from "./alpha-watch.js"
+import type { Batches } from "./batches.js"
+import type { Progress } from "./checkpoint.js"
+import { addBatch, means, noTotals } from "./epoch-totals.js"
+
+export interface EvaluationParts {
+  space: Space
+  session: NativeSession
+  method: RunningMethod
+  batches: Batches
+  control: { signal: AbortSignal | undefined }
+}
+
+/** Running statistics, training transform. */
+export async function evaluate(
+  { session, batches, control }: EvaluationParts,
+  epoch: number,
+): Promise<Progress["totals"]> {
+  const totals = noTotals()
+  let queued = batches.queueValidation(epoch, 0)
+  for (let b = 0; b < batches.validationBatches; b++) {
+    control.signal?.throwIfAborted()
+    const current = queued
+    if (b + 1 < batches.validationBatches) queued = batches.queueValidation(epoch, b + 1)
+    addBatch(totals, await session.evaluate(current))
+  }
+  return totals
+}
+
+/**
+ * The genotype that the method would return, as a net of one operation an edge and two edges a node, with the
+ * searched weights and running statistics as they are. Alpha and the searched net are put back.
+ */
+export async function evaluateDerived(
+  parts: EvaluationParts,
+  epoch: number,
+): Promise<{ loss: number; accuracy: number }> {
+  const { session, method, space } = parts
+  const alpha = readAlpha(session)
+  const discrete = genotypeMatrices(space, method.derive().searched)
+  try {
+    writeAlpha(session, {
+      normal: inTypeOf(alpha.normal, discrete.normal),
+      reduce: inTypeOf(alpha.reduce, discrete.reduce),
+    })
+    session.discretise({ value: "one", edges: "two", epsilon: 0, counter: 0 })
+    return means(await evaluate(parts, epoch))
+  } finally {
+    writeAlpha(session, alpha)
+    method.derive()
+  }
+}
+
+function writeAlpha(session: NativeSession, alpha: { normal: Values; reduce: Values }): void {
+  session.write("alphas_normal", alpha.normal)
+  session.write("alphas_reduce", alpha.reduce)
+}
+
+function inTypeOf(like: Values, values: number[]): Values {
+  return like instanceof Float32Array ? Float32Array.from(values) : Float64Array.from(values)
+}
