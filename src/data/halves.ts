@@ -15,6 +15,10 @@ export type ValidationRecords = Of<"validation", Uint32Array>
 export type TrainTicket = Of<"train", number>
 export type ValidationTicket = Of<"validation", number>
 
+/** What was measured on one half, such as an accuracy. */
+export type TrainFigure = Of<"train", number>
+export type ValidationFigure = Of<"validation", number>
+
 export interface Half<Records> {
   count: number
   /** Positions within the half to records of the data set. */

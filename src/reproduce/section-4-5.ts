@@ -1,0 +1,100 @@
+/**
+ * Section 4.5 of the paper (its Figure 3 c, d): NASP beside lazy (equation 10) and standard (equation 9) proximal
+ * steps, with the number of entries of alpha at a bound of the box: with few steps from 0.5 none gets there, and then
+ * NASP and the lazy update are the same.
+ */
+import { accuracyCurves, accuracySummary, drawAccuracy } from "./accuracy-panels.js"
+import { drawFigure } from "./chart/figure.js"
+import type { Comparison } from "./comparison.js"
+import { atBound, bySide, caption, meanCurve, momentHeader, momentRows, runList, seriesOf } from "./curves.js"
+import type { SideRuns } from "./curves.js"
+import { accuracyTable, proximalMethods } from "./figure3.js"
+import type { History } from "./history.js"
+import type { Report } from "./report.js"
+import { lookOf } from "./sides.js"
+import { summarise } from "./statistics.js"
+import { rounded, textTable, withSpread } from "./text-table.js"
+
+const differs = [
+  "seconds are this machine's",
+  "step size and optimizer of alpha are those of the runs' options (the paper names none for equations 9 and 10)",
+]
+
+export const section45: Comparison = {
+  name: "section4.5",
+  about: "NASP beside lazy and standard proximal steps (Figure 3 c, d), and alpha at the bounds of its box",
+  sides: proximalMethods,
+  space: "darts7",
+  measures: {},
+  leastSteps: 4000,
+  draw,
+}
+
+function draw(histories: readonly History[]): Report {
+  const sides = bySide(histories)
+  const lines = caption(histories, differs)
+  const bounds = sides.map((s) => ({ side: s.side.name, ...boundSummary(s) }))
+  return {
+    json: {
+      artefact: "section4.5",
+      caption: lines,
+      runs: runList(histories),
+      curves: accuracyCurves(sides),
+      summary: sides.map((s, i) => ({ ...accuracySummary(s), ...bounds[i] })),
+    },
+    csv: { header: momentHeader, rows: momentRows(histories) },
+    pictures: {
+      "section4.5-cd": drawAccuracy({
+        title: "Section 4.5, Figure 3 (c, d): NASP beside plain proximal steps",
+        letters: ["c", "d"],
+        sides,
+        caption: lines,
+      }),
+      "section4.5-bounds": drawFigure({
+        title: "Section 4.5: entries of alpha at a bound of the box [0, 1]",
+        columns: 1,
+        panels: [
+          {
+            title: "at 0 or 1, or beyond",
+            x: "epochs",
+            y: "entries of alpha",
+            series: sides.map((s) =>
+              seriesOf(
+                s.side,
+                meanCurve(s, "epochs", (m) => atBound(m).count),
+              ),
+            ),
+          },
+        ],
+        legend: sides.map(({ side }) => ({ look: lookOf(side), label: side.label })),
+        caption: lines,
+      }),
+    },
+    text: [accuracyTable(sides), "", boundTable(sides), ...lines].join("\n"),
+  }
+}
+
+function boundSummary({ runs }: SideRuns) {
+  const ends = runs.flatMap(({ moments }) => moments.at(-1) ?? [])
+  return {
+    at_bound: summarise(ends.map((m) => atBound(m).count)),
+    entries: ends[0] ? atBound(ends[0]).entries : 0,
+    flips_a_step: summarise(
+      runs.flatMap(({ moments }) => {
+        const steps = moments.reduce((sum, m) => sum + m.sinceLast.steps, 0)
+        return steps > 0 ? moments.reduce((sum, m) => sum + m.sinceLast.flips, 0) / steps : []
+      }),
+    ),
+  }
+}
+
+function boundTable(sides: readonly SideRuns[]): string {
+  return textTable(
+    ["side", "entries at a bound", "of", "rows that change their operation a step"],
+    sides.map((s) => {
+      const { at_bound, entries, flips_a_step } = boundSummary(s)
+      const short = (v: number) => rounded(v) ?? ""
+      return [s.side.label, withSpread(at_bound, short), entries, withSpread(flips_a_step, short)]
+    }),
+  )
+}
