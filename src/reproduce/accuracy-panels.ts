@@ -1,7 +1,7 @@
 /** Two panels as in the paper's Figure 3: validation accuracy of the searched net against seconds and against epochs. */
 import type { Panel } from "./chart/panel.js"
 import { drawFigure } from "./chart/figure.js"
-import { meanCurve, seriesOf, type Axis, type SideRuns } from "./curves.js"
+import { validationCurve, seriesOf, type Axis, type SideRuns } from "./curves.js"
 import type { History } from "./history.js"
 import { lookOf } from "./sides.js"
 import { summarise } from "./statistics.js"
@@ -25,7 +25,7 @@ export function drawAccuracy({ title, letters, sides, caption }: AccuracyFigure)
     series: sides.map((s) =>
       seriesOf(
         s.side,
-        meanCurve(s, axis, (m) => m.validation),
+        validationCurve(s, axis, (m) => m.validation),
       ),
     ),
   })
@@ -44,7 +44,7 @@ export function accuracyCurves(sides: readonly SideRuns[]) {
     (["seconds", "epochs"] as const).map((axis) => ({
       side: s.side.name,
       axis,
-      points: meanCurve(s, axis, (m) => m.validation),
+      points: validationCurve(s, axis, (m) => m.validation),
     })),
   )
 }

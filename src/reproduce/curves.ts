@@ -27,11 +27,6 @@ export function bySide(histories: readonly History[]): SideRuns[] {
 export function meanCurve(
   { runs }: SideRuns,
   axis: Axis,
-  value: (moment: Moment) => ValidationFigure | null,
-): CurvePoint[]
-export function meanCurve(
-  { runs }: SideRuns,
-  axis: Axis,
   value: (moment: Moment) => number | null,
 ): CurvePoint[] {
   const curves = runs.map(({ moments }) =>
@@ -41,6 +36,15 @@ export function meanCurve(
     }),
   )
   return axis === "seconds" ? meanInterpolated(curves) : meanAtCommonPoints(curves)
+}
+
+/** The same for what must have been measured on the search-validation half: no other accuracy gets in. */
+export function validationCurve(
+  side: SideRuns,
+  axis: Axis,
+  value: (moment: Moment) => ValidationFigure | null,
+): CurvePoint[] {
+  return meanCurve(side, axis, value)
 }
 
 export function seriesOf(side: Side, curve: readonly CurvePoint[]) {

@@ -36,6 +36,7 @@ export interface Moment {
 }
 
 export interface History {
+  folder: string
   side: Side
   seed: number
   config: SearchConfig
@@ -82,7 +83,7 @@ export function readHistory(folder: string): History {
       `Expected a run whose events hold alpha, but those of ${folder} do not: it was ${start ? "made by an older version" : "never started"}`,
     )
   }
-  return { side: sideOf(config), seed: config.seed, config, start, moments: momentsOf(start, events) }
+  return { folder, side: sideOf(config), seed: config.seed, config, start, moments: momentsOf(start, events) }
 }
 
 function momentsOf(start: StartEvent, events: readonly SearchEvent[]): Moment[] {
