@@ -77,6 +77,24 @@ export function softmaxGenotype(space: Space, alpha: CellMatrices): Genotype {
   return whole(cell("normal"), cell("reduce"))
 }
 
+/** The discrete matrices of a genotype: 1 at each of its edges' operations (2 where one stands there twice). */
+export function matricesOfGenotype(
+  space: Space,
+  genotype: Genotype,
+): { normal: Float64Array; reduce: Float64Array } {
+  const matrix = (type: "normal" | "reduce") => {
+    const operations = space[type]
+    const d = new Float64Array(edges * operations.length)
+    genotype[type].forEach(([operation, input], i) => {
+      const at =
+        (rowsOfNode(Math.floor(i / 2)).first + input) * operations.length + operations.indexOf(operation)
+      d[at] = (d[at] as number) + 1
+    })
+    return d
+  }
+  return { normal: matrix("normal"), reduce: matrix("reduce") }
+}
+
 /** Per row the selected operation's column, or -1 where the row is not kept: 14 of the normal cell, then 14 more. */
 export function selectionOf(space: Space, selected: CellMatrices): number[] {
   return (["normal", "reduce"] as const).flatMap((type) => {
@@ -99,19 +117,6 @@ export function largestOperations(space: Space, alpha: CellMatrices): number[] {
       return argmax(values)
     })
   })
-}
-
-/** The matrices with 1 at a genotype's operations and 0 elsewhere; the inverse of `searchedGenotype`. */
-export function genotypeMatrices(space: Space, genotype: Genotype): { normal: number[]; reduce: number[] } {
-  const cell = (type: "normal" | "reduce") => {
-    const width = space[type].length
-    const values = new Array<number>(edges * width).fill(0)
-    genotype[type].forEach(([operation, input], i) => {
-      values[(rowsOfNode(Math.floor(i / 2)).first + input) * width + space[type].indexOf(operation)] = 1
-    })
-    return values
-  }
-  return { normal: cell("normal"), reduce: cell("reduce") }
 }
 
 /** Whether two genotypes are the same cell, whatever the order of the edges within a node. */

@@ -19,6 +19,9 @@ Napi::Function SessionWrap::define(Napi::Env env) {
                          InstanceMethod<&SessionWrap::queue>("queue"),
                          InstanceMethod<&SessionWrap::load>("load"),
                          InstanceMethod<&SessionWrap::discretise>("discretise"),
+                         InstanceMethod<&SessionWrap::set_mixture>("setMixture"),
+                         InstanceMethod<&SessionWrap::combine>("combine"),
+                         InstanceMethod<&SessionWrap::norm>("norm"),
                          InstanceMethod<&SessionWrap::architecture_gradient>("architectureGradient"),
                          InstanceMethod<&SessionWrap::update_alpha>("updateAlpha"),
                          InstanceMethod<&SessionWrap::weight_step>("weightStep"),
@@ -166,6 +169,31 @@ void SessionWrap::discretise(const Napi::CallbackInfo& info) {
   });
 }
 
+void SessionWrap::set_mixture(const Napi::CallbackInfo& info) {
+  guard(info.Env(), [&] {
+    const std::string type = to_text(info[0], "type");
+    if (type != "normal" && type != "reduce") refuse("\"normal\" or \"reduce\"", "type", describe(info[0]));
+    const std::vector<Use> use = to_uses(info[2], "use");
+    const std::vector<double> weight = to_doubles(info[1], "weight");
+    state_->idle().set_mixture(type == "normal" ? 0 : 1, weight, use);
+  });
+}
+
+void SessionWrap::combine(const Napi::CallbackInfo& info) {
+  guard(info.Env(), [&] {
+    const std::string to = to_text(info[0], "to");
+    const std::vector<WeightTerm> terms = to_weight_terms(info[1], "terms");
+    state_->idle().combine(to, terms);
+  });
+}
+
+Napi::Value SessionWrap::norm(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const std::string vector = to_text(info[0], "vector");
+    return Napi::Number::New(info.Env(), state_->idle().norm(vector));
+  });
+}
+
 void SessionWrap::check_costs(const AlphaUpdate& options) const {
   const auto check = [](const std::vector<double>& costs, const std::vector<std::string>& operations,
                         const char* name) {
@@ -212,7 +240,8 @@ Napi::Value SessionWrap::start(const Napi::CallbackInfo& info, const std::functi
 Napi::Value SessionWrap::architecture_gradient(const Napi::CallbackInfo& info) {
   return start(info, [&]() -> Step {
     const int ticket = static_cast<int>(to_integer(info[0], "ticket", 0, 0x7fffffff));
-    return [ticket](Session& session) { return session.architecture_gradient(ticket); };
+    const GradientOptions options = to_gradient_options(info[1]);
+    return [ticket, options](Session& session) { return session.architecture_gradient(ticket, options); };
   });
 }
 
@@ -227,7 +256,10 @@ Napi::Value SessionWrap::weight_step(const Napi::CallbackInfo& info) {
 Napi::Value SessionWrap::evaluate(const Napi::CallbackInfo& info) {
   return start(info, [&]() -> Step {
     const int ticket = static_cast<int>(to_integer(info[0], "ticket", 0, 0x7fffffff));
-    return [ticket](Session& session) { return session.evaluate(ticket); };
+    bool batch_statistics = false;
+    if (!info[1].IsUndefined()) batch_statistics = Fields(info[1], "").flag_or("batchStatistics", false);
+    return
+        [ticket, batch_statistics](Session& session) { return session.evaluate(ticket, batch_statistics); };
   });
 }
 

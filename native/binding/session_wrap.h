@@ -31,6 +31,9 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
   Napi::Value queue(const Napi::CallbackInfo& info);
   Napi::Value load(const Napi::CallbackInfo& info);
   void discretise(const Napi::CallbackInfo& info);
+  void set_mixture(const Napi::CallbackInfo& info);
+  void combine(const Napi::CallbackInfo& info);
+  Napi::Value norm(const Napi::CallbackInfo& info);
   void update_alpha(const Napi::CallbackInfo& info);
   Napi::Value architecture_gradient(const Napi::CallbackInfo& info);
   Napi::Value weight_step(const Napi::CallbackInfo& info);

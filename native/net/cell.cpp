@@ -32,17 +32,11 @@ std::size_t Cell<S>::packed_bytes() const {
 }
 
 template <class S>
-std::size_t Cell<S>::stored(const Backend<S>& backend, int batch, int height, int width, int edges,
-                            bool all) const {
+std::size_t Cell<S>::stored(const Backend<S>& backend, int batch, int height, int width) const {
   std::size_t n = 2 * (backend.size(batch, shape_.channels, height, width) + 4096 / sizeof(S));
   n += backend.size(batch, shape_.channels * cell_nodes, height, width) + 4096 / sizeof(S);
-  std::size_t largest = 0, sum = 0;
-  for (const auto& c : chains_) {
-    const std::size_t one = c->stored(backend, batch, height, width);
-    largest = std::max(largest, one);
-    sum += one;
-  }
-  return n + (all ? sum : largest * static_cast<std::size_t>(edges));
+  for (const auto& c : chains_) n += c->stored(backend, batch, height, width);
+  return n;
 }
 
 template <class S>
@@ -78,7 +72,7 @@ Source<S> Cell<S>::forward(const Pass<S>& pass, const Source<S>& in0, const Sour
       for (int from = 0; from < i; from++) {
         for (int k = 0; k < mixture.candidates; k++) {
           const int entry = edge_of(j, from) * mixture.candidates + k;
-          if (!mixture.propagated[entry] || chain(edge_of(j, from), k).operation().zero) continue;
+          if (!mixture.propagated(entry) || chain(edge_of(j, from), k).operation().zero) continue;
           terms.push_back({chain(edge_of(j, from), k).output(), static_cast<S>(mixture.weight[entry])});
         }
       }
@@ -87,7 +81,7 @@ Source<S> Cell<S>::forward(const Pass<S>& pass, const Source<S>& in0, const Sour
     group.clear();
     for (int j = i < cell_inputs ? 0 : i - 1; j < cell_nodes; j++) {
       for (int k = 0; k < mixture.candidates; k++) {
-        if (mixture.propagated[edge_of(j, i) * mixture.candidates + k])
+        if (mixture.propagated(edge_of(j, i) * mixture.candidates + k))
           group.push_back(&chain(edge_of(j, i), k));
       }
     }
@@ -98,7 +92,8 @@ Source<S> Cell<S>::forward(const Pass<S>& pass, const Source<S>& in0, const Sour
 
 template <class S>
 void Cell<S>::backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_in0, Gradient<S>* d_in1,
-                       const Mixture& mixture, double* alpha) {
+                       const Mixture& mixture, MixtureGradient* d_mixture) {
+  double* alpha = d_mixture ? d_mixture->weight.data() : nullptr;
   const std::size_t mark = pass.arena.mark();
   const bool inputs_wanted = d_in0 || d_in1 || pass.weight_gradients;
   Gradient<S> d_input[cell_inputs];
@@ -120,8 +115,8 @@ void Cell<S>::backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_i
       for (int k = 0; k < mixture.candidates; k++) {
         const int entry = edge_of(j, i) * mixture.candidates + k;
         Chain<S>& c = chain(edge_of(j, i), k);
-        if (!mixture.propagated[entry]) {
-          if (alpha) probes.push_back({&c, g, &products[next++]});
+        if (!mixture.propagated(entry)) {
+          if (alpha && mixture.probed(entry)) probes.push_back({&c, g, &products[next++]});
           continue;
         }
         if (c.operation().zero) continue;
@@ -135,11 +130,12 @@ void Cell<S>::backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_i
     for (int j = i < cell_inputs ? 0 : i - 1; alpha && j < cell_nodes; j++) {
       for (int k = 0; k < mixture.candidates; k++) {
         const int entry = edge_of(j, i) * mixture.candidates + k;
-        if (!mixture.propagated[entry]) alpha[entry] += products[next++];
+        if (mixture.probed(entry)) alpha[entry] += products[next++];
       }
     }
     if (i < cell_inputs) d_input[i] = dx;
   }
+  if (d_mixture && !d_mixture->node_sum.empty()) add_node_sums(pass, d_out.view, d_mixture->node_sum);
   Chain<S>* preprocess[] = {&preprocess0_, &preprocess1_};
   Gradient<S>* d_in[] = {d_in0, d_in1};
   for (int i = 0; i < cell_inputs; i++) {
@@ -151,6 +147,17 @@ void Cell<S>::backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_i
     }
   }
   pass.arena.rewind(mark);
+}
+
+template <class S>
+void Cell<S>::add_node_sums(const Pass<S>& pass, const View<S>& d_out, std::vector<double>& sums) const {
+  std::vector<Moments> moments(static_cast<std::size_t>(shape_.channels));
+  const std::vector<S> zeros(moments.size());
+  for (int j = 0; j < cell_nodes; j++) {
+    const View<const S> g = node(d_out, j);
+    pass.backend.gradient_sums(pass.run, moments.data(), g, g, zeros.data());
+    for (const Moments& m : moments) sums[static_cast<std::size_t>(j)] += m.gradient;
+  }
 }
 
 template class Cell<float>;

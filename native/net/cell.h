@@ -10,6 +10,7 @@
 // Source    quark0/darts cnn/model_search.py
 #pragma once
 #include "chain.h"
+#include "session.h"
 
 namespace nasp {
 
@@ -22,12 +23,19 @@ constexpr int edge_of(int node, int input) {
 struct Mixture {
   int candidates = 0;
   std::vector<double> weight;  // (edges, candidates)
-  std::vector<char>
-      propagated;  // run, stored and differentiated; the others are probed where gradients are wanted
+  std::vector<Use> use;
   explicit Mixture(int candidates = 0)
       : candidates(candidates),
         weight(static_cast<std::size_t>(cell_edges) * candidates),
-        propagated(weight.size()) {}
+        use(weight.size(), Use::probed) {}
+  bool propagated(int entry) const { return use[static_cast<std::size_t>(entry)] == Use::propagated; }
+  bool probed(int entry) const { return use[static_cast<std::size_t>(entry)] == Use::probed; }
+};
+
+// What backward adds to: gradients of one cell type's mixture, summed over its cells.
+struct MixtureGradient {
+  std::vector<double> weight;    // (edges, candidates)
+  std::vector<double> node_sum;  // (nodes): dL/dnode summed over all elements; empty: not wanted
 };
 
 template <class S>
@@ -53,18 +61,18 @@ class Cell {
 
   bool reduction() const { return shape_.reduction; }
   std::size_t packed_bytes() const;
-  // Most scalars that a forward pass stores on inputs of height x width (input 1's), with `edges` propagated edges and
-  // `all` or one operation each.
-  std::size_t stored(const Backend<S>& backend, int batch, int height, int width, int edges, bool all) const;
+  // Most scalars that a forward pass stores on inputs of height x width (input 1's): every operation propagated.
+  std::size_t stored(const Backend<S>& backend, int batch, int height, int width) const;
   std::size_t probe_stored(const Backend<S>& backend, int batch, int height, int width) const;
 
   Source<S> forward(const Pass<S>& pass, const Source<S>& in0, const Source<S>& in1, const Mixture& mixture);
-  // From the output's gradient. d_in null: the gradient ends here. alpha (edges, candidates): += <dL/dnode, op>; null:
-  // not wanted, and nothing is probed.
+  // From the output's gradient. d_in null: the gradient ends here. d_mixture: += <dL/dnode, op>; null: not wanted, and
+  // nothing is probed.
   void backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_in0, Gradient<S>* d_in1,
-                const Mixture& mixture, double* alpha);
+                const Mixture& mixture, MixtureGradient* d_mixture);
 
  private:
+  void add_node_sums(const Pass<S>& pass, const View<S>& d_out, std::vector<double>& sums) const;
   Chain<S>& chain(int edge, int k) { return *chains_[static_cast<std::size_t>(edge) * candidates_ + k]; }
   Source<S> source(int i) const;  // inputs, then nodes
   View<S> node(const View<S>& concatenated, int j) const {

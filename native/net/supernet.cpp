@@ -55,7 +55,7 @@ std::size_t Supernet<S>::arena_bytes(const Backend<S>& backend) const {
   std::size_t n = backend.size(config_.batch, stem, size, size) + 4096;
   std::size_t probes = 0;
   for (const auto& cell : cells_) {
-    n += cell->stored(backend, config_.batch, size, size, cell_edges, config_.dense);
+    n += cell->stored(backend, config_.batch, size, size);
     probes = std::max(probes, cell->probe_stored(backend, config_.batch, size, size));
     if (cell->reduction()) size = (size + 1) / 2, channels *= 2;
   }
@@ -80,7 +80,7 @@ void Supernet<S>::forward(const Pass<S>& pass, View<const S> x, S* logits,
 }
 
 template <class S>
-void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool alpha,
+void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool mixture_wanted, bool node_sums,
                            const std::atomic<bool>& cancelled) {
   const bool dw = pass.weight_gradients;
   parameters_.forget_gradients();
@@ -105,8 +105,11 @@ void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool alpha,
   pass.backend.global_average_backward(pass.run, gradients.back().view, d_pooled_.data());
   gradients.back().written = true;
 
-  std::vector<double> sums[2];
-  for (int t = 0; t < 2; t++) sums[t].assign(alpha_[t].value.size(), 0.0);
+  MixtureGradient sums[2];
+  for (int t = 0; t < 2; t++) {
+    sums[t].weight.assign(alpha_[t].value.size(), 0.0);
+    if (node_sums) sums[t].node_sum.assign(cell_nodes, 0.0);
+  }
   for (std::size_t i = cells_.size(); i-- > 0;) {
     poll(cancelled);
     Cell<S>& cell = *cells_[i];
@@ -114,10 +117,13 @@ void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool alpha,
     Gradient<S>& in1 = gradients[i + 1];
     const bool to_stem0 = i <= 1, to_stem1 = i == 0;  // the stem's gradient serves its weights only
     cell.backward(pass, gradients[i + 2], to_stem0 && !dw ? nullptr : &in0, to_stem1 && !dw ? nullptr : &in1,
-                  mixture(cell), alpha ? sums[cell.reduction() ? 1 : 0].data() : nullptr);
+                  mixture(cell), mixture_wanted ? &sums[cell.reduction() ? 1 : 0] : nullptr);
   }
   if (dw && gradients[1].written) stem_->backward(pass, gradients[1].view, S(1), {}, Write::overwrite);
-  for (int t = 0; alpha && t < 2; t++) std::copy(sums[t].begin(), sums[t].end(), alpha_[t].gradient.begin());
+  for (int t = 0; mixture_wanted && t < 2; t++) {
+    std::copy(sums[t].weight.begin(), sums[t].weight.end(), alpha_[t].gradient.begin());
+    std::copy(sums[t].node_sum.begin(), sums[t].node_sum.end(), alpha_[t].node_gradient.begin());
+  }
 }
 
 template class Supernet<float>;

@@ -15,7 +15,20 @@ import { drive } from "./drive.js"
 import { addFlags, givenOf } from "./flags.js"
 import { jsonProgress, silentProgress, textProgress } from "./progress.js"
 
-const methodFields: Fields = Object.assign({}, ...methods.map((method) => method.fields))
+const methodFields = mergedFields()
+
+// One flag for all methods that have a field of this name: a name means the same in all of them, defaults may differ.
+function mergedFields(): Fields {
+  const merged: Fields = {}
+  for (const { fields } of methods) {
+    for (const [name, field] of Object.entries(fields)) {
+      const having = methods.filter((method) => Object.hasOwn(method.fields, name))
+      const defaults = having.map((method) => `${method.name}: ${String(method.fields[name]!.initial)}`)
+      merged[name] = { ...field, initial: null, about: `${field.about} (${defaults.join(", ")})` }
+    }
+  }
+  return merged
+}
 
 export function register(program: Command): void {
   const command = program

@@ -17,7 +17,7 @@ export interface Moment {
   step: number
   /** Epochs done, a fraction where a budget ended inside one. */
   epochs: number
-  /** Of search: steps only, no evaluation, no checkpoints. */
+  /** Of search: no evaluation, no checkpoints. */
   seconds: number
   validation: ValidationFigure
   train: TrainFigure
@@ -86,15 +86,19 @@ export function readHistory(folder: string): History {
   return { folder, side: sideOf(config), seed: config.seed, config, start, moments: momentsOf(start, events) }
 }
 
+/** What an event adds to the time of the search: steps, and what the method does between epochs. */
+export function searchSeconds(event: SearchEvent): number {
+  if (event.type === "step") return event.seconds
+  return event.type === "epoch" ? event.seconds.ranking : 0
+}
+
 function momentsOf(start: StartEvent, events: readonly SearchEvent[]): Moment[] {
   const moments: Moment[] = []
   let seconds = 0
   let since: StepEvent[] = []
   for (const event of events) {
-    if (event.type === "step") {
-      seconds += event.seconds
-      since.push(event)
-    }
+    seconds += searchSeconds(event)
+    if (event.type === "step") since.push(event)
     if (event.type !== "epoch") continue
     moments.push(moment(event, start, seconds, since))
     since = []

@@ -10,6 +10,7 @@ import { configHash, resolveConfig } from "../train/config.js"
 import type { SearchEvent } from "../train/events.js"
 import type { SearchOptions } from "../train/plan.js"
 import { readRunEvents, readRunRecord } from "../train/run-folder.js"
+import { searchSeconds } from "./history.js"
 import { search, type Search } from "../train/search.js"
 import type { Side } from "./sides.js"
 
@@ -72,9 +73,10 @@ async function oneTurn({ run, search, events, used }: Active, options: TurnOptio
     const event = item.value
     if (event.type === "step") {
       used.steps = event.step
-      used.seconds += event.seconds
+      used.seconds += searchSeconds(event)
       if (options.seconds !== null && used.seconds >= options.seconds) search.stop({ evaluated: true })
     }
+    if (event.type === "epoch") used.seconds += searchSeconds(event)
     options.onEvent(run, event, used.seconds)
     if (event.type === "epoch") return true
   }
@@ -95,8 +97,12 @@ function open(run: PlannedRun): Active {
 }
 
 function usedBy(folder: string): Active["used"] {
-  const steps = readRunEvents(folder).filter((e) => e.type === "step")
-  return { steps: steps.at(-1)?.step ?? 0, seconds: steps.reduce((sum, e) => sum + e.seconds, 0) }
+  const used = { steps: 0, seconds: 0 }
+  for (const event of readRunEvents(folder)) {
+    if (event.type === "step") used.steps = event.step
+    used.seconds += searchSeconds(event)
+  }
+  return used
 }
 
 // A folder of another comparison must not be gone on with.

@@ -21,11 +21,13 @@ import type { StepBatches } from "../methods/index.js"
 
 export interface Batches {
   stepsPerEpoch: number
-  /** Starts the preparation of the two batches of the step that follows `step` steps. */
-  queueStep(step: number): StepBatches
+  /** Starts the preparation of the batches of the step that follows `step` steps; `withValidation`: alpha's too. */
+  queueStep(step: number, withValidation: boolean): StepBatches
   /** Batches of one pass over the validation half. */
   validationBatches: number
   queueValidation(epoch: number, batch: number): ValidationTicket
+  /** Batch `index` of an endless series through the validation half, for methods that rank architectures. */
+  queueRanking(index: number): ValidationTicket
 }
 
 interface BatchOptions {
@@ -36,7 +38,7 @@ interface BatchOptions {
 
 // Substreams of the shuffle stream, and regions of the augment stream: image i of a region draws at its base + i.
 const shuffles = { train: 0, validation: 1 }
-const regions = { train: 0, alpha: 2 ** 48, validation: 2 ** 49 }
+const regions = { train: 0, alpha: 2 ** 48, validation: 2 ** 49, ranking: 2 ** 50 }
 
 export function makeBatches(
   addon: NativeAddon,
@@ -58,16 +60,20 @@ export function makeBatches(
   const queueValidation = (records: ValidationRecords, counter: number) =>
     session.queue(dataset, records, augment(counter)) as ValidationTicket
   const slice = (order: Uint32Array, b: number) => order.slice(b * batch, (b + 1) * batch)
+  // Batch `index` of the series of permutations of the validation half.
+  const queueWhole = (index: number, region: number) => {
+    const positions = slice(permutations.validation(Math.floor(index / wholeBatches)), index % wholeBatches)
+    return queueValidation(validation.records(positions), region + index * batch)
+  }
 
   return {
     stepsPerEpoch,
-    queueStep(step) {
-      const ofTrain = slice(permutations.train(Math.floor(step / stepsPerEpoch)), step % stepsPerEpoch)
-      const ofAlpha = slice(permutations.validation(Math.floor(step / wholeBatches)), step % wholeBatches)
-      const alpha = queueValidation(validation.records(ofAlpha), regions.alpha + step * batch)
+    queueRanking: (index) => queueWhole(index, regions.ranking),
+    queueStep(step, withValidation) {
+      const positions = slice(permutations.train(Math.floor(step / stepsPerEpoch)), step % stepsPerEpoch)
       return {
-        validation: alpha,
-        train: queueTrain(train.records(ofTrain), regions.train + step * batch),
+        validation: withValidation ? queueWhole(step, regions.alpha) : null,
+        train: queueTrain(train.records(positions), regions.train + step * batch),
       }
     },
     validationBatches: Math.ceil(validation.count / batch),

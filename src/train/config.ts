@@ -17,7 +17,7 @@ import {
   type Field,
   type FieldValues,
 } from "../expect.js"
-import { findMethod } from "../methods/index.js"
+import { findMethod, methods } from "../methods/index.js"
 import { findSpace } from "../spaces/index.js"
 
 const nameField = (initial: string, about: string): Field<string> => ({
@@ -74,7 +74,7 @@ export type SearchOptions = Partial<FieldValues<typeof searchFields>> & { option
 /** @throws NaspError ERR_NASP_ARGUMENT that names the field, the expectation and the value */
 export function resolveConfig(given: SearchOptions, ownData = false): SearchConfig {
   const { options = {}, ...rest } = given
-  const config = resolveFields(searchFields, rest)
+  const config = resolveFields(fieldsFor(rest.method), rest)
   findSpace(config.space)
   const method = findMethod(config.method)
   if (!ownData) {
@@ -89,6 +89,18 @@ export function resolveConfig(given: SearchOptions, ownData = false): SearchConf
     dataDir: config.dataDir === null ? null : resolve(config.dataDir),
     options: resolveFields(method.fields, options),
   }
+}
+
+/** The table with the method's own defaults; an unknown name's are the table's. */
+function fieldsFor(method: unknown): typeof searchFields {
+  const { defaults = {} } = methods.find(({ name }) => name === method) ?? {}
+  const changed = Object.entries(searchFields).map(([name, field]) => [
+    name,
+    Object.hasOwn(defaults, name)
+      ? { ...field, initial: (defaults as Record<string, unknown>)[name] }
+      : field,
+  ])
+  return Object.fromEntries(changed) as typeof searchFields
 }
 
 // What a run's numbers do not depend on.

@@ -1,9 +1,9 @@
 /** The whole validation half through the net of the session, or through the net that would be derived from it. */
-import { genotypeMatrices } from "../derive.js"
+import { matricesOfGenotype } from "../derive.js"
 import type { RunningMethod } from "../methods/index.js"
-import type { NativeSession, Values } from "../native.js"
+import { mixWeights } from "../methods/matrices.js"
+import type { NativeSession } from "../native.js"
 import type { Space } from "../spaces/index.js"
-import { readAlpha } from "./alpha-watch.js"
 import type { Batches } from "./batches.js"
 import type { Progress } from "./checkpoint.js"
 import { addBatch, means, noTotals } from "./epoch-totals.js"
@@ -34,33 +34,18 @@ export async function evaluate(
 
 /**
  * The genotype that the method would return, as a net of one operation an edge and two edges a node, with the
- * searched weights and running statistics as they are. Alpha and the searched net are put back.
+ * searched weights and running statistics as they are. The searched net is put back.
  */
 export async function evaluateDerived(
   parts: EvaluationParts,
   epoch: number,
 ): Promise<{ loss: number; accuracy: number }> {
   const { session, method, space } = parts
-  const alpha = readAlpha(session)
-  const discrete = genotypeMatrices(space, method.derive().searched)
+  const { searched } = method.derive()
   try {
-    writeAlpha(session, {
-      normal: inTypeOf(alpha.normal, discrete.normal),
-      reduce: inTypeOf(alpha.reduce, discrete.reduce),
-    })
-    session.discretise({ value: "one", edges: "two", epsilon: 0, counter: 0 })
+    mixWeights(session, matricesOfGenotype(space, searched))
     return means(await evaluate(parts, epoch))
   } finally {
-    writeAlpha(session, alpha)
     method.derive()
   }
-}
-
-function writeAlpha(session: NativeSession, alpha: { normal: Values; reduce: Values }): void {
-  session.write("alphas_normal", alpha.normal)
-  session.write("alphas_reduce", alpha.reduce)
-}
-
-function inTypeOf(like: Values, values: number[]): Values {
-  return like instanceof Float32Array ? Float32Array.from(values) : Float64Array.from(values)
 }

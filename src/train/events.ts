@@ -47,8 +47,8 @@ export interface StepEvent extends At {
   loss: number
   correct: number
   count: number
-  /** Of the validation batch in the architecture step. */
-  alpha_loss: number
+  /** Of the validation batch in the architecture step; null where the method has none. */
+  alpha_loss: number | null
   gradient_norm: number
   /** Frobenius norm of alpha's change in this step, over both matrices. */
   alpha_change: number
@@ -65,6 +65,8 @@ export interface PhaseSeconds {
   weight_backward: number
   /** Waiting for batches. */
   data: number
+  /** What the method does between epochs: ranking samples, training a controller. */
+  ranking: number
   validation: number
   checkpoint: number
   /** What only measures: evaluateDerived. */

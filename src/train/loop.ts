@@ -10,7 +10,7 @@ import { relative } from "node:path"
 
 import { sameCell, selectionOf, skips } from "../derive.js"
 import { NaspError } from "../errors.js"
-import type { Derived, RunningMethod } from "../methods/index.js"
+import type { Derived, EpochEnd, RunningMethod } from "../methods/index.js"
 import type { NativeSession } from "../native.js"
 import { edges, type Space } from "../spaces/index.js"
 import { alphaRows, readAlpha, watchAlpha } from "./alpha-watch.js"
@@ -63,20 +63,25 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
   let told = progress.step
   session.memory(true)
 
-  let queued = progress.step < last ? batches.queueStep(progress.step) : null
+  const queueStep = (step: number) => {
+    const learnsAlpha = method.learnsAlpha?.(Math.floor(step / stepsPerEpoch)) ?? true
+    return step < last ? batches.queueStep(step, learnsAlpha) : null
+  }
+  let queued = queueStep(progress.step)
   while (queued && !control.stopping) {
     control.signal?.throwIfAborted()
     const step = progress.step
     const epoch = Math.floor(step / stepsPerEpoch)
     if (step % stepsPerEpoch === 0) startEpoch(progress)
-    const lr = cosine(config.lr, config.lrMin, epoch, config.epochs)
+    const schedule = { step, epoch, stepsPerEpoch }
+    const lr = method.learningRate?.(schedule) ?? cosine(config.lr, config.lrMin, epoch, config.epochs)
     const current = queued
-    queued = step + 1 < last ? batches.queueStep(step + 1) : null
+    queued = queueStep(step + 1)
 
     const began = now()
-    const outcome = await method.step(current, { step, epoch, lr })
+    const outcome = await method.step(current, { ...schedule, lr })
     const { alpha, weights } = outcome
-    checkFinite(alpha.loss, "validation loss of the architecture step")
+    if (alpha) checkFinite(alpha.loss, "validation loss of the architecture step")
     checkFinite(weights.loss, "training loss")
     checkFinite(weights.gradientNorm, "norm of the weights' gradient")
     clock.addStep(outcome)
@@ -90,15 +95,15 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
       loss: weights.loss,
       correct: weights.correct,
       count: weights.count,
-      alpha_loss: alpha.loss,
+      alpha_loss: alpha?.loss ?? null,
       gradient_norm: weights.gradientNorm,
       ...watch.look(),
       seconds: now() - began,
     }
 
     const whole = progress.step % stepsPerEpoch === 0
-    if (whole) method.onEpoch(epoch)
     if (whole || progress.step === last) {
+      await endSteps(parts, clock, epoch, { whole, last: progress.step === last })
       yield await endEpoch(parts, clock, epoch, lr, whole)
       told = progress.step
     }
@@ -111,6 +116,7 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
   const epoch = Math.max(0, Math.ceil(progress.step / stepsPerEpoch) - 1)
   if (progress.step < last) {
     if (control.stopping === "evaluated" && told < progress.step) {
+      await endSteps(parts, clock, epoch, { whole: false, last: true })
       const lr = cosine(config.lr, config.lrMin, epoch, config.epochs)
       yield await endEpoch(parts, clock, epoch, lr, false)
     }
@@ -124,6 +130,18 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
   }
   yield { type: "finished", step: progress.step, epoch, genotype: derived.searched }
   return { status: "finished", derived }
+}
+
+// What the method does between epochs.
+async function endSteps(
+  { method, progress }: LoopParts,
+  clock: PhaseClock,
+  epoch: number,
+  how: Pick<EpochEnd, "whole" | "last">,
+): Promise<void> {
+  const began = now()
+  await method.onEpoch?.({ epoch, step: progress.step, ...how })
+  clock.add("ranking", now() - began)
 }
 
 function startEpoch(progress: Progress): void {
@@ -198,7 +216,7 @@ function checkpoint(parts: LoopParts, run: RunFolder, clock: PhaseClock, epoch: 
   const { config, space, session, method, progress, hash } = parts
   const began = now()
   progress.selection = selectionOf(space, method.derive().selected)
-  progress.method = method.save()
+  progress.method = method.save?.() ?? null
   run.sync() // events up to here last at least as long as the checkpoint
   const file = saveCheckpoint(run.path, session, hash, progress)
   pruneCheckpoints(run.path, config.checkpointEvery, config.keepCheckpoints)

@@ -8,12 +8,12 @@ import { selectionOf, type CellMatrices } from "../derive.js"
 import { NaspError } from "../errors.js"
 import type { Genotype } from "../genotype.js"
 import { cpuName } from "../machine.js"
-import { findMethod, type RunningMethod } from "../methods/index.js"
+import { findMethod, type MethodContext, type RunningMethod } from "../methods/index.js"
 import { loadNative, type NativeAddon, type NativeDataset, type NativeSession } from "../native.js"
 import { findSpace, type Space } from "../spaces/index.js"
 import { version } from "../version.js"
 import { alphaRows, readAlpha } from "./alpha-watch.js"
-import { makeBatches } from "./batches.js"
+import { makeBatches, type Batches } from "./batches.js"
 import { listCheckpoints, loadCheckpoint, restoreTensors, type Progress } from "./checkpoint.js"
 import { configHash, dataHash, type SearchConfig } from "./config.js"
 import { noTotals } from "./epoch-totals.js"
@@ -128,10 +128,14 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
     if (plan.resumed && plan.out !== null) folder = openRunFolder(plan.out)
     const session = openSession(addon, config, space, data)
     control.session = session
-    const method = prepareMethod(addon, session, space, config)
+    const batches = makeBatches(addon, session, dataset, data, config)
+    const method = prepareMethod(
+      { addon, session, space, settings: config, validationBatch: batches.queueRanking },
+      config,
+    )
     // A new folder appears only once everything that can be refused has been accepted.
     if (!folder && plan.out !== null) folder = createRunFolder(plan.out, config, digest)
-    const events = steps(plan, control, { addon, data, dataset, digest, folder, session, space, method })
+    const events = steps(plan, control, { batches, digest, folder, session, space, method })
     for (;;) {
       const item = await events.next()
       if (item.done) return item.value
@@ -150,9 +154,7 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
 }
 
 interface Parts {
-  addon: NativeAddon
-  data: ImageData
-  dataset: NativeDataset
+  batches: Batches
   digest: string
   folder: RunFolder | null
   session: NativeSession
@@ -162,9 +164,8 @@ interface Parts {
 
 async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerator<SearchEvent, SearchResult> {
   const { config } = plan
-  const { addon, data, dataset, digest, folder, session, space, method } = parts
+  const { batches, digest, folder, session, space, method } = parts
   const hash = configHash(config, digest)
-  const batches = makeBatches(addon, session, dataset, data, config)
   const warnings: string[] = []
   const selection = selectionOf(space, method.derive().selected)
   let progress: Progress = {
@@ -180,9 +181,9 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
   if (plan.resumed && folder) {
     const checkpoint = loadCheckpoint(folder.path, hash, (message) => warnings.push(message))
     if (checkpoint) {
-      restoreTensors(session, checkpoint)
       progress = checkpoint.progress
-      method.restore(progress.method)
+      method.restore?.(progress.method)
+      restoreTensors(session, checkpoint)
       if (checkpoint.isa !== session.options.isa) {
         warnings.push(
           `the run was computed with ${checkpoint.isa} and goes on with ${session.options.isa}: its bits will differ from a run never stopped`,
@@ -262,15 +263,8 @@ function openSession(addon: NativeAddon, config: SearchConfig, space: Space, dat
   })
 }
 
-function prepareMethod(
-  addon: NativeAddon,
-  session: NativeSession,
-  space: Space,
-  config: SearchConfig,
-): RunningMethod {
-  const method = findMethod(config.method)
-  const options = config.options as Parameters<typeof method.prepare>[1]
-  return method.prepare({ addon, session, space, settings: config }, options)
+function prepareMethod(context: MethodContext, config: SearchConfig): RunningMethod {
+  return findMethod(config.method).prepare(context, config.options)
 }
 
 // A step that was aborted rejects with the engine's word for it; a diverged search says where and what is left.

@@ -29,7 +29,7 @@ const refused: [SearchOptions | Record<string, unknown>, RegExp][] = [
     { space: "nope" },
     /Expected nasp12, nasp12-all, darts7, darts7-split or darts for space but received nope/,
   ],
-  [{ method: "nope" }, /Expected nasp for method but received nope/],
+  [{ method: "nope" }, /Expected nasp, .* for method but received nope/],
   [{ data: "/some/images" }, /folders of images are not read/],
   [{ data: "cifar10" }, /for dataDir/],
   [{ dense: "yes" }, /true or false for dense but received yes/],

@@ -112,6 +112,9 @@ function session(options: NativeSessionOptions): NativeSession {
         }
       }
     },
+    setMixture: (type, weight) => get(`selected.alphas_${type}`).set(weight),
+    combine: () => {},
+    norm: () => 1,
     async architectureGradient(ticket) {
       const sum = take(ticket)
       await pause()
@@ -128,7 +131,7 @@ function session(options: NativeSessionOptions): NativeSession {
           alpha[i] = Math.min(1, Math.max(0, v + how.lr * Math.sin(drift * (i + 1))))
         })
       }
-      this.discretise(how.discretise)
+      if (how.discretise) this.discretise(how.discretise)
     },
     async weightStep(ticket, how) {
       const sum = take(ticket)
