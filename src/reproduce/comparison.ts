@@ -16,10 +16,7 @@ import type { Report } from "./report.js"
 import { findSide, type Side } from "./sides.js"
 import { runInTurn, type PlannedRun } from "./turns.js"
 
-export interface Comparison {
-  /** nasp reproduce <name>. */
-  name: string
-  about: string
+export interface ComparedRuns {
   /** Sides that run unless others are named. */
   sides: readonly string[]
   /** Space that is searched unless another is named. */
@@ -28,6 +25,12 @@ export interface Comparison {
   measures: Pick<SearchOptions, "evaluateDerived">
   /** Architecture steps without which it shows nothing; a given budget may say otherwise. */
   leastSteps: number
+}
+
+export interface Comparison extends ComparedRuns {
+  /** nasp reproduce <name>. */
+  name: string
+  about: string
   draw(histories: readonly History[]): Report
 }
 
@@ -65,7 +68,7 @@ export interface ComparisonOptions {
  * @throws NaspError as `search` does
  */
 export async function runComparison(
-  comparison: Comparison,
+  comparison: ComparedRuns,
   options: ComparisonOptions,
 ): Promise<History[] | null> {
   const plan = planRuns(comparison, options)
@@ -76,7 +79,7 @@ export async function runComparison(
 
 /** @throws NaspError ERR_NASP_ARGUMENT, ERR_NASP_DATA */
 export function planRuns(
-  comparison: Comparison,
+  comparison: ComparedRuns,
   { given, sides: names = comparison.sides, budget, set = [], out }: ComparisonOptions,
 ): { runs: PlannedRun[]; seconds: number | null } {
   const wanted = names.map(findSide)

@@ -8,8 +8,16 @@ import { join } from "node:path"
 
 import type { TrainFigure, ValidationFigure } from "../data/halves.js"
 import { NaspError } from "../errors.js"
+import type { Genotype } from "../genotype.js"
 import type { SearchConfig } from "../train/config.js"
-import type { CellRows, EpochEvent, SearchEvent, StartEvent, StepEvent } from "../train/events.js"
+import type {
+  CellRows,
+  EpochEvent,
+  PhaseSeconds,
+  SearchEvent,
+  StartEvent,
+  StepEvent,
+} from "../train/events.js"
 import { readRunEvents, readRunRecord } from "../train/run-folder.js"
 import { sideOf, sides, type Side } from "./sides.js"
 
@@ -25,6 +33,7 @@ export interface Moment {
   derived: ValidationFigure | null
   alpha: CellRows<number[]>
   selection: CellRows<number>
+  genotype: Genotype
   /** Over the steps since the moment before, or since the start. */
   sinceLast: {
     steps: number
@@ -32,6 +41,10 @@ export interface Moment {
     flips: number
     /** Mean of ||A_{t+1} - A_t||. */
     alphaChange: number
+    /** Of the steps alone. */
+    stepSeconds: number
+    /** By phase, evaluation and checkpoints among them. */
+    phases: PhaseSeconds
   }
 }
 
@@ -117,10 +130,13 @@ function moment(e: EpochEvent, start: StartEvent, seconds: number, since: readon
     derived: (e.derived?.accuracy ?? null) as ValidationFigure | null,
     alpha: e.alpha,
     selection: e.selection,
+    genotype: e.genotype,
     sinceLast: {
       steps: since.length,
       flips: sum((s) => s.rows_flipped),
       alphaChange: since.length === 0 ? 0 : sum((s) => s.alpha_change) / since.length,
+      stepSeconds: sum((s) => s.seconds),
+      phases: e.seconds,
     },
   }
 }

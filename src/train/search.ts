@@ -19,6 +19,7 @@ import { configHash, dataHash, type SearchConfig } from "./config.js"
 import { noTotals } from "./epoch-totals.js"
 import type { SearchEvent } from "./events.js"
 import { lastStep, runLoop, type LoopControl } from "./loop.js"
+import { parameterCount } from "./parameter-count.js"
 import { makePlan, rewriteSteps, type Plan, type SearchOptions } from "./plan.js"
 import { createRunFolder, openRunFolder, type RunFolder } from "./run-folder.js"
 
@@ -233,11 +234,6 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
     best: progress.best,
     out: folder?.path ?? null,
   }
-}
-
-function parameterCount(session: NativeSession): number {
-  const parameters = session.tensors().filter((t) => t.group === "parameter")
-  return parameters.reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 1), 0)
 }
 
 function registerData(addon: NativeAddon, data: ImageData): NativeDataset {

@@ -13,7 +13,10 @@ import { readRunEvents } from "../../src/train/run-folder.js"
 import { search } from "../../src/train/search.js"
 import { fake, fakeAddon, resetFake } from "./fake-native.js"
 
-vi.mock("../../src/native.js", () => ({ loadNative: () => fakeAddon }))
+vi.mock("../../src/native.js", async (original) => ({
+  ...(await original<object>()),
+  loadNative: () => fakeAddon,
+}))
 
 const data = generateTextures(200, 3)
 // 100 images train: 13 steps an epoch. Alpha moves fast enough to change the selection.
