@@ -60,6 +60,7 @@ function prepare(context: MethodContext, { order }: FieldValues<typeof fields>):
       mix()
       return deriveRelaxed(space, readMatrices(session))
     },
+    gradient: () => gradientThrough(session, space, readMatrices(session, "selected.alphas")),
   }
 }
 

@@ -11,6 +11,7 @@ import type { NativeAddon, NativeSession, StepResult } from "../native.js"
 import type { Space } from "../spaces/index.js"
 import { darts } from "./darts.js"
 import type { StepEvaluations } from "./evaluations.js"
+import type { Matrices } from "./matrices.js"
 import { lazyPa, nasp, pa } from "./nasp.js"
 
 /** What every method gets of the run's configuration. */
@@ -93,6 +94,11 @@ export interface RunningMethod {
   onEpoch?(end: EpochEnd): Promise<void> | void
   /** Leaves the session at the net that was searched: what an evaluation is to see. */
   derive(): Derived
+  /**
+   * alpha's gradient from the session's dL/dmixture, at the net that `derive` leaves; for methods that descend on such a
+   * gradient, whose orders can then be compared.
+   */
+  gradient?(): Matrices
   /**
    * The method's own state beside the session's tensors, as JSON; `restore` takes it back, before the tensors are
    * written back.

@@ -162,6 +162,7 @@ function prepare(context: MethodContext, options: Options): RunningMethod {
         alpha,
       }
     },
+    gradient: () => readMatrices(session, "grad.alphas"),
   }
 }
 

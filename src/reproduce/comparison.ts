@@ -22,7 +22,7 @@ export interface ComparedRuns {
   /** Space that is searched unless another is named. */
   space: string
   /** What its runs measure beside the searched net. */
-  measures: Pick<SearchOptions, "evaluateDerived">
+  measures: Pick<SearchOptions, "evaluateDerived" | "compareOrders">
   /** Architecture steps without which it shows nothing; a given budget may say otherwise. */
   leastSteps: number
 }
@@ -34,14 +34,8 @@ export interface Comparison extends ComparedRuns {
   draw(histories: readonly History[]): Report
 }
 
-// The sides say the method, the budget the steps, the comparison what is measured.
-const {
-  method: _method,
-  steps: _steps,
-  dense: _dense,
-  evaluateDerived: _derived,
-  ...sharedFields
-} = searchFields
+// The sides say the method, the budget the steps.
+const { method: _method, steps: _steps, dense: _dense, ...sharedFields } = searchFields
 
 export const comparisonFields = {
   ...sharedFields,
@@ -83,9 +77,13 @@ export function planRuns(
   { given, sides: names = comparison.sides, budget, set = [], out }: ComparisonOptions,
 ): { runs: PlannedRun[]; seconds: number | null } {
   const wanted = names.map(findSide)
-  const { seeds, ...settings } = resolveFields(comparisonFields, { space: comparison.space, ...given })
+  const { seeds, ...settings } = resolveFields(comparisonFields, {
+    space: comparison.space,
+    ...comparison.measures,
+    ...given,
+  })
   const parsed = budget === undefined ? null : parseBudget(budget)
-  const common = { ...withoutNulls(settings), ...comparison.measures }
+  const common = withoutNulls(settings)
   const { epochs, steps } = length(parsed, settings, comparison.leastSteps)
   const own = wanted.map((side) => optionsOf(side, set))
   checkUsed(set, wanted)

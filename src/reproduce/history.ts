@@ -55,6 +55,8 @@ export interface History {
   config: SearchConfig
   start: StartEvent
   moments: Moment[]
+  /** Where alpha's gradients of both orders were compared. */
+  orders: { epochs: number; step: number; cosine: number | null; ratio: number | null }[]
 }
 
 /**
@@ -96,7 +98,30 @@ export function readHistory(folder: string): History {
       `Expected a run whose events hold alpha, but those of ${folder} do not: it was ${start ? "made by an older version" : "never started"}`,
     )
   }
-  return { folder, side: sideOf(config), seed: config.seed, config, start, moments: momentsOf(start, events) }
+  return {
+    folder,
+    side: sideOf(config),
+    seed: config.seed,
+    config,
+    start,
+    moments: momentsOf(start, events),
+    orders: ordersOf(start, events),
+  }
+}
+
+function ordersOf(start: StartEvent, events: readonly SearchEvent[]): History["orders"] {
+  return events.flatMap((e) =>
+    e.type === "orders"
+      ? [
+          {
+            epochs: e.step / start.steps_per_epoch,
+            step: e.step,
+            cosine: e.cosine,
+            ratio: e.first_norm > 0 ? e.difference_norm / e.first_norm : null,
+          },
+        ]
+      : [],
+  )
 }
 
 /** What an event adds to the time of the search: steps, and what the method does between epochs. */

@@ -8,13 +8,7 @@
  *           shuffled loader: always a whole one)
  * Both halves get the training transform, as released; evaluation goes through the validation half in its order.
  */
-import {
-  halvesOf,
-  type TrainRecords,
-  type TrainTicket,
-  type ValidationRecords,
-  type ValidationTicket,
-} from "../data/halves.js"
+import { halvesOf, type TrainTicket, type ValidationRecords, type ValidationTicket } from "../data/halves.js"
 import type { ImageData } from "../data/index.js"
 import type { AugmentOptions, NativeAddon, NativeDataset, NativeSession } from "../native.js"
 import type { StepBatches } from "../methods/index.js"
@@ -23,6 +17,9 @@ export interface Batches {
   stepsPerEpoch: number
   /** Starts the preparation of the batches of the step that follows `step` steps; `withValidation`: alpha's too. */
   queueStep(step: number, withValidation: boolean): StepBatches
+  /** One of them. */
+  queueTrain(step: number): TrainTicket
+  queueAlpha(step: number): ValidationTicket
   /** Batches of one pass over the validation half. */
   validationBatches: number
   queueValidation(epoch: number, batch: number): ValidationTicket
@@ -55,8 +52,6 @@ export function makeBatches(
     validation: shuffled(addon, seed, shuffles.validation, validation.count),
   }
   const augment = (counter: number): AugmentOptions => ({ ...data.augment, cutout, seed, counter })
-  const queueTrain = (records: TrainRecords, counter: number) =>
-    session.queue(dataset, records, augment(counter)) as TrainTicket
   const queueValidation = (records: ValidationRecords, counter: number) =>
     session.queue(dataset, records, augment(counter)) as ValidationTicket
   const slice = (order: Uint32Array, b: number) => order.slice(b * batch, (b + 1) * batch)
@@ -66,16 +61,22 @@ export function makeBatches(
     return queueValidation(validation.records(positions), region + index * batch)
   }
 
+  const queueTrain = (step: number) => {
+    const positions = slice(permutations.train(Math.floor(step / stepsPerEpoch)), step % stepsPerEpoch)
+    const counter = regions.train + step * batch
+    return session.queue(dataset, train.records(positions), augment(counter)) as TrainTicket
+  }
+  const queueAlpha = (step: number) => queueWhole(step, regions.alpha)
+
   return {
     stepsPerEpoch,
+    queueTrain,
+    queueAlpha,
+    queueStep: (step, withValidation) => ({
+      validation: withValidation ? queueAlpha(step) : null,
+      train: queueTrain(step),
+    }),
     queueRanking: (index) => queueWhole(index, regions.ranking),
-    queueStep(step, withValidation) {
-      const positions = slice(permutations.train(Math.floor(step / stepsPerEpoch)), step % stepsPerEpoch)
-      return {
-        validation: withValidation ? queueWhole(step, regions.alpha) : null,
-        train: queueTrain(train.records(positions), regions.train + step * batch),
-      }
-    },
     validationBatches: Math.ceil(validation.count / batch),
     queueValidation(epoch, b) {
       const begin = b * batch

@@ -58,6 +58,12 @@ export const searchFields = {
   checkpointEvery: integerField(100, 1, 1_000_000_000, "steps between checkpoints"),
   keepCheckpoints: integerField(2, 1, 1000, "checkpoints kept"),
   evaluateDerived: flagField("every epoch, evaluate the derived net with the searched weights too"),
+  compareOrders: integerField(
+    0,
+    0,
+    1_000_000_000,
+    "every so many steps, compare first- and second-order gradients of alpha, 0 = never",
+  ),
 }
 
 /** Every option with its value, the method's own under `options`. */
@@ -112,6 +118,7 @@ const free = new Set<string>([
   "checkpointEvery",
   "keepCheckpoints",
   "evaluateDerived",
+  "compareOrders",
 ])
 
 /** A hash of what determines a run's numbers, the data's bytes included; checkpoints of another one are refused. */

@@ -69,7 +69,7 @@ export interface PhaseSeconds {
   ranking: number
   validation: number
   checkpoint: number
-  /** What only measures: evaluateDerived. */
+  /** What only measures: evaluateDerived, compareOrders. */
   measures: number
   total: number
 }
@@ -105,6 +105,16 @@ export interface DerivedFigures {
   accuracy: number
 }
 
+/** With compareOrders: alpha's gradient at the searched net, at the weights (first) and at an unrolled step (second). */
+export interface OrdersEvent extends At {
+  type: "orders"
+  /** Of the angle between the two, over both matrices; null where one is 0. */
+  cosine: number | null
+  first_norm: number
+  second_norm: number
+  difference_norm: number
+}
+
 export interface CheckpointEvent extends At {
   type: "checkpoint"
   file: string
@@ -121,4 +131,5 @@ export interface EndEvent extends At {
   genotype: Genotype
 }
 
-export type SearchEvent = StartEvent | StepEvent | EpochEvent | CheckpointEvent | WarningEvent | EndEvent
+export type SearchEvent =
+  StartEvent | StepEvent | EpochEvent | OrdersEvent | CheckpointEvent | WarningEvent | EndEvent

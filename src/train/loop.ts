@@ -19,7 +19,15 @@ import { pruneCheckpoints, saveCheckpoint, type Progress } from "./checkpoint.js
 import type { SearchConfig } from "./config.js"
 import { addBatch, means, noTotals, now, phaseClock, type PhaseClock } from "./epoch-totals.js"
 import { evaluate, evaluateDerived } from "./evaluate.js"
-import type { CellRows, CheckpointEvent, DerivedFigures, EpochEvent, SearchEvent } from "./events.js"
+import type {
+  CellRows,
+  CheckpointEvent,
+  DerivedFigures,
+  EpochEvent,
+  OrdersEvent,
+  SearchEvent,
+} from "./events.js"
+import { compareOrders, hasGradient, type MethodWithGradient } from "./orders.js"
 import { writeOutputs } from "./outputs.js"
 import type { RunFolder } from "./run-folder.js"
 
@@ -60,6 +68,7 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
   const last = lastStep(config, stepsPerEpoch)
   const clock = phaseClock()
   const watch = watchAlpha(session, parts.space)
+  const compared = config.compareOrders > 0 && hasGradient(method) ? method : null
   let told = progress.step
   session.memory(true)
 
@@ -101,6 +110,9 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
       seconds: now() - began,
     }
 
+    if (compared && progress.step % config.compareOrders === 0) {
+      yield await measureOrders(parts, compared, clock, epoch, lr)
+    }
     const whole = progress.step % stepsPerEpoch === 0
     if (whole || progress.step === last) {
       await endSteps(parts, clock, epoch, { whole, last: progress.step === last })
@@ -205,6 +217,19 @@ async function measureDerived(
   const figures = await evaluateDerived(parts, epoch)
   clock.add("measures", now() - began)
   return figures
+}
+
+async function measureOrders(
+  { session, batches, config, progress }: LoopParts,
+  method: MethodWithGradient,
+  clock: PhaseClock,
+  epoch: number,
+  lr: number,
+): Promise<OrdersEvent> {
+  const began = now()
+  const figures = await compareOrders({ session, batches, settings: config }, method, progress.step, lr)
+  clock.add("measures", now() - began)
+  return { type: "orders", step: progress.step, epoch, ...figures }
 }
 
 // 14 rows of the normal cell, then those of the reduction cell.

@@ -6,6 +6,7 @@
 import { findDataSource, type ImageData } from "../data/index.js"
 import { selectionOf, type CellMatrices } from "../derive.js"
 import { NaspError } from "../errors.js"
+import { invalid } from "../expect.js"
 import type { Genotype } from "../genotype.js"
 import { cpuName } from "../machine.js"
 import { findMethod, type MethodContext, type RunningMethod } from "../methods/index.js"
@@ -19,6 +20,7 @@ import { configHash, dataHash, type SearchConfig } from "./config.js"
 import { noTotals } from "./epoch-totals.js"
 import type { SearchEvent } from "./events.js"
 import { lastStep, runLoop, type LoopControl } from "./loop.js"
+import { hasGradient } from "./orders.js"
 import { parameterCount } from "./parameter-count.js"
 import { makePlan, rewriteSteps, type Plan, type SearchOptions } from "./plan.js"
 import { createRunFolder, openRunFolder, type RunFolder } from "./run-folder.js"
@@ -260,7 +262,11 @@ function openSession(addon: NativeAddon, config: SearchConfig, space: Space, dat
 }
 
 function prepareMethod(context: MethodContext, config: SearchConfig): RunningMethod {
-  return findMethod(config.method).prepare(context, config.options)
+  const method = findMethod(config.method).prepare(context, config.options)
+  if (config.compareOrders > 0 && !hasGradient(method)) {
+    throw invalid("method", "one that descends on alpha's gradient, beside compareOrders", config.method)
+  }
+  return method
 }
 
 // A step that was aborted rejects with the engine's word for it; a diverged search says where and what is left.
