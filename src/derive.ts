@@ -59,16 +59,33 @@ export function searchedGenotype(space: Space, selected: CellMatrices, alpha: Ce
 
 /** The released code's ranking by softmax; edges of a node in the order of their strength, as it prints them. */
 export function softmaxGenotype(space: Space, alpha: CellMatrices): Genotype {
+  const weights = (type: "normal" | "reduce") => {
+    const width = space[type].length
+    const rows = Array.from({ length: edges }, (_, e) => softmax(row(alpha[type], width, e)))
+    return rows.flat()
+  }
+  return rankedGenotype(space, { normal: weights("normal"), reduce: weights("reduce") })
+}
+
+/**
+ * Per node the two predecessors with the largest weight, stable on ties, each with its operation of the largest weight.
+ * @param none whether the operation none is left out of both rankings (the default) or is one like the others
+ */
+export function rankedGenotype(
+  space: Space,
+  weights: CellMatrices,
+  none: "excluded" | "ranked" = "excluded",
+): Genotype {
   const cell = (type: "normal" | "reduce") => {
     const operations = space[type]
     const width = operations.length
-    const none = operations.indexOf("none")
-    return eachNode((node, first, count) => {
+    const excluded = none === "excluded" ? operations.indexOf("none") : -1
+    return eachNode((_, first, count) => {
       const rows = Array.from({ length: count }, (_, input) => {
-        const weights = softmax(row(alpha[type], width, first + input))
-        if (none >= 0) weights[none] = -1
-        const operation = argmax(weights)
-        return { input, operation, strength: weights[operation] as number }
+        const values = row(weights[type], width, first + input)
+        if (excluded >= 0) values[excluded] = -1
+        const operation = argmax(values)
+        return { input, operation, strength: values[operation] as number }
       })
       rows.sort((x, y) => y.strength - x.strength || x.input - y.input)
       return rows.slice(0, 2).map(({ operation, input }) => [operations[operation] as string, input])
@@ -93,6 +110,21 @@ export function matricesOfGenotype(
     return d
   }
   return { normal: matrix("normal"), reduce: matrix("reduce") }
+}
+
+/** The genotype whose edges are the entries of discrete matrices: the inverse of `matricesOfGenotype`. */
+export function genotypeOfMatrices(space: Space, matrices: CellMatrices): Genotype {
+  const cell = (type: "normal" | "reduce") => {
+    const operations = space[type]
+    return eachNode((_, first, count) =>
+      Array.from({ length: count }, (_, input) =>
+        row(matrices[type], operations.length, first + input).flatMap((times, k) =>
+          Array.from({ length: times }, (): GenotypeEdge => [operations[k] as string, input]),
+        ),
+      ).flat(),
+    )
+  }
+  return whole(cell("normal"), cell("reduce"))
 }
 
 /** Per row the selected operation's column, or -1 where the row is not kept: 14 of the normal cell, then 14 more. */

@@ -36,6 +36,8 @@ export interface NativeSessionOptions {
   isa: string
   /** 0 = what the process may use. */
   threads: number
+  /** Operations see one channel in so many; the others go by (PC-DARTS). Default 1. */
+  partialChannels?: number
   dense: boolean
   seed: number
 }
@@ -140,6 +142,12 @@ export interface NativeSession {
   discretise(options: DiscretiseOptions): void
   /** The mixture of one cell type entry by entry, (14, K) each: weights, and of `use` what becomes of them. */
   setMixture(type: "normal" | "reduce", weight: Float64Array, use: Uint8Array): void
+  /** Partial channels: the weights (14) of what goes by on each edge. Their gradient: `grad.bypass.<alpha>`. */
+  setBypass(type: "normal" | "reduce", weight: Float64Array): void
+  /** From here on, in steps, dropout of `rate` behind identity skips; `counter` (below 2^32): of the masks. */
+  skipDropout(rate: number, counter: number): void
+  /** The net anew with so many cells and weights from `seed`; alpha and optimizers too. Queued batches stay. */
+  rebuild(layers: number, seed: number): void
   /** `grad.<alpha>` = dL/dmixture: exact, every entry that is not absent. */
   architectureGradient(ticket: number, options?: GradientOptions): Promise<StepResult>
   /** A step on alpha with what `grad.<alpha>` holds: the last pass's gradient, or what was written there since. */
@@ -256,6 +264,8 @@ export interface NativeAddon {
   /** A permutation of 0..n-1 and standard normals from the counter-based generator (native/core/rng.h). */
   permutation(seed: number, substream: number, n: number): Uint32Array
   normals(seed: number, substream: number, n: number): Float64Array
+  /** n (at most 4096) uniform numbers in (0, 1): draw `counter` (below 2^43) of a substream. */
+  uniforms(seed: number, substream: number, counter: number, n: number): Float64Array
   /** Cancels the running steps of all this thread's sessions: a process that exits need not wait for them. */
   cancelAll(): void
   /** Handed once: native errors become instances of it. */

@@ -60,6 +60,7 @@ SupernetConfig to_supernet_config(const Napi::Value& value) {
   config.precision = fields.choice("precision", {"f32", "f64"}) == 0 ? Precision::f32 : Precision::f64;
   config.isa = fields.text("isa");
   config.threads = fields.integer("threads", 0, 1024);
+  config.partial_channels = fields.integer_or("partialChannels", 1, 64, 1);
   config.dense = fields.flag("dense");
   config.seed = fields.counter("seed");
   return config;
@@ -229,6 +230,7 @@ Napi::Object from_supernet_config(Napi::Env env, const SupernetConfig& config) {
   object.Set("precision", config.precision == Precision::f32 ? "f32" : "f64");
   object.Set("isa", config.isa);
   object.Set("threads", config.threads);
+  object.Set("partialChannels", config.partial_channels);
   object.Set("dense", config.dense);
   object.Set("seed", static_cast<double>(config.seed));
   object.Freeze();

@@ -14,6 +14,8 @@ enum class Stream : std::uint32_t {
   augment = 4,
   selection = 5,
   generated = 6,
+  dropout = 7,
+  method = 8,
   user = 16
 };
 

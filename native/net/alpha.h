@@ -14,7 +14,7 @@ template <class S>
 struct AlphaMatrix {                              // (edges, candidates)
   std::string name;                               // alphas_normal, alphas_reduce
   std::vector<S> value, gradient, first, second;  // Adam's moments
-  std::vector<S> node_gradient;                   // (nodes)
+  std::vector<S> node_gradient, bypass_gradient;  // (nodes), (edges)
   Mixture mixture;                                // D
 
   AlphaMatrix(std::string name, int candidates)
@@ -24,6 +24,7 @@ struct AlphaMatrix {                              // (edges, candidates)
         first(value.size()),
         second(value.size()),
         node_gradient(cell_nodes),
+        bypass_gradient(cell_edges),
         mixture(candidates) {}
 };
 

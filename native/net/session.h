@@ -23,16 +23,18 @@ struct SupernetConfig {
   int batch = 64;                           // the largest batch that will be queued
   std::vector<std::string> normal, reduce;  // candidate operations of the two cell types, canonical names
   Precision precision = Precision::f32;
-  std::string isa;     // "" = NASP_ISA or the best the machine has
-  int threads = 0;     // 0 = what the process may use
-  bool dense = false;  // run and differentiate every operation (tests, comparison)
+  std::string isa;           // "" = NASP_ISA or the best the machine has
+  int threads = 0;           // 0 = what the process may use
+  int partial_channels = 1;  // operations see one channel in so many (PC-DARTS); the others go by
+  bool dense = false;        // run and differentiate every operation (tests, comparison)
   std::uint64_t seed = 0;
 };
 
 // group: parameter | buffer | alpha | momentum | adam | gradient | selection
 // names: parameters and buffers as in quark0/darts' state_dict; alphas_normal, alphas_reduce; momentum.<parameter>;
 //        adam.first.<alpha>, adam.second.<alpha>, adam.step (1); grad.<parameter>; grad.<alpha>: of the mixture's
-//        entries; grad.nodes.<alpha> (4): dL/dnode summed over all its elements; selected.<alpha>: the mixture
+//        entries; grad.nodes.<alpha> (4): dL/dnode summed over all its elements; grad.bypass.<alpha> (14): of the
+//        edges' own weights, where channels are partial; selected.<alpha>: the mixture
 struct TensorInfo {
   std::string name, group;
   std::vector<int> shape;  // O, I, H, W
@@ -124,6 +126,12 @@ class Session {
   // reduce.
   virtual void discretise(const Discretise& options) = 0;
   virtual void set_mixture(int type, const std::vector<double>& weight, const std::vector<Use>& use) = 0;
+  virtual void set_bypass(int type, const std::vector<double>& weight) = 0;  // (edges)
+  // From here on identity skips are followed by dropout in steps; `counter`: of the masks.
+  virtual void skip_dropout(double rate, std::uint32_t counter) = 0;
+  // The net anew: so many cells, weights drawn from `seed`, alpha, optimizers and mixture as at the start. Queued batches
+  // stay.
+  virtual void rebuild(int layers, std::uint64_t seed) = 0;
 
   // grad.alphas_* = dL/dmixture, exact, every entry that is not absent.
   virtual StepResult architecture_gradient(int ticket, const GradientOptions& options) = 0;

@@ -22,12 +22,13 @@ class Supernet {
   std::size_t arena_bytes(const Backend<S>& backend) const;  // the most that a step needs: every operation
                                                              // propagated. Address space; pages follow use
 
-  // logits (N, classes) of x (N, C, H, W) at the current D. `cancelled` is polled between cells.
-  void forward(const Pass<S>& pass, View<const S> x, S* logits, const std::atomic<bool>& cancelled);
+  // logits (N, classes) of x (N, C, H, W) at the current mixtures. `cancelled` is polled between cells.
+  void forward(const Pass<S>& pass, View<const S> x, S* logits, const SkipDropout* dropout,
+               const std::atomic<bool>& cancelled);
   // From d_logits of the forward pass just done. mixture: gradients of both mixtures are wanted (overwritten), node_sums:
   // those of the nodes' sums as well.
   void backward(const Pass<S>& pass, const S* d_logits, bool mixture, bool node_sums,
-                const std::atomic<bool>& cancelled);
+                const SkipDropout* dropout, const std::atomic<bool>& cancelled);
 
  private:
   const Mixture& mixture(const Cell<S>& cell) const { return alpha_[cell.reduction() ? 1 : 0].mixture; }

@@ -32,6 +32,7 @@ SupernetConfig checked(SupernetConfig c) {
   in("imageChannels", c.image_channels, 1, 64);
   in("batch", c.batch, 1, 65536);
   in("threads", c.threads, 0, 1024);
+  in("partialChannels", c.partial_channels, 1, 64);
   for (const auto* list : {&c.normal, &c.reduce}) {
     expect(!list->empty(), "at least one candidate operation for normal and for reduce", "none");
     for (const std::string& op : *list) make_operation(op, 2, 1, true);
@@ -47,15 +48,12 @@ class SupernetSession final : public Session {
   explicit SupernetSession(const SupernetConfig& config)
       : config_(checked(config)),
         backend_(backend<S>(config_.isa)),
-        net_(config_),
-        vectors_(net_.parameters()),
         parallel_(config_.threads),
         workspace_(parallel_.threads()),
-        arena_(net_.arena_bytes(backend_)),
         batches_(config_),
         logits_(static_cast<std::size_t>(config_.batch) * config_.classes),
         d_logits_(logits_.size()) {
-    discretise({});
+    build();
   }
 
   const SupernetConfig& config() const override { return config_; }
@@ -63,23 +61,26 @@ class SupernetSession final : public Session {
 
   std::vector<TensorInfo> tensors() const override {
     std::vector<TensorInfo> list;
-    const auto& p = net_.parameters();
-    const auto matrix = [&](int t) { return std::vector<int>{cell_edges, net_.alpha(t).mixture.candidates}; };
+    const auto& p = net_->parameters();
+    const auto matrix = [&](int t) {
+      return std::vector<int>{cell_edges, net_->alpha(t).mixture.candidates};
+    };
     for (const Slot& s : p.slots()) list.push_back({s.name, "parameter", s.shape});
     for (const Slot& s : p.buffers()) list.push_back({s.name, "buffer", s.shape});
-    for (int t = 0; t < 2; t++) list.push_back({net_.alpha(t).name, "alpha", matrix(t)});
+    for (int t = 0; t < 2; t++) list.push_back({net_->alpha(t).name, "alpha", matrix(t)});
     for (const Slot& s : p.slots()) list.push_back({"momentum." + s.name, "momentum", s.shape});
     for (int t = 0; t < 2; t++) {
-      list.push_back({"adam.first." + net_.alpha(t).name, "adam", matrix(t)});
-      list.push_back({"adam.second." + net_.alpha(t).name, "adam", matrix(t)});
+      list.push_back({"adam.first." + net_->alpha(t).name, "adam", matrix(t)});
+      list.push_back({"adam.second." + net_->alpha(t).name, "adam", matrix(t)});
     }
     list.push_back({"adam.step", "adam", {1}});
     for (const Slot& s : p.slots()) list.push_back({"grad." + s.name, "gradient", s.shape});
     for (int t = 0; t < 2; t++) {
-      list.push_back({"grad." + net_.alpha(t).name, "gradient", matrix(t)});
-      list.push_back({"grad.nodes." + net_.alpha(t).name, "gradient", {cell_nodes}});
+      list.push_back({"grad." + net_->alpha(t).name, "gradient", matrix(t)});
+      list.push_back({"grad.nodes." + net_->alpha(t).name, "gradient", {cell_nodes}});
+      list.push_back({"grad.bypass." + net_->alpha(t).name, "gradient", {cell_edges}});
     }
-    for (int t = 0; t < 2; t++) list.push_back({"selected." + net_.alpha(t).name, "selection", matrix(t)});
+    for (int t = 0; t < 2; t++) list.push_back({"selected." + net_->alpha(t).name, "selection", matrix(t)});
     return list;
   }
 
@@ -90,7 +91,7 @@ class SupernetSession final : public Session {
       return;
     }
     for (int t = 0; t < 2; t++) {
-      const AlphaMatrix<S>& a = net_.alpha(t);
+      const AlphaMatrix<S>& a = net_->alpha(t);
       if (name != "selected." + a.name) continue;
       std::copy(a.mixture.weight.begin(), a.mixture.weight.end(), to);
       return;
@@ -113,7 +114,7 @@ class SupernetSession final : public Session {
       throw Error("ERR_NASP_UNSUPPORTED", "Expected a tensor that can be written but received " + name);
     const Place place = find(name);
     std::copy(from, from + place.size, place.data);
-    if (place.slot >= 0) net_.parameters().slot(place.slot).version++;
+    if (place.slot >= 0) net_->parameters().slot(place.slot).version++;
   }
 
   int queue(std::shared_ptr<const Dataset> dataset, std::vector<std::uint32_t> indices,
@@ -127,11 +128,11 @@ class SupernetSession final : public Session {
 
   void discretise(const Discretise& options) override {
     for (int t = 0; t < 2; t++)
-      nasp::discretise(net_.alpha(t), options, config_.seed, static_cast<std::uint32_t>(t), config_.dense);
+      nasp::discretise(net_->alpha(t), options, config_.seed, static_cast<std::uint32_t>(t), config_.dense);
   }
 
   void set_mixture(int type, const std::vector<double>& weight, const std::vector<Use>& use) override {
-    AlphaMatrix<S>& alpha = net_.alpha(type);
+    AlphaMatrix<S>& alpha = net_->alpha(type);
     Mixture& mixture = alpha.mixture;
     for (auto [given, what] : {std::pair{weight.size(), "weight"}, {use.size(), "use"}})
       expect(given == mixture.weight.size(),
@@ -142,60 +143,91 @@ class SupernetSession final : public Session {
     if (config_.dense) std::fill(mixture.use.begin(), mixture.use.end(), Use::propagated);
   }
 
+  void set_bypass(int type, const std::vector<double>& weight) override {
+    expect(weight.size() == cell_edges,
+           std::to_string(cell_edges) + " entries for the bypass of " + net_->alpha(type).name,
+           std::to_string(weight.size()));
+    net_->alpha(type).mixture.bypass = weight;
+  }
+
+  void skip_dropout(double rate, std::uint32_t counter) override {
+    expect(rate >= 0 && rate < 1, "a number from 0 to below 1 for rate", std::to_string(rate));
+    skip_dropout_ = {rate, config_.seed, counter};
+  }
+
+  void rebuild(int layers, std::uint64_t seed) override {
+    SupernetConfig config = config_;
+    config.layers = layers, config.seed = seed;
+    config_ = checked(config);
+    build();
+  }
+
   StepResult architecture_gradient(int ticket, const GradientOptions& o) override {
-    const PassOptions options = {true, o.weights, o.keep_statistics, o.keep_batch};
+    const PassOptions options = {true, o.weights, o.keep_statistics, o.keep_batch, true};
     return pass(ticket, options, [&](const Pass<S>& p, StepResult& r) {
       differentiate(p, r, true, o.node_sums);
-      if (o.weights) r.gradient_norm = gradient_norm(net_.parameters());
+      if (o.weights) r.gradient_norm = gradient_norm(net_->parameters());
     });
   }
 
   void update_alpha(const AlphaUpdate& o) override {
     for (auto [cost, t] : {std::pair{&o.cost_normal, 0}, {&o.cost_reduce, 1}}) {
-      const std::size_t n = static_cast<std::size_t>(net_.alpha(t).mixture.candidates);
+      const std::size_t n = static_cast<std::size_t>(net_->alpha(t).mixture.candidates);
       expect(cost->empty() || cost->size() == n,
-             std::to_string(n) + " values for the cost of " + net_.alpha(t).name,
+             std::to_string(n) + " values for the cost of " + net_->alpha(t).name,
              std::to_string(cost->size()));
     }
     if (o.optimizer == AlphaOptimizer::adam) adam_step_++;
     for (int t = 0; t < 2; t++)
-      nasp::update_alpha(net_.alpha(t), o, t == 0 ? o.cost_normal : o.cost_reduce, adam_step_);
+      nasp::update_alpha(net_->alpha(t), o, t == 0 ? o.cost_normal : o.cost_reduce, adam_step_);
     if (o.discretise) discretise(*o.discretise);
-    for (int t = 0; o.projection == AlphaProjection::discrete && t < 2; t++) project_discrete(net_.alpha(t));
+    for (int t = 0; o.projection == AlphaProjection::discrete && t < 2; t++) project_discrete(net_->alpha(t));
   }
 
   StepResult weight_step(int ticket, const WeightUpdate& o) override {
-    const PassOptions options = {true, true, false, o.keep_batch};
+    const PassOptions options = {true, true, false, o.keep_batch, true};
     return pass(ticket, options, [&](const Pass<S>& p, StepResult& r) {
       differentiate(p, r, o.mixture, false);
       const auto start = std::chrono::steady_clock::now();
-      r.gradient_norm = gradient_norm(net_.parameters());
+      r.gradient_norm = gradient_norm(net_->parameters());
       if (o.apply && std::isfinite(r.loss) && std::isfinite(r.gradient_norm))
-        sgd_step(net_.parameters(), o, r.gradient_norm);
+        sgd_step(net_->parameters(), o, r.gradient_norm);
       r.backward_seconds += seconds_since(start);
     });
   }
 
   StepResult evaluate(int ticket, bool batch_statistics) override {
-    return pass(ticket, {batch_statistics, false, true, false}, [](const Pass<S>&, StepResult&) {});
+    return pass(ticket, {batch_statistics, false, true, false, false}, [](const Pass<S>&, StepResult&) {});
   }
 
   void combine(const std::string& to, const std::vector<WeightTerm>& terms) override {
-    vectors_.combine(to, terms);
+    vectors_->combine(to, terms);
   }
-  double norm(const std::string& vector) const override { return vectors_.norm(vector); }
+  double norm(const std::string& vector) const override { return vectors_->norm(vector); }
 
   void cancel(bool on) override { cancelled_.store(on); }
 
   std::pair<std::size_t, std::size_t> memory(bool reset) override {
-    const std::size_t peak = arena_.peak();
-    const std::size_t held = net_.parameters().bytes() + net_.packed_bytes() + vectors_.bytes() +
+    const std::size_t peak = arena_->peak();
+    const std::size_t held = net_->parameters().bytes() + net_->packed_bytes() + vectors_->bytes() +
                              workspace_.bytes() + batches_.bytes();
-    if (reset) arena_.reset_peak();
+    if (reset) arena_->reset_peak();
     return {peak, held};
   }
 
  private:
+  void build() {
+    vectors_.reset();
+    net_ = std::make_unique<Supernet<S>>(config_);
+    vectors_ = std::make_unique<WeightVectors<S>>(net_->parameters());
+    arena_ = std::make_unique<Arena>(net_->arena_bytes(backend_));
+    names_.clear();
+    adam_step_ = 0;
+    discretise({});
+  }
+
+  const SkipDropout* dropout() const { return skip_dropout_.rate > 0 ? &skip_dropout_ : nullptr; }
+
   struct Place {
     S* data;
     std::size_t size;
@@ -204,14 +236,16 @@ class SupernetSession final : public Session {
   };
 
   Place find(const std::string& name) const {
-    auto& p = const_cast<Parameters<S>&>(net_.parameters());
+    auto& p = const_cast<Parameters<S>&>(net_->parameters());
     const auto rest = [&](const char* prefix) {
       return name.rfind(prefix, 0) == 0 ? name.substr(std::char_traits<char>::length(prefix)) : std::string();
     };
     for (int t = 0; t < 2; t++) {
-      auto& a = const_cast<AlphaMatrix<S>&>(net_.alpha(t));
+      auto& a = const_cast<AlphaMatrix<S>&>(net_->alpha(t));
       if (name == a.name) return {a.value.data(), a.value.size(), -1, false};
       if (name == "grad.nodes." + a.name) return {a.node_gradient.data(), a.node_gradient.size(), -1, false};
+      if (name == "grad.bypass." + a.name)
+        return {a.bypass_gradient.data(), a.bypass_gradient.size(), -1, false};
       if (name == "grad." + a.name) return {a.gradient.data(), a.gradient.size(), -1, false};
       if (name == "adam.first." + a.name) return {a.first.data(), a.first.size(), -1, false};
       if (name == "adam.second." + a.name) return {a.second.data(), a.second.size(), -1, false};
@@ -237,7 +271,7 @@ class SupernetSession final : public Session {
   }
 
   struct PassOptions {
-    bool training, weight_gradients, keep_statistics, keep_batch;
+    bool training, weight_gradients, keep_statistics, keep_batch, dropout;
   };
 
   // Waits for the batch, runs the net forward on it, then `rest`. Frees the ticket: always where it fails.
@@ -253,13 +287,13 @@ class SupernetSession final : public Session {
       }
     } free{batches_, batch};
     std::vector<S> statistics;
-    if (options.training && options.keep_statistics) statistics = net_.parameters().buffer_values();
+    if (options.training && options.keep_statistics) statistics = net_->parameters().buffer_values();
     StepResult result;
     auto start = std::chrono::steady_clock::now();
     batches_.ready(batch);
-    arena_.rewind(0);
+    arena_->rewind(0);
     const Pass<S> p = {backend_,         {parallel_, workspace_, batch.count},
-                       arena_,           net_.parameters(),
+                       *arena_,          net_->parameters(),
                        options.training, options.weight_gradients};
     const View<S> x = p.take(config_.image_channels, config_.image_size, config_.image_size);
     backend_.load(p.run, x, batch.planes.data(), 0, batch.count);
@@ -267,7 +301,7 @@ class SupernetSession final : public Session {
     result.wait_seconds = seconds_since(start);
 
     start = std::chrono::steady_clock::now();
-    net_.forward(p, x, logits_.data(), cancelled_);
+    net_->forward(p, x, logits_.data(), options.dropout ? dropout() : nullptr, cancelled_);
     result.count = batch.count;
     result.loss = softmax_cross_entropy(d_logits_.data(), &result.correct, logits_.data(),
                                         batch.targets.data(), batch.count, config_.classes);
@@ -275,27 +309,28 @@ class SupernetSession final : public Session {
                          logits_.begin() + static_cast<std::ptrdiff_t>(batch.count) * config_.classes);
     result.forward_seconds = seconds_since(start);
     rest(p, result);
-    if (!statistics.empty()) net_.parameters().restore_buffers(statistics);
+    if (!statistics.empty()) net_->parameters().restore_buffers(statistics);
     free.keep = options.keep_batch;
     return result;
   }
 
   void differentiate(const Pass<S>& p, StepResult& result, bool mixture, bool node_sums) {
     const auto start = std::chrono::steady_clock::now();
-    net_.backward(p, d_logits_.data(), mixture, node_sums, cancelled_);
+    net_->backward(p, d_logits_.data(), mixture, node_sums, dropout(), cancelled_);
     result.backward_seconds = seconds_since(start);
   }
 
   SupernetConfig config_;
   const Backend<S>& backend_;
-  Supernet<S> net_;
-  WeightVectors<S> vectors_;
+  std::unique_ptr<Supernet<S>> net_;
+  std::unique_ptr<WeightVectors<S>> vectors_;
   Parallel parallel_;
   Workspace workspace_;
-  Arena arena_;
+  std::unique_ptr<Arena> arena_;
   StepBatches<S> batches_;
   std::vector<S> logits_, d_logits_;
   std::uint64_t adam_step_ = 0;
+  SkipDropout skip_dropout_;
   mutable std::map<std::string, int> names_;  // parameters; buffers as -1 - index
   std::atomic<bool> cancelled_{false};
 };

@@ -114,6 +114,12 @@ Operation make_stem(int in, int out) {
   return {"stem", false, {{convolve(in, out, false, true, dense(out, 3, 3, 1, 1)), "", {"0", ""}, "1"}}};
 }
 
+Operation make_halving_pool(int channels) {
+  Unit u;
+  u.kind = UnitKind::max_pool, u.in = u.out = channels, u.kernel = 2, u.stride = 2;
+  return {"halving_pool", false, {{u, "", {}, ""}}};
+}
+
 const std::vector<OperationName>& operation_names() {
   static const std::vector<OperationName> names = {
 #define OPERATION(id, aliases, chain) {#id, aliases},

@@ -34,9 +34,10 @@ struct Unit {
   int stride_w() const { return window() ? stride : parts ? dense[0].stride_w : 1; }
   int out_height(int h) const { return (h + stride_h() - 1) / stride_h(); }
   int out_width(int w) const { return (w + stride_w() - 1) / stride_w(); }
-  // Rows that the load reaches above and below an input row, columns left and right.
+  // Rows that the load reaches above and below an input row, columns left and right. An even window reaches further on.
+  int window_reach() const { return window() ? (kernel - 1) * dilation - pad() : 0; }
   int reach_h() const {
-    int reach = window() ? pad() : 0;
+    int reach = window_reach();
     for (int i = 0; !window() && i < parts; i++) {
       const int below = dense[i].kernel_h - 1 - dense[i].pad_h;
       reach = reach > dense[i].pad_h ? reach : dense[i].pad_h;
@@ -45,7 +46,7 @@ struct Unit {
     return reach;
   }
   int reach_w() const {
-    int reach = window() ? pad() : 0;
+    int reach = window_reach();
     for (int i = 0; !window() && i < parts; i++) {
       const int right = dense[i].kernel_w - 1 - dense[i].pad_w;
       reach = reach > dense[i].pad_w ? reach : dense[i].pad_w;

@@ -7,12 +7,19 @@ import { oneOf, invalid, type Fields, type FieldValues } from "../expect.js"
 import type { TrainTicket, ValidationTicket } from "../data/halves.js"
 import type { CellMatrices } from "../derive.js"
 import type { Genotype } from "../genotype.js"
-import type { NativeAddon, NativeSession, StepResult } from "../native.js"
+import type { NativeAddon, NativeSession, NativeSessionOptions, StepResult } from "../native.js"
 import type { Space } from "../spaces/index.js"
+import { asap } from "./asap.js"
 import { darts } from "./darts.js"
+import { enas } from "./enas.js"
 import type { StepEvaluations } from "./evaluations.js"
+import { gdas } from "./gdas.js"
 import type { Matrices } from "./matrices.js"
 import { lazyPa, nasp, pa } from "./nasp.js"
+import { pcDarts } from "./pc-darts.js"
+import { pdarts } from "./pdarts.js"
+import { random } from "./random.js"
+import { snas } from "./snas.js"
 
 /** What every method gets of the run's configuration. */
 export interface MethodSettings {
@@ -38,6 +45,8 @@ export interface MethodContext {
   settings: MethodSettings
   /** A ticket for batch `index` of an endless series through the validation half, for ranking architectures. */
   validationBatch(index: number): ValidationTicket
+  /** Whole batches of one pass through it. */
+  validationBatches: number
 }
 
 /** Tickets of prepared batches; a step uses them up. */
@@ -83,6 +92,9 @@ export interface Derived {
   alpha: CellMatrices
 }
 
+/** What a method asks of the net, beyond the session's options. */
+export type NetFeatures = Pick<NativeSessionOptions, "partialChannels">
+
 /** A method at work on one session. */
 export interface RunningMethod {
   /** Whether the steps of this epoch have an architecture step on a validation batch. Default: all have. */
@@ -116,6 +128,8 @@ export interface SearchMethod<F extends Fields = Fields> {
   fields: F
   /** Where the source's defaults of the search's own options (epochs, batch, learning rates) differ from the table's. */
   defaults: Readonly<Record<string, unknown>>
+  /** Default: the plain supernet. */
+  net?(options: FieldValues<F>): NetFeatures
   /** Operations evaluated a step, by the method's definition. */
   evaluations(options: FieldValues<F>): StepEvaluations
   /** Sets alpha's start; the weights are the engine's. */
@@ -123,7 +137,19 @@ export interface SearchMethod<F extends Fields = Fields> {
 }
 
 // Options are checked by a method's own fields (resolveFields) before they reach it.
-export const methods: readonly SearchMethod[] = [nasp, lazyPa, pa, darts]
+export const methods: readonly SearchMethod[] = [
+  nasp,
+  lazyPa,
+  pa,
+  darts,
+  snas,
+  asap,
+  gdas,
+  enas,
+  random,
+  pcDarts,
+  pdarts,
+]
 
 /** @throws NaspError ERR_NASP_ARGUMENT */
 export function findMethod(name: string): SearchMethod {

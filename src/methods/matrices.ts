@@ -28,19 +28,20 @@ function inPrecision(session: NativeSession, values: ArrayLike<number>): Values 
   return session.options.precision === "f32" ? Float32Array.from(values) : Float64Array.from(values)
 }
 
-/** mean + deviation times a standard normal, drawn from `seed`. */
+/** mean + deviation times a standard normal, drawn from `seed`; each `start` of a search has draws of its own. */
 export function startAlpha(
   { addon, session, space }: { addon: NativeAddon; session: NativeSession; space: Space },
   seed: number,
   mean: number,
   deviation: number,
+  start = 0,
 ): void {
-  const start = (type: CellType, substream: number) => {
+  const matrix = (type: CellType, substream: number) => {
     const size = edges * space[type].length
     if (deviation === 0) return new Float64Array(size).fill(mean)
-    return addon.normals(seed, substream, size).map((n) => mean + deviation * n)
+    return addon.normals(seed, 2 * start + substream, size).map((n) => mean + deviation * n)
   }
-  writeMatrices(session, "alphas", { normal: start("normal", 0), reduce: start("reduce", 1) })
+  writeMatrices(session, "alphas", { normal: matrix("normal", 0), reduce: matrix("reduce", 1) })
 }
 
 /** Row by row softmax(a / temperature) over the entries that `mask` keeps; 0 elsewhere. */
@@ -51,10 +52,10 @@ export function softmaxRows(
   mask?: Uint8Array,
 ): Float64Array {
   const p = new Float64Array(a.length)
+  const kept = (i: number) => !mask || mask[i] === 1
   for (let first = 0; first < a.length; first += columns) {
     let top = -Infinity
     let sum = 0
-    const kept = (i: number) => !mask || mask[i] === 1
     for (let i = first; i < first + columns; i++) if (kept(i)) top = Math.max(top, a[i]!)
     for (let i = first; i < first + columns; i++) {
       if (kept(i)) sum += p[i] = Math.exp((a[i]! - top) / temperature)

@@ -11,20 +11,12 @@
  * Defaults are the released code's (xujinfan/NASP-codes cnn/train_search.py, model_search.py).
  */
 import { searchedGenotype, softmaxGenotype } from "../derive.js"
-import { choiceField, numberField, type Field, type FieldValues } from "../expect.js"
+import { choiceField, numberField, type FieldValues } from "../expect.js"
 import type { DiscretiseOptions } from "../native.js"
-import { checkCost, costVectors, isCost, type CostOptions } from "./cost.js"
+import { checkCost, costField, costVectors } from "./cost.js"
 import type { MethodContext, RunningMethod, SearchMethod } from "./index.js"
 import { readMatrices, startAlpha, writeMatrices } from "./matrices.js"
 import { adam, sgd } from "./steps.js"
-
-const costField: Field<CostOptions["cost"]> = {
-  initial: "params",
-  expected: "params, flops or costs by operation name, each a finite number of at least 0",
-  about: "regulariser's costs: params, flops, or a JSON file of costs by operation name",
-  placeholder: "<params|flops|file>",
-  accepts: isCost,
-}
 
 const projections = ["box", "none", "discrete"] as const
 

@@ -6,7 +6,13 @@
 import { randomAlpha } from "../bench/selection.js"
 import { generateTextures } from "../data/generated.js"
 import { resolveFields } from "../expect.js"
-import { findMethod, type MethodSettings, type RunningMethod, type StepBatches } from "../methods/index.js"
+import {
+  findMethod,
+  type MethodContext,
+  type MethodSettings,
+  type RunningMethod,
+  type StepBatches,
+} from "../methods/index.js"
 import type { NativeAddon, NativeSession } from "../native.js"
 import { findSpace, type Space } from "../spaces/index.js"
 import { makeBatches, type Batches } from "../train/batches.js"
@@ -99,7 +105,11 @@ function prepare(
   const { epochs, ...defaults } = resolveFields(searchFields, {})
   const settings: MethodSettings = { ...defaults, epochs, channels, layers, seed, archLr: 0 }
   const method = findMethod(side.method)
-  const context = { addon, session: clock.session, space, settings, validationBatch: batches.queueRanking }
+  const context: MethodContext = {
+    ...{ addon, session: clock.session, space, settings },
+    validationBatch: batches.queueRanking,
+    validationBatches: batches.rankingBatches,
+  }
   const selects = "projection" in method.fields
   return {
     timed: { side, space, steps: [], batch, supernet: parameterCount(session), final: [] },

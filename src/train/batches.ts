@@ -25,6 +25,8 @@ export interface Batches {
   queueValidation(epoch: number, batch: number): ValidationTicket
   /** Batch `index` of an endless series through the validation half, for methods that rank architectures. */
   queueRanking(index: number): ValidationTicket
+  /** Whole batches of one pass through it. */
+  rankingBatches: number
 }
 
 interface BatchOptions {
@@ -76,6 +78,7 @@ export function makeBatches(
       validation: withValidation ? queueAlpha(step) : null,
       train: queueTrain(step),
     }),
+    rankingBatches: wholeBatches,
     queueRanking: (index) => queueWhole(index, regions.ranking),
     validationBatches: Math.ceil(validation.count / batch),
     queueValidation(epoch, b) {
@@ -103,9 +106,4 @@ function shuffled(
     last = pass
     return order
   }
-}
-
-/** Cosine from lr to lrMin over the epochs, one value an epoch. */
-export function cosine(lr: number, lrMin: number, epoch: number, epochs: number): number {
-  return lrMin + ((lr - lrMin) * (1 + Math.cos((Math.PI * epoch) / epochs))) / 2
 }

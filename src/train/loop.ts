@@ -8,13 +8,14 @@
  */
 import { relative } from "node:path"
 
+import { cosine } from "../cosine.js"
 import { sameCell, selectionOf, skips } from "../derive.js"
 import { NaspError } from "../errors.js"
 import type { Derived, EpochEnd, RunningMethod } from "../methods/index.js"
 import type { NativeSession } from "../native.js"
 import { edges, type Space } from "../spaces/index.js"
 import { alphaRows, readAlpha, watchAlpha } from "./alpha-watch.js"
-import { cosine, type Batches } from "./batches.js"
+import type { Batches } from "./batches.js"
 import { pruneCheckpoints, saveCheckpoint, type Progress } from "./checkpoint.js"
 import type { SearchConfig } from "./config.js"
 import { addBatch, means, noTotals, now, phaseClock, type PhaseClock } from "./epoch-totals.js"

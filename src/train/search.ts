@@ -133,7 +133,14 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
     control.session = session
     const batches = makeBatches(addon, session, dataset, data, config)
     const method = prepareMethod(
-      { addon, session, space, settings: config, validationBatch: batches.queueRanking },
+      {
+        addon,
+        session,
+        space,
+        settings: config,
+        validationBatch: batches.queueRanking,
+        validationBatches: batches.rankingBatches,
+      },
       config,
     )
     // A new folder appears only once everything that can be refused has been accepted.
@@ -256,6 +263,7 @@ function openSession(addon: NativeAddon, config: SearchConfig, space: Space, dat
     precision: config.precision,
     isa: "",
     threads: config.threads ?? 0,
+    ...findMethod(config.method).net?.(config.options),
     dense: config.dense,
     seed: config.seed,
   })

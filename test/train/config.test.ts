@@ -1,7 +1,7 @@
 // Options: what is refused, and how it is said.
 import { describe, expect, it } from "vitest"
 
-import { cosine } from "../../src/train/batches.js"
+import { cosine } from "../../src/cosine.js"
 import { configHash, resolveConfig, type SearchOptions } from "../../src/train/config.js"
 
 const refused: [SearchOptions | Record<string, unknown>, RegExp][] = [

@@ -113,6 +113,9 @@ function session(options: NativeSessionOptions): NativeSession {
       }
     },
     setMixture: (type, weight) => get(`selected.alphas_${type}`).set(weight),
+    setBypass: () => {},
+    skipDropout: () => {},
+    rebuild: () => {},
     combine: () => {},
     norm: () => 1,
     async architectureGradient(ticket) {
