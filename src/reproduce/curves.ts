@@ -52,7 +52,7 @@ export function seriesOf(side: Side, curve: readonly CurvePoint[]) {
 }
 
 /** Entries of alpha at 0 or 1, or beyond where nothing keeps them inside, and how many there are. */
-export function atBound({ alpha }: Moment): { count: number; entries: number } {
+export function atBound({ alpha }: Pick<Moment, "alpha">): { count: number; entries: number } {
   const values = [...alpha.normal, ...alpha.reduce].flat()
   return { count: values.filter((v) => v <= 0 || v >= 1).length, entries: values.length }
 }
