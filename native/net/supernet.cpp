@@ -114,6 +114,8 @@ void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool mixture_
   }
   for (std::size_t i = cells_.size(); i-- > 0;) {
     poll(cancelled);
+    if (!gradients[i + 2].written)
+      continue;  // nothing but `none`, or nothing at all, leaves this cell: no gradient
     Cell<S>& cell = *cells_[i];
     Gradient<S>& in0 = gradients[std::max<std::size_t>(i, 1)];
     Gradient<S>& in1 = gradients[i + 1];

@@ -12,7 +12,7 @@ import type { SearchOptions } from "../train/plan.js"
 import { freeRunFolder } from "../train/run-folder.js"
 import type { SearchResult } from "../train/search.js"
 import { drive } from "./drive.js"
-import { addFlags, givenOf } from "./flags.js"
+import { addFlags, flagOf, givenOf } from "./flags.js"
 import { jsonProgress, silentProgress, textProgress } from "./progress.js"
 
 const methodFields = mergedFields()
@@ -23,8 +23,15 @@ function mergedFields(): Fields {
   for (const { fields } of methods) {
     for (const [name, field] of Object.entries(fields)) {
       const having = methods.filter((method) => Object.hasOwn(method.fields, name))
-      const defaults = having.map((method) => `${method.name}: ${String(method.fields[name]!.initial)}`)
-      merged[name] = { ...field, initial: null, about: `${field.about} (${defaults.join(", ")})` }
+      const byDefault = new Map<string, string[]>()
+      for (const method of having) {
+        const initial = method.fields[name]!.initial === null ? "" : String(method.fields[name]!.initial)
+        byDefault.set(initial, [...(byDefault.get(initial) ?? []), method.name])
+      }
+      const defaults = [...byDefault].map(
+        ([initial, names]) => names.join(", ") + (initial && `: ${initial}`),
+      )
+      merged[name] = { ...field, initial: null, about: `${field.about} (${defaults.join("; ")})` }
     }
   }
   return merged
@@ -93,12 +100,20 @@ function readCost(text: string): unknown {
   }
 }
 
+function differingDefaults(): { name: string; about: string }[] {
+  return methods.flatMap(({ name, defaults }) => {
+    const list = Object.entries(defaults).map(([field, value]) => `${flagOf(field)} ${String(value)}`)
+    return list.length === 0 ? [] : [{ name, about: list.join(", ") }]
+  })
+}
+
 function help(): string {
   const table = (title: string, rows: readonly { name: string; about: string }[]) =>
     `\n${title}:\n${rows.map(({ name, about }) => `  ${name.padEnd(14)}${about}`).join("\n")}\n`
   return (
     table("Spaces", spaces) +
     table("Methods", methods) +
+    table("Defaults that differ by method", differingDefaults()) +
     table("Data", dataSources) +
     `
 Examples:

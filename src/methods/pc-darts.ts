@@ -27,7 +27,12 @@ import { adam, sgd } from "./steps.js"
 
 const fields = {
   partialChannels: integerField(4, 1, 64, "operations see one channel in so many"),
-  warmEpochs: integerField(15, 0, 100_000, "epochs at the start in which only the weights learn"),
+  warmEpochs: integerField(
+    15,
+    0,
+    100_000,
+    "epochs at the start (pdarts: of each stage) in which only the weights learn",
+  ),
 }
 
 export const pcDarts: SearchMethod<typeof fields> = {

@@ -33,7 +33,12 @@ import { adam, sgd } from "./steps.js"
 const fields = {
   addedLayers: numbersField([0, 6, 12], 0, 100, "cells of the three stages beyond --layers"),
   skipDropout: numbersField([0, 0, 0], 0, 0.99, "dropout behind skips at the start of the three stages"),
-  warmEpochs: integerField(10, 0, 100_000, "epochs of each stage in which only the weights learn"),
+  warmEpochs: integerField(
+    10,
+    0,
+    100_000,
+    "epochs at the start (pdarts: of each stage) in which only the weights learn",
+  ),
   maxSkips: integerField(2, 0, 8, "most skip connections in the normal cell of the genotype"),
   archClip: numberField(5, 0, 1e6, "largest norm of alpha's gradient"),
 }
