@@ -26,10 +26,21 @@ export const completeness: Comparison = {
   draw,
 }
 
+const kinds = ["running", "batch"] as const
+type Kind = (typeof kinds)[number]
+
+const statistics: Record<Kind, string> = {
+  running: "running statistics (of the searched net)",
+  batch: "each batch's own statistics",
+}
+
 // Both on the search-validation half.
-function gap({ validation, derived }: Moment): number | null {
+function gap({ validation, derived }: Moment, kind: Kind): number | null {
   const difference = (searched: ValidationFigure, final: ValidationFigure) => searched - final
-  return derived === null ? null : difference(validation, derived)
+  if (derived === null) return null
+  return kind === "running"
+    ? difference(validation, derived.running)
+    : difference(derived.searchedBatch, derived.batch)
 }
 
 function draw(histories: readonly History[]): Report {
@@ -49,23 +60,31 @@ function draw(histories: readonly History[]): Report {
       artefact: "completeness",
       caption: lines,
       runs: runList(histories),
-      curves: sides.map((s) => ({ side: s.side.name, axis: "epochs", points: meanCurve(s, "epochs", gap) })),
+      curves: sides.flatMap((s) =>
+        kinds.map((kind) => ({
+          ...{ side: s.side.name, axis: "epochs", statistics: kind },
+          points: meanCurve(s, "epochs", (m) => gap(m, kind)),
+        })),
+      ),
       summary: sides.map((s) => ({ side: s.side.name, ...summaryOf(s) })),
     },
     csv: { header: momentHeader, rows: momentRows(histories) },
     pictures: {
       completeness: drawFigure({
         title: "Completeness: searched net minus derived net, same weights",
-        columns: 1,
-        panels: [
-          {
-            title: "validation accuracy lost by deriving",
-            x: "epochs",
-            y: "difference (percentage points)",
-            yTick: (v) => String(Number((100 * v).toFixed(1))),
-            series: sides.map((s) => seriesOf(s.side, meanCurve(s, "epochs", gap))),
-          },
-        ],
+        columns: 2,
+        panels: kinds.map((kind) => ({
+          title: statistics[kind],
+          x: "epochs",
+          y: "validation accuracy lost (percentage points)",
+          yTick: (v) => String(Number((100 * v).toFixed(1))),
+          series: sides.map((s) =>
+            seriesOf(
+              s.side,
+              meanCurve(s, "epochs", (m) => gap(m, kind)),
+            ),
+          ),
+        })),
         legend: sides.map(({ side }) => ({ look: lookOf(side), label: side.label })),
         caption: lines,
       }),
@@ -76,25 +95,30 @@ function draw(histories: readonly History[]): Report {
 
 function summaryOf({ runs }: SideRuns) {
   const ends = runs.flatMap(({ moments }) => moments.at(-1) ?? [])
+  const over = (value: (m: Moment) => number | null | undefined) =>
+    summarise(ends.flatMap((m) => value(m) ?? []))
   return {
-    searched: summarise(ends.map((m) => m.validation)),
-    derived: summarise(ends.flatMap((m) => m.derived ?? [])),
-    difference: summarise(ends.flatMap((m) => gap(m) ?? [])),
+    searched: over((m) => m.validation),
+    derived: over((m) => m.derived?.running),
+    difference: over((m) => gap(m, "running")),
+    batch_searched: over((m) => m.derived?.searchedBatch),
+    batch_derived: over((m) => m.derived?.batch),
+    batch_difference: over((m) => gap(m, "batch")),
   }
 }
 
 function table(sides: readonly SideRuns[]): string {
   return textTable(
-    ["side", "seeds", "searched net (%)", "derived net (%)", "difference (points)"],
-    sides.map((s) => {
-      const { searched, derived, difference } = summaryOf(s)
-      return [
-        s.side.label,
-        s.runs.length,
-        withSpread(searched, percent),
-        withSpread(derived, percent),
-        withSpread(difference, percent),
+    ["side", "seeds", "statistics", "searched net (%)", "derived net (%)", "difference (points)"],
+    sides.flatMap((s) => {
+      const sums = summaryOf(s)
+      const row = (kind: Kind, prefix: "" | "batch_") => [
+        ...[s.side.label, s.runs.length, kind],
+        withSpread(sums[`${prefix}searched`], percent),
+        withSpread(sums[`${prefix}derived`], percent),
+        withSpread(sums[`${prefix}difference`], percent),
       ]
+      return [row("running", ""), row("batch", "batch_")]
     }),
   )
 }

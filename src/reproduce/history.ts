@@ -12,6 +12,7 @@ import type { Genotype } from "../genotype.js"
 import type { SearchConfig } from "../train/config.js"
 import type {
   CellRows,
+  DerivedFigures,
   EpochEvent,
   PhaseSeconds,
   SearchEvent,
@@ -30,7 +31,7 @@ export interface Moment {
   validation: ValidationFigure
   train: TrainFigure
   /** Of the derived net with the searched weights, where that was measured. */
-  derived: ValidationFigure | null
+  derived: DerivedAccuracies | null
   alpha: CellRows<number[]>
   selection: CellRows<number>
   genotype: Genotype
@@ -46,6 +47,13 @@ export interface Moment {
     /** By phase, evaluation and checkpoints among them. */
     phases: PhaseSeconds
   }
+}
+
+/** With running statistics, and with each batch's own beside the searched net's with them. */
+export interface DerivedAccuracies {
+  running: ValidationFigure
+  batch: ValidationFigure
+  searchedBatch: ValidationFigure
 }
 
 export interface History {
@@ -109,6 +117,14 @@ export function readHistory(folder: string): History {
   }
 }
 
+function accuraciesOf(derived: DerivedFigures): DerivedAccuracies {
+  return {
+    running: derived.accuracy as ValidationFigure,
+    batch: derived.batch_accuracy as ValidationFigure,
+    searchedBatch: derived.searched_batch_accuracy as ValidationFigure,
+  }
+}
+
 function ordersOf(start: StartEvent, events: readonly SearchEvent[]): History["orders"] {
   return events.flatMap((e) =>
     e.type === "orders"
@@ -152,7 +168,7 @@ function moment(e: EpochEvent, start: StartEvent, seconds: number, since: readon
     seconds,
     validation: e.val_acc as ValidationFigure,
     train: e.train_acc as TrainFigure,
-    derived: (e.derived?.accuracy ?? null) as ValidationFigure | null,
+    derived: e.derived ? accuraciesOf(e.derived) : null,
     alpha: e.alpha,
     selection: e.selection,
     genotype: e.genotype,

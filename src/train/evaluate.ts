@@ -6,6 +6,7 @@ import type { NativeSession } from "../native.js"
 import type { Space } from "../spaces/index.js"
 import type { Batches } from "./batches.js"
 import type { Progress } from "./checkpoint.js"
+import type { DerivedFigures } from "./events.js"
 import { addBatch, means, noTotals } from "./epoch-totals.js"
 
 export interface EvaluationParts {
@@ -16,10 +17,11 @@ export interface EvaluationParts {
   control: { signal: AbortSignal | undefined }
 }
 
-/** Running statistics, training transform. */
+/** Training transform; running statistics, or each batch's own. */
 export async function evaluate(
   { session, batches, control }: EvaluationParts,
   epoch: number,
+  batchStatistics = false,
 ): Promise<Progress["totals"]> {
   const totals = noTotals()
   let queued = batches.queueValidation(epoch, 0)
@@ -27,24 +29,28 @@ export async function evaluate(
     control.signal?.throwIfAborted()
     const current = queued
     if (b + 1 < batches.validationBatches) queued = batches.queueValidation(epoch, b + 1)
-    addBatch(totals, await session.evaluate(current))
+    addBatch(totals, await session.evaluate(current, { batchStatistics }))
   }
   return totals
 }
 
 /**
  * The genotype that the method would return, as a net of one operation an edge and two edges a node, with the
- * searched weights and running statistics as they are. The searched net is put back.
+ * searched weights, beside the searched net. The searched net is put back.
  */
-export async function evaluateDerived(
-  parts: EvaluationParts,
-  epoch: number,
-): Promise<{ loss: number; accuracy: number }> {
+export async function evaluateDerived(parts: EvaluationParts, epoch: number): Promise<DerivedFigures> {
   const { session, method, space } = parts
   const { searched } = method.derive()
+  const searchedBatch = means(await evaluate(parts, epoch, true))
   try {
     mixWeights(session, matricesOfGenotype(space, searched))
-    return means(await evaluate(parts, epoch))
+    const derived = means(await evaluate(parts, epoch))
+    const derivedBatch = means(await evaluate(parts, epoch, true))
+    return {
+      ...derived,
+      batch_accuracy: derivedBatch.accuracy,
+      searched_batch_accuracy: searchedBatch.accuracy,
+    }
   } finally {
     method.derive()
   }

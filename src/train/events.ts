@@ -101,8 +101,12 @@ export interface EpochEvent extends At {
 }
 
 export interface DerivedFigures {
+  /** With running statistics, as val_loss and val_acc. */
   loss: number
   accuracy: number
+  /** With each batch's own statistics: running ones were gathered by the searched net. Of both nets. */
+  batch_accuracy: number
+  searched_batch_accuracy: number
 }
 
 /** With compareOrders: alpha's gradient at the searched net, at the weights (first) and at an unrolled step (second). */

@@ -73,7 +73,8 @@ describe("the derived net", () => {
 
   it("of NASP is the searched net", async () => {
     const { derived: net, val_acc, val_loss } = await derived("nasp")
-    expect(net).toEqual({ accuracy: val_acc, loss: val_loss })
+    expect(net).toMatchObject({ accuracy: val_acc, loss: val_loss })
+    expect(net!.batch_accuracy).toBe(net!.searched_batch_accuracy)
   })
 
   it("of DARTS is another one", async () => {
