@@ -4,6 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 
+import type * as generatedModule from "../../src/data/generated.js"
 import { comparisons } from "../../src/reproduce/index.js"
 import { runComparison, type Comparison, type ComparisonOptions } from "../../src/reproduce/comparison.js"
 import { atBound } from "../../src/reproduce/curves.js"
@@ -19,7 +20,7 @@ vi.mock("../../src/native.js", async (original) => ({
   loadNative: () => fakeAddon,
 }))
 vi.mock("../../src/data/generated.js", async (original) => {
-  const actual = await original<typeof import("../../src/data/generated.js")>()
+  const actual = await original<typeof generatedModule>()
   const data = actual.generateTextures(200, 1)
   return { ...actual, generated: { ...actual.generated, load: () => data } }
 })
