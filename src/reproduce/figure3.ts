@@ -13,10 +13,7 @@ import { percent, rounded, textTable, withSpread } from "./text-table.js"
 /** Methods of panels c and d. */
 export const proximalMethods = ["nasp", "lazy-pa", "pa"]
 
-const differs = [
-  "seconds are this machine's",
-  "both halves get the training transform, as in the released codes",
-]
+const differs = ["seconds are this machine's"]
 
 export const figure3: Comparison = {
   name: "figure3",

@@ -2,6 +2,8 @@
  * Figure 4 of the paper: alpha over the epochs, a panel an edge, a line an operation, a dot where an operation is
  * selected; and as numbers how often the selection changes, which is what the figure argues with.
  */
+import { extent } from "d3-array"
+
 import { drawFigure } from "./chart/figure.js"
 import type { Panel, Point } from "./chart/panel.js"
 import type { Comparison } from "./comparison.js"
@@ -54,7 +56,7 @@ function draw(histories: readonly History[]): Report {
       histories.flatMap((history) =>
         cells.map((cell) => [
           `figure4-${history.side.name}-seed${history.seed}-${cell}`,
-          drawCell(history, cell, lines),
+          drawCell(history, cell),
         ]),
       ),
     ),
@@ -62,16 +64,17 @@ function draw(histories: readonly History[]): Report {
   }
 }
 
-function drawCell(
-  { side, seed, start, moments }: History,
-  cell: (typeof cells)[number],
-  lines: string[],
-): string {
+function drawCell(history: History, cell: (typeof cells)[number]): string {
+  const { side, seed, start, moments } = history
   const operations = start.operations[cell]
+  const [low = 0, high = 1] = extent(
+    [start.alpha, ...moments.map((m) => m.alpha)].flatMap((a) => a[cell].flat()),
+  )
   const panels = start.alpha[cell].map((initial, edge): Panel => ({
     title: edgeName(edge),
     x: "epochs",
     y: "alpha",
+    ...(high > low && { yDomain: [low, high] as const }),
     series: operations.map((_, k) => {
       const at = (row: number[] | undefined, x: number): Point => ({ x, y: row?.[k] ?? NaN })
       return {
@@ -90,7 +93,7 @@ function drawCell(
     columns: 5,
     panels,
     legend: operations.map((label, look) => ({ look, label })),
-    caption: ["Dots: the operation selected on the edge after that epoch.", ...lines],
+    caption: ["Dots: the operation selected on the edge after that epoch.", ...caption([history], differs)],
   })
 }
 

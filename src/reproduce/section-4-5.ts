@@ -4,6 +4,7 @@
  * NASP and the lazy update are the same.
  */
 import { accuracyCurves, accuracySummary, drawAccuracy } from "./accuracy-panels.js"
+import { NaspError } from "../errors.js"
 import { drawFigure } from "./chart/figure.js"
 import type { Comparison } from "./comparison.js"
 import { atBound, bySide, caption, meanCurve, momentHeader, momentRows, runList, seriesOf } from "./curves.js"
@@ -31,6 +32,16 @@ export const section45: Comparison = {
 }
 
 function draw(histories: readonly History[]): Report {
+  // A softmax's alpha has no box to be at the bounds of.
+  const proximal = histories.filter((h) => proximalMethods.includes(h.config.method))
+  if (proximal.length === 0) {
+    const found = [...new Set(histories.map((h) => h.config.method))].join(", ")
+    throw new NaspError("ERR_NASP_RUN_FOLDER", `Expected runs of nasp, lazy-pa or pa but found ${found}`)
+  }
+  return drawProximal(proximal)
+}
+
+function drawProximal(histories: readonly History[]): Report {
   const sides = bySide(histories)
   const lines = caption(histories, differs)
   const bounds = sides.map((s) => ({ side: s.side.name, ...boundSummary(s) }))

@@ -9,7 +9,8 @@ interface SeriesLook {
   dash: string | undefined
 }
 
-// Okabe and Ito's palette, which the colour-blind can tell apart, darkened on white and lightened on black.
+// The first are Okabe and Ito's, which the colour-blind can tell apart, darkened on white and lightened on black. As
+// many as a space has operations (12) and the registry sides.
 const looks: readonly SeriesLook[] = [
   { light: "#0068a8", dark: "#58a6ff", dash: undefined },
   { light: "#c44e00", dark: "#ff9248", dash: "7 3" },
@@ -19,6 +20,11 @@ const looks: readonly SeriesLook[] = [
   { light: "#5b5fc7", dark: "#a5a8ff", dash: "1 2" },
   { light: "#4d7a1f", dark: "#9fd356", dash: "12 3" },
   { light: "#7a4b2a", dark: "#d0a27f", dash: "4 2 1 2" },
+  { light: "#1f7a8c", dark: "#5fd0e6", dash: "3 3 9 3" },
+  { light: "#b3261e", dark: "#ff8a80", dash: "6 6" },
+  { light: "#5c5c5c", dark: "#b0b0b0", dash: "1 4" },
+  { light: "#6f3fa0", dark: "#c9a0ff", dash: "14 4 2 4" },
+  { light: "#9c5400", dark: "#ffb066", dash: "8 2 8 6" },
 ]
 
 export const size = { title: 15, label: 12, tick: 11, caption: 11 } as const
