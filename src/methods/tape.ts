@@ -24,6 +24,30 @@ export function parameterAt(
   return { value: part(values), gradient: part(gradient), rows, columns }
 }
 
+function product(y: Float64Array, matrix: Float64Array, x: Float64Array): void {
+  const columns = x.length
+  for (let r = 0, first = 0; r < y.length; r++, first += columns) {
+    let sum = 0
+    for (let c = 0; c < columns; c++) sum += matrix[first + c]! * x[c]!
+    y[r] = sum
+  }
+}
+
+function productBackward(
+  { value, gradient }: Vector,
+  { value: x, gradient: dx }: Vector,
+  dy: Float64Array,
+): void {
+  const columns = x.length
+  for (let r = 0, first = 0; r < dy.length; r++, first += columns) {
+    const g = dy[r]!
+    for (let c = 0; c < columns; c++) {
+      gradient[first + c] = gradient[first + c]! + g * x[c]!
+      dx[c] = dx[c]! + g * value[first + c]!
+    }
+  }
+}
+
 export function makeTape() {
   const derivatives: (() => void)[] = []
   const vector = (size: number): Vector => ({
@@ -47,21 +71,8 @@ export function makeTape() {
     /** W x */
     multiply(w: Parameter, x: Vector): Vector {
       const y = vector(w.rows)
-      for (let r = 0; r < w.rows; r++) {
-        let sum = 0
-        for (let c = 0; c < w.columns; c++) sum += w.value[r * w.columns + c]! * x.value[c]!
-        y.value[r] = sum
-      }
-      derivatives.push(() => {
-        for (let r = 0; r < w.rows; r++) {
-          const g = y.gradient[r]!
-          if (g === 0) continue
-          for (let c = 0; c < w.columns; c++) {
-            w.gradient[r * w.columns + c]! += g * x.value[c]!
-            x.gradient[c]! += g * w.value[r * w.columns + c]!
-          }
-        }
-      })
+      product(y.value, w.value, x.value)
+      derivatives.push(() => productBackward(w, x, y.gradient))
       return y
     },
 
