@@ -4,14 +4,12 @@
  * steps. One set of runs serves all four panels.
  */
 import { accuracyCurves, accuracySummary, drawAccuracy } from "./accuracy-panels.js"
+import { boundSummary, boundTable, proximalMethods } from "./bounds.js"
 import type { Comparison } from "./comparison.js"
 import { bySide, caption, momentHeader, momentRows, runList, type SideRuns } from "./curves.js"
 import type { History } from "./history.js"
 import type { Report } from "./report.js"
 import { percent, rounded, textTable, withSpread } from "./text-table.js"
-
-/** Methods of panels c and d. */
-export const proximalMethods = ["nasp", "lazy-pa", "pa"]
 
 const differs = ["seconds are this machine's"]
 
@@ -46,11 +44,15 @@ function draw(histories: readonly History[]): Report {
       caption: lines,
       runs: runList(histories),
       curves: accuracyCurves(sides),
-      summary: sides.map((s) => ({ side: s.side.name, ...accuracySummary(s) })),
+      summary: sides.map((s) => ({
+        side: s.side.name,
+        ...accuracySummary(s),
+        ...(cd.includes(s) && boundSummary(s)),
+      })),
     },
     csv: { header: momentHeader, rows: momentRows(histories) },
     pictures,
-    text: [accuracyTable(sides), ...lines].join("\n"),
+    text: [accuracyTable(sides), ...(cd.some(isPlain) ? ["", boundTable(cd)] : []), ...lines].join("\n"),
   }
 }
 

@@ -5,16 +5,14 @@
  */
 import { accuracyCurves, accuracySummary, drawAccuracy } from "./accuracy-panels.js"
 import { NaspError } from "../errors.js"
+import { boundSummary, boundTable, proximalMethods } from "./bounds.js"
 import { drawFigure } from "./chart/figure.js"
 import type { Comparison } from "./comparison.js"
 import { atBound, bySide, caption, meanCurve, momentHeader, momentRows, runList, seriesOf } from "./curves.js"
-import type { SideRuns } from "./curves.js"
-import { accuracyTable, proximalMethods } from "./figure3.js"
+import { accuracyTable } from "./figure3.js"
 import type { History } from "./history.js"
 import type { Report } from "./report.js"
 import { lookOf } from "./sides.js"
-import { summarise } from "./statistics.js"
-import { rounded, textTable, withSpread } from "./text-table.js"
 
 const differs = [
   "seconds are this machine's",
@@ -83,29 +81,4 @@ function drawProximal(histories: readonly History[]): Report {
     },
     text: [accuracyTable(sides), "", boundTable(sides), ...lines].join("\n"),
   }
-}
-
-function boundSummary({ runs }: SideRuns) {
-  const ends = runs.flatMap(({ moments }) => moments.at(-1) ?? [])
-  return {
-    at_bound: summarise(ends.map((m) => atBound(m).count)),
-    entries: ends[0] ? atBound(ends[0]).entries : 0,
-    flips_a_step: summarise(
-      runs.flatMap(({ moments }) => {
-        const steps = moments.reduce((sum, m) => sum + m.sinceLast.steps, 0)
-        return steps > 0 ? moments.reduce((sum, m) => sum + m.sinceLast.flips, 0) / steps : []
-      }),
-    ),
-  }
-}
-
-function boundTable(sides: readonly SideRuns[]): string {
-  return textTable(
-    ["side", "entries at a bound", "of", "rows that change their operation a step"],
-    sides.map((s) => {
-      const { at_bound, entries, flips_a_step } = boundSummary(s)
-      const short = (v: number) => rounded(v) ?? ""
-      return [s.side.label, withSpread(at_bound, short), entries, withSpread(flips_a_step, short)]
-    }),
-  )
 }
