@@ -26,6 +26,7 @@ Examples:
   nasp quickstart                                          a small search on generated data, under a minute
   nasp search --data cifar10 --data-dir DIR --out RUN      the search of the paper
   nasp search --resume RUN                                 go on after an interruption
+  nasp reproduce figure3 --budget 30m                      the paper's figures and tables on this machine
   nasp doctor                                              what was built and what is used`,
   )
 

@@ -43,6 +43,9 @@ export interface Frame {
   small: boolean
 }
 
+/** So few that each is shown as a dot. */
+const fewPoints = 12
+
 type Scale = ScaleLinear<number, number>
 
 export function drawPanel(panel: Panel, frame: Frame): string {
@@ -142,7 +145,7 @@ function drawSeries({ look, points, band, marks }: Series, x: Scale, y: Scale, s
       "stroke-dasharray": dash,
     }),
   )
-  const dots = marks ?? (points.length === 1 ? points : [])
+  const dots = marks ?? (points.length <= fewPoints ? points : [])
   for (const p of dots)
     parts.push(element("circle", { class: `${className} mark`, cx: x(p.x), cy: y(p.y), r: small ? 2 : 3 }))
   return parts
