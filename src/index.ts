@@ -7,6 +7,7 @@ export type {
   CellRows,
   CheckpointEvent,
   DerivedFigures,
+  EarlyStopEvent,
   EndEvent,
   EpochEvent,
   OrdersEvent,

@@ -62,6 +62,10 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
   const mix = () => relax(session, space, readMatrices(session), { temperature: temperature(), mask })
   return {
     learnsAlpha,
+    relaxed(alpha) {
+      const weights = relax(session, space, alpha, { temperature: temperature(), mask })
+      return () => gradientThrough(session, space, weights, temperature())
+    },
     async step(batches, { epoch: at, lr }) {
       if (at !== epoch) {
         epoch = at

@@ -44,6 +44,10 @@ function prepare(context: MethodContext, { order }: FieldValues<typeof fields>):
   startAlpha(context, settings.seed, 0, startDeviation)
   const mix = () => relax(session, space, readMatrices(session))
   return {
+    relaxed(alpha) {
+      const weights = relax(session, space, alpha)
+      return () => gradientThrough(session, space, weights)
+    },
     async step(batches, { lr }) {
       const weightsOfAlpha = mix()
       const through = () => gradientThrough(session, space, weightsOfAlpha)
@@ -60,7 +64,6 @@ function prepare(context: MethodContext, { order }: FieldValues<typeof fields>):
       mix()
       return deriveRelaxed(space, readMatrices(session))
     },
-    gradient: () => gradientThrough(session, space, readMatrices(session, "selected.alphas")),
   }
 }
 

@@ -101,16 +101,16 @@ export interface RunningMethod {
   learnsAlpha?(epoch: number): boolean
   /** The weights' learning rate, where it is not the cosine over the epochs that the loop brings. */
   learningRate?(schedule: Omit<StepSchedule, "lr">): number
+  /**
+   * Sets the mixture that these alpha would give and returns what reads dL/dalpha after a pass: for methods whose mixture
+   * is smooth in alpha. Without it, what looks at the loss around the architecture looks at the mixture's entries.
+   */
+  relaxed?(alpha: Matrices): () => Matrices
   /** One training batch and, where alpha learns, one validation batch. */
   step(batches: StepBatches, schedule: StepSchedule): Promise<StepOutcome>
   onEpoch?(end: EpochEnd): Promise<void> | void
   /** Leaves the session at the net that was searched: what an evaluation is to see. */
   derive(): Derived
-  /**
-   * alpha's gradient from the session's dL/dmixture, at the net that `derive` leaves; for methods that descend on such a
-   * gradient, whose orders can then be compared.
-   */
-  gradient?(): Matrices
   /**
    * The method's own state beside the session's tensors, as JSON; `restore` takes it back, before the tensors are
    * written back.

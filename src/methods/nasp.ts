@@ -154,7 +154,6 @@ function prepare(context: MethodContext, options: Options): RunningMethod {
         alpha,
       }
     },
-    gradient: () => readMatrices(session, "grad.alphas"),
   }
 }
 

@@ -122,6 +122,10 @@ function prepare(context: MethodContext, { warmEpochs }: FieldValues<typeof fiel
   const mix = () => mixPartial(context, readMatrices(session), betas())
   return {
     learnsAlpha: (epoch) => epoch >= warmEpochs,
+    relaxed(alpha) {
+      const mixture = mixPartial(context, alpha, betas())
+      return () => gradientThroughPartial(context, mixture).alpha
+    },
     async step(batches, { lr }) {
       const mixture = mix()
       const passed =

@@ -91,6 +91,10 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
   return {
     learnsAlpha: (epoch) => within(epoch) >= options.warmEpochs,
     learningRate: ({ epoch }) => cosine(settings.lr, settings.lrMin, within(epoch), stageEpochs),
+    relaxed(alpha) {
+      const weights = relax(session, space, alpha, { mask })
+      return () => gradientThrough(session, space, weights)
+    },
     async step(batches, { step, epoch, lr }) {
       while (stage < stageOf(epoch)) {
         mask = strongest(space, mask, mix(), stage + 1)

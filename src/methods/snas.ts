@@ -61,6 +61,10 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
   let now = temperature(0)
   return {
     learnsAlpha: () => false,
+    relaxed(alpha) {
+      const weights = relax(session, space, alpha, { temperature: now })
+      return () => gradientThrough(session, space, weights, now)
+    },
     async step({ train }, { step, epoch, lr }) {
       now = temperature(epoch)
       const noisy = sum(readMatrices(session), gumbels(addon, space, settings.seed, step))

@@ -15,10 +15,12 @@ import {
   optionalField,
   resolveFields,
   type Field,
+  type Fields,
   type FieldValues,
 } from "../expect.js"
 import { findMethod, methods } from "../methods/index.js"
 import { findSpace } from "../spaces/index.js"
+import { stopFields } from "./early-stop.js"
 
 const nameField = (initial: string, about: string): Field<string> => ({
   initial,
@@ -51,6 +53,7 @@ export const searchFields = {
   archBeta1: numberField(0.5, 0, 0.999999, "first moment's decay of alpha's Adam"),
   archBeta2: numberField(0.999, 0, 0.999999, "second moment's decay of alpha's Adam"),
   archWeightDecay: numberField(1e-3, 0, Infinity, "weight decay of alpha, in the gradient"),
+  ...stopFields,
   cutout: integerField(0, 0, 1024, "side of the square that cutout blanks, 0 = off"),
   dense: flagField("run and differentiate every operation in both steps (for comparison)"),
   precision: choiceField("f32", ["f32", "f64"], "scalar type of the engine"),
@@ -121,9 +124,20 @@ const free = new Set<string>([
   "compareOrders",
 ])
 
+// Added after the first run folders were made: counted only where they are not at their defaults, so that those
+// folders' checkpoints stay valid.
+const later = new Set<string>(["stopSkips", "stopEigenvalue", "projection", "optimizer"])
+
+function counted(values: Record<string, unknown>, fields: Fields): [string, unknown][] {
+  return Object.entries(values).filter(([name, value]) => !later.has(name) || value !== fields[name]?.initial)
+}
+
 /** A hash of what determines a run's numbers, the data's bytes included; checkpoints of another one are refused. */
-export function configHash(config: SearchConfig, dataHash: string): string {
-  const decisive = Object.entries(config).filter(([name]) => !free.has(name))
+export function configHash({ options, ...config }: SearchConfig, dataHash: string): string {
+  const own = Object.fromEntries(counted(options, findMethod(config.method).fields))
+  const decisive = [...counted(config, searchFields), ["options", own] as [string, unknown]].filter(
+    ([name]) => !free.has(name),
+  )
   decisive.sort(([a], [b]) => (a < b ? -1 : 1))
   return createHash("sha256")
     .update(JSON.stringify([decisive, dataHash]))

@@ -90,6 +90,8 @@ export interface EpochEvent extends At {
   agrees: boolean
   /** Of 28 edges, how many changed their operation, came or went since the epoch began. */
   flipped: number
+  /** Of the validation loss's Hessian in alpha; null where it is not asked for (stopEigenvalue). */
+  eigenvalue: number | null
   /** Of 8 kept edges a cell. */
   skips: { normal: number; reduce: number }
   genotype: Genotype
@@ -129,6 +131,12 @@ export interface WarningEvent extends At {
   message: string
 }
 
+/** The search ends here, before its last step (stopSkips, stopEigenvalue); `finished` follows. */
+export interface EarlyStopEvent extends At {
+  type: "early_stop"
+  reason: string
+}
+
 export interface EndEvent extends At {
   /** stopped: on request, before the last step; resumable. */
   type: "finished" | "stopped"
@@ -136,4 +144,11 @@ export interface EndEvent extends At {
 }
 
 export type SearchEvent =
-  StartEvent | StepEvent | EpochEvent | OrdersEvent | CheckpointEvent | WarningEvent | EndEvent
+  | StartEvent
+  | StepEvent
+  | EpochEvent
+  | OrdersEvent
+  | CheckpointEvent
+  | EarlyStopEvent
+  | WarningEvent
+  | EndEvent

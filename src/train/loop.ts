@@ -12,12 +12,13 @@ import { cosine } from "../cosine.js"
 import { sameCell, selectionOf, skips } from "../derive.js"
 import { NaspError } from "../errors.js"
 import type { Derived, EpochEnd, RunningMethod } from "../methods/index.js"
-import type { NativeSession } from "../native.js"
+import type { NativeAddon, NativeSession } from "../native.js"
 import { edges, type Space } from "../spaces/index.js"
 import { alphaRows, readAlpha, watchAlpha } from "./alpha-watch.js"
 import type { Batches } from "./batches.js"
 import { pruneCheckpoints, saveCheckpoint, type Progress } from "./checkpoint.js"
 import type { SearchConfig } from "./config.js"
+import { dominantEigenvalue, reasonToStop } from "./early-stop.js"
 import { addBatch, means, noTotals, now, phaseClock, type PhaseClock } from "./epoch-totals.js"
 import { evaluate, evaluateDerived } from "./evaluate.js"
 import type {
@@ -28,11 +29,12 @@ import type {
   OrdersEvent,
   SearchEvent,
 } from "./events.js"
-import { compareOrders, hasGradient, type MethodWithGradient } from "./orders.js"
+import { compareOrders } from "./orders.js"
 import { writeOutputs } from "./outputs.js"
 import type { RunFolder } from "./run-folder.js"
 
 export interface LoopParts {
+  addon: NativeAddon
   config: SearchConfig
   space: Space
   session: NativeSession
@@ -66,10 +68,9 @@ export function lastStep(config: SearchConfig, stepsPerEpoch: number): number {
 export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, LoopEnd> {
   const { config, session, method, batches, run, progress, control } = parts
   const { stepsPerEpoch } = batches
-  const last = lastStep(config, stepsPerEpoch)
+  let last = progress.ended === null ? lastStep(config, stepsPerEpoch) : progress.step
   const clock = phaseClock()
   const watch = watchAlpha(session, parts.space)
-  const compared = config.compareOrders > 0 && hasGradient(method) ? method : null
   let told = progress.step
   session.memory(true)
 
@@ -78,7 +79,7 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
     return step < last ? batches.queueStep(step, learnsAlpha) : null
   }
   let queued = queueStep(progress.step)
-  while (queued && !control.stopping) {
+  while (queued && progress.step < last && !control.stopping) {
     control.signal?.throwIfAborted()
     const step = progress.step
     const epoch = Math.floor(step / stepsPerEpoch)
@@ -111,14 +112,23 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
       seconds: now() - began,
     }
 
-    if (compared && progress.step % config.compareOrders === 0) {
-      yield await measureOrders(parts, compared, clock, epoch, lr)
+    if (config.compareOrders > 0 && progress.step % config.compareOrders === 0) {
+      yield await measureOrders(parts, clock, epoch, lr)
     }
     const whole = progress.step % stepsPerEpoch === 0
     if (whole || progress.step === last) {
       await endSteps(parts, clock, epoch, { whole, last: progress.step === last })
-      yield await endEpoch(parts, clock, epoch, lr, whole)
+      const event = await endEpoch(parts, clock, epoch, lr, whole)
+      yield event
       told = progress.step
+      if (whole && progress.step < last) {
+        progress.ended = reasonToStop(config, event.skips.normal, progress.eigenvalues)
+      }
+      if (progress.ended !== null) {
+        last = progress.step
+        await endSteps(parts, clock, epoch, { whole: false, last: true })
+        yield { type: "early_stop", step: last, epoch, reason: progress.ended }
+      }
     }
     if (run && (progress.step % config.checkpointEvery === 0 || progress.step === last)) {
       yield checkpoint(parts, run, clock, epoch)
@@ -175,6 +185,7 @@ async function endEpoch(
   const derived = method.derive()
   const began = now()
   const validation = means(await evaluate(parts, epoch))
+  const eigenvalue = whole && parts.config.stopEigenvalue !== null ? await eigenvalueOf(parts) : null
   clock.add("validation", now() - began)
   const inherited = await measureDerived(parts, clock, epoch)
   const train = means(progress.totals)
@@ -200,12 +211,20 @@ async function endEpoch(
     },
     agrees: sameCell(derived.searched, derived.softmax),
     flipped: progress.selection.filter((column, row) => column !== progress.epochSelection[row]).length,
+    eigenvalue,
     skips: { normal: skips(derived.searched.normal), reduce: skips(derived.searched.reduce) },
     genotype: derived.searched,
     alpha: alphaRows(space, readAlpha(session)),
     selection: inCells(progress.selection),
     ...(inherited && { derived: inherited }),
   }
+}
+
+async function eigenvalueOf({ addon, session, method, batches, progress }: LoopParts): Promise<number> {
+  const ticket = batches.queueRanking(progress.step)
+  const eigenvalue = await dominantEigenvalue(addon, session, method, ticket)
+  progress.eigenvalues.push(eigenvalue)
+  return eigenvalue
 }
 
 async function measureDerived(
@@ -221,8 +240,7 @@ async function measureDerived(
 }
 
 async function measureOrders(
-  { session, batches, config, progress }: LoopParts,
-  method: MethodWithGradient,
+  { session, method, batches, config, progress }: LoopParts,
   clock: PhaseClock,
   epoch: number,
   lr: number,

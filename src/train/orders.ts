@@ -4,24 +4,25 @@
  * search changes: the weights are put back by `secondOrder`, running statistics here.
  */
 import { firstOrder, secondOrder } from "../methods/darts.js"
-import type { MethodSettings, RunningMethod } from "../methods/index.js"
-import type { Matrices } from "../methods/matrices.js"
+import { findMethod, type MethodSettings, type RunningMethod } from "../methods/index.js"
+import { readMatrices, type Matrices } from "../methods/matrices.js"
 import type { NativeSession } from "../native.js"
 import type { Batches } from "./batches.js"
+import type { SearchConfig } from "./config.js"
 import type { OrdersEvent } from "./events.js"
 
 export type OrderFigures = Pick<OrdersEvent, "cosine" | "first_norm" | "second_norm" | "difference_norm">
 
-/** What a method must have for it. */
-export type MethodWithGradient = RunningMethod & Required<Pick<RunningMethod, "gradient">>
-
-export function hasGradient(method: RunningMethod): method is MethodWithGradient {
-  return method.gradient !== undefined
+/** Whether the method descends on a gradient of alpha, whose orders can be compared. */
+export function descendsOnAlpha(config: SearchConfig): boolean {
+  const method = findMethod(config.method)
+  const options = config.options as Parameters<typeof method.evaluations>[0]
+  return Object.keys(method.evaluations(options).architecture).length > 0
 }
 
 export async function compareOrders(
   { session, batches, settings }: { session: NativeSession; batches: Batches; settings: MethodSettings },
-  method: MethodWithGradient,
+  method: RunningMethod,
   step: number,
   lr: number,
 ): Promise<OrderFigures> {
@@ -30,7 +31,8 @@ export async function compareOrders(
     .filter((t) => t.group === "buffer")
     .map(({ name }) => ({ name, data: session.read(name) }))
   method.derive()
-  const through = () => method.gradient()
+  // A smooth mixture's own way back to alpha; straight through where the mixture is discrete.
+  const through = method.relaxed?.(readMatrices(session)) ?? (() => readMatrices(session, "grad.alphas"))
   const first = await firstOrder(session, batches.queueAlpha(step), through)
   const train = batches.queueTrain(step)
   const second = await secondOrder(session, batches.queueAlpha(step), train, { ...settings, lr }, through)

@@ -20,7 +20,7 @@ import { configHash, dataHash, type SearchConfig } from "./config.js"
 import { noTotals } from "./epoch-totals.js"
 import type { SearchEvent } from "./events.js"
 import { lastStep, runLoop, type LoopControl } from "./loop.js"
-import { hasGradient } from "./orders.js"
+import { descendsOnAlpha } from "./orders.js"
 import { parameterCount } from "./parameter-count.js"
 import { makePlan, rewriteSteps, type Plan, type SearchOptions } from "./plan.js"
 import { createRunFolder, openRunFolder, type RunFolder } from "./run-folder.js"
@@ -145,7 +145,7 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
     )
     // A new folder appears only once everything that can be refused has been accepted.
     if (!folder && plan.out !== null) folder = createRunFolder(plan.out, config, digest)
-    const events = steps(plan, control, { batches, digest, folder, session, space, method })
+    const events = steps(plan, control, { addon, batches, digest, folder, session, space, method })
     for (;;) {
       const item = await events.next()
       if (item.done) return item.value
@@ -164,6 +164,7 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
 }
 
 interface Parts {
+  addon: NativeAddon
   batches: Batches
   digest: string
   folder: RunFolder | null
@@ -174,7 +175,7 @@ interface Parts {
 
 async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerator<SearchEvent, SearchResult> {
   const { config } = plan
-  const { batches, digest, folder, session, space, method } = parts
+  const { addon, batches, digest, folder, session, space, method } = parts
   const hash = configHash(config, digest)
   const warnings: string[] = []
   const selection = selectionOf(space, method.derive().selected)
@@ -184,6 +185,8 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
     epochSelection: selection,
     selection,
     best: null,
+    eigenvalues: [],
+    ended: null,
     method: null,
   }
   let isFinished = false
@@ -201,7 +204,8 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
       }
     }
     isFinished =
-      progress.step >= lastStep(config, batches.stepsPerEpoch) && folder.lastEvent()?.type === "finished"
+      (progress.ended !== null || progress.step >= lastStep(config, batches.stepsPerEpoch)) &&
+      folder.lastEvent()?.type === "finished"
     if (!isFinished) {
       if (plan.resumed.override.steps !== undefined) rewriteSteps(folder.path, config.steps)
       folder.cutEvents(progress.step)
@@ -233,7 +237,7 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
   }
   const end = isFinished
     ? { status: "finished" as const, derived: method.derive() }
-    : yield* runLoop({ config, space, session, method, batches, run: folder, hash, progress, control })
+    : yield* runLoop({ addon, config, space, session, method, batches, run: folder, hash, progress, control })
   return {
     status: end.status,
     step: progress.step,
@@ -270,11 +274,10 @@ function openSession(addon: NativeAddon, config: SearchConfig, space: Space, dat
 }
 
 function prepareMethod(context: MethodContext, config: SearchConfig): RunningMethod {
-  const method = findMethod(config.method).prepare(context, config.options)
-  if (config.compareOrders > 0 && !hasGradient(method)) {
+  if (config.compareOrders > 0 && !descendsOnAlpha(config)) {
     throw invalid("method", "one that descends on alpha's gradient, beside compareOrders", config.method)
   }
-  return method
+  return findMethod(config.method).prepare(context, config.options)
 }
 
 // A step that was aborted rejects with the engine's word for it; a diverged search says where and what is left.
