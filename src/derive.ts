@@ -138,6 +138,19 @@ export function selectionOf(space: Space, selected: CellMatrices): number[] {
   })
 }
 
+/** Per row of alpha the largest operation's column, none left out: 14 rows of the normal cell, then 14 more. */
+export function largestOperations(space: Space, alpha: CellMatrices): number[] {
+  return (["normal", "reduce"] as const).flatMap((type) => {
+    const width = space[type].length
+    const none = space[type].indexOf("none")
+    return Array.from({ length: alpha[type].length / width }, (_, e) => {
+      const values = row(alpha[type], width, e)
+      if (none >= 0) values[none] = -Infinity
+      return argmax(values)
+    })
+  })
+}
+
 /** Whether two genotypes are the same cell, whatever the order of the edges within a node. */
 export function sameCell(a: Genotype, b: Genotype): boolean {
   const key = (genotype: Genotype) =>

@@ -4,6 +4,7 @@
  * and the tests' matrix follow the registry.
  */
 import { oneOf, invalid, type Fields, type FieldValues } from "../expect.js"
+import type { TrainTicket, ValidationTicket } from "../data/halves.js"
 import type { CellMatrices } from "../derive.js"
 import type { Genotype } from "../genotype.js"
 import type { NativeAddon, NativeSession, NativeSessionOptions, StepResult } from "../native.js"
@@ -43,16 +44,16 @@ export interface MethodContext {
   space: Space
   settings: MethodSettings
   /** A ticket for batch `index` of an endless series through the validation half, for ranking architectures. */
-  validationBatch(index: number): number
+  validationBatch(index: number): ValidationTicket
   /** Whole batches of one pass through it. */
   validationBatches: number
 }
 
 /** Tickets of prepared batches; a step uses them up. */
 export interface StepBatches {
-  train: number
+  train: TrainTicket
   /** null in epochs for which the method learns no alpha (`learnsAlpha`). */
-  validation: number | null
+  validation: ValidationTicket | null
 }
 
 export interface StepSchedule {

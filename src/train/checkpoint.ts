@@ -124,7 +124,10 @@ export function loadCheckpoint(
         `The checkpoint ${file} belongs to another configuration than config.json`,
       )
     }
-    return { file, isa: state.isa, progress: state.progress, content }
+    // What checkpoints of the first run folders do not hold.
+    const { eigenvalues = [], ended = null }: Partial<Progress> = state.progress
+    const progress = { ...state.progress, eigenvalues, ended }
+    return { file, isa: state.isa, progress, content }
   }
   return null
 }

@@ -15,6 +15,7 @@ import {
   optionalField,
   resolveFields,
   type Field,
+  type Fields,
   type FieldValues,
 } from "../expect.js"
 import { findMethod, methods } from "../methods/index.js"
@@ -59,6 +60,13 @@ export const searchFields = {
   threads: optionalField(integerField(1, 1, 256, "threads; default: what the process may use")),
   checkpointEvery: integerField(100, 1, 1_000_000_000, "steps between checkpoints"),
   keepCheckpoints: integerField(2, 1, 1000, "checkpoints kept"),
+  evaluateDerived: flagField("every epoch, evaluate the derived net with the searched weights too"),
+  compareOrders: integerField(
+    0,
+    0,
+    1_000_000_000,
+    "every so many steps, compare first- and second-order gradients of alpha, 0 = never",
+  ),
 }
 
 /** Every option with its value, the method's own under `options`. */
@@ -105,11 +113,31 @@ function fieldsFor(method: unknown): typeof searchFields {
 }
 
 // What a run's numbers do not depend on.
-const free = new Set<string>(["dataDir", "device", "steps", "threads", "checkpointEvery", "keepCheckpoints"])
+const free = new Set<string>([
+  "dataDir",
+  "device",
+  "steps",
+  "threads",
+  "checkpointEvery",
+  "keepCheckpoints",
+  "evaluateDerived",
+  "compareOrders",
+])
+
+// Added after the first run folders were made: counted only where they are not at their defaults, so that those
+// folders' checkpoints stay valid.
+const later = new Set<string>(["stopSkips", "stopEigenvalue", "projection", "optimizer"])
+
+function counted(values: Record<string, unknown>, fields: Fields): [string, unknown][] {
+  return Object.entries(values).filter(([name, value]) => !later.has(name) || value !== fields[name]?.initial)
+}
 
 /** A hash of what determines a run's numbers, the data's bytes included; checkpoints of another one are refused. */
-export function configHash(config: SearchConfig, dataHash: string): string {
-  const decisive = Object.entries(config).filter(([name]) => !free.has(name))
+export function configHash({ options, ...config }: SearchConfig, dataHash: string): string {
+  const own = Object.fromEntries(counted(options, findMethod(config.method).fields))
+  const decisive = [...counted(config, searchFields), ["options", own] as [string, unknown]].filter(
+    ([name]) => !free.has(name),
+  )
   decisive.sort(([a], [b]) => (a < b ? -1 : 1))
   return createHash("sha256")
     .update(JSON.stringify([decisive, dataHash]))

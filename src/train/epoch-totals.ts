@@ -21,7 +21,7 @@ export function means({ loss, correct, count }: Progress["totals"]): { loss: num
 
 export interface PhaseClock {
   addStep(outcome: StepOutcome): void
-  add(phase: "data" | "ranking" | "validation" | "checkpoint", seconds: number): void
+  add(phase: "data" | "ranking" | "validation" | "checkpoint" | "measures", seconds: number): void
   /** The phases so far and the whole time since the clock was made or last read; starts anew. */
   read(): PhaseSeconds
 }
@@ -36,6 +36,7 @@ export function phaseClock(): PhaseClock {
     ranking: 0,
     validation: 0,
     checkpoint: 0,
+    measures: 0,
     total: 0,
   })
   let sums = zero()

@@ -6,17 +6,22 @@
 import { findDataSource, type ImageData } from "../data/index.js"
 import { selectionOf, type CellMatrices } from "../derive.js"
 import { NaspError } from "../errors.js"
+import { invalid } from "../expect.js"
 import type { Genotype } from "../genotype.js"
+import { cpuName } from "../machine.js"
 import { findMethod, type MethodContext, type RunningMethod } from "../methods/index.js"
 import { loadNative, type NativeAddon, type NativeDataset, type NativeSession } from "../native.js"
 import { findSpace, type Space } from "../spaces/index.js"
 import { version } from "../version.js"
+import { alphaRows, readAlpha } from "./alpha-watch.js"
 import { makeBatches, type Batches } from "./batches.js"
 import { listCheckpoints, loadCheckpoint, restoreTensors, type Progress } from "./checkpoint.js"
 import { configHash, dataHash, type SearchConfig } from "./config.js"
 import { noTotals } from "./epoch-totals.js"
 import type { SearchEvent } from "./events.js"
 import { lastStep, runLoop, type LoopControl } from "./loop.js"
+import { descendsOnAlpha } from "./orders.js"
+import { parameterCount } from "./parameter-count.js"
 import { makePlan, rewriteSteps, type Plan, type SearchOptions } from "./plan.js"
 import { createRunFolder, openRunFolder, type RunFolder } from "./run-folder.js"
 
@@ -40,8 +45,11 @@ export interface SearchResult {
 export interface Search extends AsyncIterable<SearchEvent> {
   /** Runs what is left, dropping the events, and gives the result. */
   result(): Promise<SearchResult>
-  /** Ends after the running step, with a checkpoint if there is a run folder. */
-  stop(): void
+  /**
+   * Ends after the running step, with a checkpoint if there is a run folder; `evaluated`: with an epoch event for the
+   * steps since the last one, as where --steps cuts a run short.
+   */
+  stop(how?: { evaluated?: boolean }): void
   /** Aborts the running step and frees everything. Idempotent. */
   dispose(): Promise<void>
 }
@@ -86,8 +94,8 @@ export function search(options: SearchOptions = {}): Search {
       if ("error" in outcome) throw outcome.error
       return outcome.result
     },
-    stop() {
-      control.stopping = true
+    stop({ evaluated = false } = {}) {
+      control.stopping = evaluated ? "evaluated" : true
     },
     dispose: end,
   }
@@ -221,6 +229,10 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
       steps_per_epoch: batches.stepsPerEpoch,
       last_step: lastStep(config, batches.stepsPerEpoch),
       out: folder?.path ?? null,
+      cpu: cpuName(),
+      parameters: parameterCount(session),
+      operations: { normal: [...space.normal], reduce: [...space.reduce] },
+      alpha: alphaRows(space, readAlpha(session)),
     }
   }
   const end = isFinished
@@ -262,6 +274,9 @@ function openSession(addon: NativeAddon, config: SearchConfig, space: Space, dat
 }
 
 function prepareMethod(context: MethodContext, config: SearchConfig): RunningMethod {
+  if (config.compareOrders > 0 && !descendsOnAlpha(config)) {
+    throw invalid("method", "one that descends on alpha's gradient, beside compareOrders", config.method)
+  }
   return findMethod(config.method).prepare(context, config.options)
 }
 

@@ -5,6 +5,7 @@
  */
 import { describe, expect, test } from "vitest"
 
+import type { TrainTicket, ValidationTicket } from "../../src/data/halves.js"
 import { resolveFields } from "../../src/expect.js"
 import { gumbels } from "../../src/methods/gumbel.js"
 import { makeController, drawsPerSample } from "../../src/methods/controller.js"
@@ -52,7 +53,7 @@ async function withMethod(
     const method = findMethod(name)
     const context = {
       ...{ addon, session, space, settings: { ...settings, ...changed }, validationBatches: 1 },
-      validationBatch: (index: number) => loadBatch(session, index),
+      validationBatch: (index: number) => loadBatch(session, index) as ValidationTicket,
     }
     const running = method.prepare(context, resolveFields(method.fields, options))
     // Away from the start, where all rows are all but equal.
@@ -75,8 +76,9 @@ async function stepGradient(
   at: Partial<typeof schedule> = {},
 ): Promise<Matrices> {
   const when = { ...schedule, ...at }
-  const validation = (method.learnsAlpha?.(when.epoch) ?? true) ? loadBatch(session, validationBatch) : null
-  await method.step({ train: loadBatch(session, trainBatch), validation }, when)
+  const learns = method.learnsAlpha?.(when.epoch) ?? true
+  const validation = learns ? (loadBatch(session, validationBatch) as ValidationTicket) : null
+  await method.step({ train: loadBatch(session, trainBatch) as TrainTicket, validation }, when)
   return readMatrices(session, "grad.alphas")
 }
 

@@ -82,6 +82,18 @@ describe("options", () => {
     }
     expect(hash({}, "e")).not.toBe(hash({}))
   })
+
+  it("keeps the checkpoints of the first run folders valid: options that came later count where they are set", () => {
+    const hash = (options: SearchOptions) => configHash(resolveConfig(options), "x")
+    expect(hash({})).toBe("9ba26b452a4f221357a5cedd354ede28")
+    expect(hash({ space: "darts7", options: { value: "kept" } })).toBe("09036760b35fa2c332e071aa333dfb2f")
+    for (const later of [
+      { stopSkips: 2 },
+      { options: { optimizer: "sgd" } },
+      { options: { projection: "none" } },
+    ])
+      expect(hash(later)).not.toBe(hash({}))
+  })
 })
 
 describe("the schedule", () => {
