@@ -4,7 +4,7 @@ import type { Command } from "commander"
 
 import { dataSources } from "../data/index.js"
 import { drawGenotype } from "../draw.js"
-import { invalid, type Fields } from "../expect.js"
+import { invalid } from "../expect.js"
 import { methods } from "../methods/index.js"
 import { spaces } from "../spaces/index.js"
 import { searchFields } from "../train/config.js"
@@ -13,29 +13,8 @@ import { freeRunFolder } from "../train/run-folder.js"
 import type { SearchResult } from "../train/search.js"
 import { drive } from "./drive.js"
 import { addFlags, flagOf, givenOf } from "./flags.js"
+import { methodFields } from "./method-flags.js"
 import { jsonProgress, silentProgress, textProgress } from "./progress.js"
-
-const methodFields = mergedFields()
-
-// One flag for all methods that have a field of this name: a name means the same in all of them, defaults may differ.
-function mergedFields(): Fields {
-  const merged: Fields = {}
-  for (const { fields } of methods) {
-    for (const [name, field] of Object.entries(fields)) {
-      const having = methods.filter((method) => Object.hasOwn(method.fields, name))
-      const byDefault = new Map<string, string[]>()
-      for (const method of having) {
-        const initial = method.fields[name]!.initial === null ? "" : String(method.fields[name]!.initial)
-        byDefault.set(initial, [...(byDefault.get(initial) ?? []), method.name])
-      }
-      const defaults = [...byDefault].map(
-        ([initial, names]) => names.join(", ") + (initial && `: ${initial}`),
-      )
-      merged[name] = { ...field, initial: null, about: `${field.about} (${defaults.join("; ")})` }
-    }
-  }
-  return merged
-}
 
 export function register(program: Command): void {
   const command = program
