@@ -5,8 +5,15 @@
  * darts).
  */
 import { choiceField, flagField, integerField, resolveFields, type FieldValues } from "../expect.js"
+import type { TrainTicket, ValidationTicket } from "../data/halves.js"
 import { evaluationsText } from "../methods/evaluations.js"
-import { findMethod, methods, type MethodSettings, type RunningMethod } from "../methods/index.js"
+import {
+  findMethod,
+  methods,
+  type MethodSettings,
+  type RunningMethod,
+  type StepBatches,
+} from "../methods/index.js"
 import { loadNative, type NativeSession } from "../native.js"
 import { findSpace, spaces } from "../spaces/index.js"
 import { describeMachine, type Machine } from "./machine.js"
@@ -123,7 +130,7 @@ export async function benchStep(options: StepBenchOptions = {}): Promise<StepBen
   })
   try {
     const settings = { ...frozen, channels: net.channels, layers: net.layers, seed }
-    const noRanking = { validationBatch: () => NaN, validationBatches: 0 } // a step ranks nothing
+    const noRanking = { validationBatch: () => NaN as ValidationTicket, validationBatches: 0 } // a step ranks nothing
     const running = method.prepare({ addon: native, session, space, settings, ...noRanking }, methodOptions)
     if (Object.hasOwn(method.fields, "projection")) {
       session.write("alphas_normal", alpha.normal)
@@ -182,7 +189,10 @@ async function timeIteration(
   load: (which: 0 | 1) => number,
 ): Promise<Record<Phase, number>> {
   const learnsAlpha = method.learnsAlpha?.(epoch) ?? true
-  const batches = { train: load(0), validation: learnsAlpha ? load(1) : null }
+  const batches: StepBatches = {
+    train: load(0) as TrainTicket,
+    validation: learnsAlpha ? (load(1) as ValidationTicket) : null,
+  }
   session.memory(true)
   const start = performance.now()
   const { alpha, weights } = await method.step(batches, { step: 0, epoch, stepsPerEpoch: 1, lr: 0.025 })

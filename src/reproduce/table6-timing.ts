@@ -57,40 +57,65 @@ export async function timeSteps(options: TimingOptions, tell: (space: string) =>
   return timed
 }
 
+// For methods whose step asks: past the epochs in which only the weights learn, and within a first stage.
+const epoch = 1000
+const epochs = 100_000
+const stepsPerEpoch = 391
+
 interface Clocked {
   timed: Timed
   method: RunningMethod
   clock: StepClock
+  batches: Batches
   /** Selects at random, where time depends on it. */
   draw: ((round: number) => void) | null
 }
 
+// The orders of one method share a session; what a method asks of its net is its own.
 async function timeSpace(space: Space, options: TimingOptions): Promise<Timed[]> {
   const { addon, batch, channels, layers, seed } = options
   const data = generateTextures(4 * batch, seed)
   const { images, labels, mean, std, size } = data
   const dataset = new addon.Dataset({ images, labels, channels: 3, height: size, width: size, mean, std })
-  const session = new addon.Session({
-    ...{ channels, layers, batch, seed },
-    ...{ classes: data.classes.length, imageSize: size, imageChannels: 3 },
-    ...{ normal: [...space.normal], reduce: [...space.reduce] },
-    ...{ precision: "f32", isa: "", threads: options.threads ?? 0, dense: false },
-  })
+  const sessions = new Map<string, { session: NativeSession; batches: Batches }>()
+  const sessionOf = (side: Side) => {
+    const method = findMethod(side.method)
+    const net = method.net?.(resolveFields(method.fields, side.options))
+    const key = JSON.stringify([method.name, net])
+    const there = sessions.get(key)
+    if (there) return there
+    const session = new addon.Session({
+      ...{ channels, layers, batch, seed, ...net },
+      ...{ classes: data.classes.length, imageSize: size, imageChannels: 3 },
+      ...{ normal: [...space.normal], reduce: [...space.reduce] },
+      ...{ precision: "f32", isa: "", threads: options.threads ?? 0, dense: false },
+    })
+    const made = {
+      session,
+      batches: makeBatches(addon, session, dataset, data, { batch, seed, cutout: 0 }),
+    }
+    sessions.set(key, made)
+    return made
+  }
   try {
-    const batches = makeBatches(addon, session, dataset, data, { batch, seed, cutout: 0 })
-    const sides = options.sides.map((side) => prepare(side, space, session, batches, options))
+    const sides = options.sides.map((side) => {
+      const { session, batches } = sessionOf(side)
+      return prepare(side, space, session, batches, options)
+    })
     const turns = Array.from({ length: options.batches + 1 }, (_, round) =>
       sides.map((side) => ({ side, round })),
     ).flat()
-    let queued = batches.queueStep(0, true)
-    for (const { side, round } of turns) {
-      const current = queued
-      queued = batches.queueStep(round + 1, true)
+    const queue = (turn: (typeof turns)[number] | undefined) =>
+      turn ? turn.side.batches.queueStep(turn.round, turn.side.method.learnsAlpha?.(epoch) ?? true) : null
+    let queued = queue(turns[0])
+    for (const [i, { side, round }] of turns.entries()) {
+      const current = queued!
+      queued = queue(turns[i + 1]) // prepared while this step runs
       await timeStep(side, current, round, options.addon)
     }
     return sides.map(({ timed }) => timed)
   } finally {
-    session.dispose()
+    for (const { session } of sessions.values()) session.dispose()
   }
 }
 
@@ -102,7 +127,7 @@ function prepare(
   { addon, batch, channels, layers, seed }: TimingOptions,
 ): Clocked {
   const clock = clockedSession(session)
-  const { epochs, ...defaults } = resolveFields(searchFields, {})
+  const defaults = resolveFields(searchFields, {})
   const settings: MethodSettings = { ...defaults, epochs, channels, layers, seed, archLr: 0 }
   const method = findMethod(side.method)
   const context: MethodContext = {
@@ -115,12 +140,10 @@ function prepare(
     timed: { side, space, steps: [], batch, supernet: parameterCount(session), final: [] },
     method: method.prepare(context, resolveFields(method.fields, side.options)),
     clock,
+    batches,
     draw: selects ? (round) => writeAlpha(session, randomAlpha(space, seed + round)) : null,
   }
 }
-
-// A full epoch's, for methods whose step asks.
-const stepsPerEpoch = 391
 
 // The first round warms up.
 async function timeStep(
@@ -130,9 +153,9 @@ async function timeStep(
   addon: NativeAddon,
 ): Promise<void> {
   draw?.(round)
-  const { searched } = method.derive() // the sides share the session: this one's net
+  const { searched } = method.derive() // sides that share the session: this one's net
   clock.start()
-  await method.step(tickets, { step: round, epoch: 0, stepsPerEpoch, lr: searchFields.lr.initial })
+  await method.step(tickets, { step: round, epoch, stepsPerEpoch, lr: searchFields.lr.initial })
   const seconds = clock.read()
   if (round === 0) return
   timed.steps.push(seconds)
