@@ -71,12 +71,9 @@ async function oneTurn({ run, search, events, used }: Active, options: TurnOptio
     const item = await events.next()
     if (item.done) return false
     const event = item.value
-    if (event.type === "step") {
-      used.steps = event.step
-      used.seconds += searchSeconds(event)
-      if (options.seconds !== null && used.seconds >= options.seconds) search.stop({ evaluated: true })
-    }
-    if (event.type === "epoch") used.seconds += searchSeconds(event)
+    if (event.type === "step") used.steps = event.step
+    used.seconds += searchSeconds(event)
+    if (options.seconds !== null && used.seconds >= options.seconds) search.stop({ evaluated: true })
     options.onEvent(run, event, used.seconds)
     if (event.type === "epoch") return true
   }
