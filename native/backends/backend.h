@@ -78,6 +78,9 @@ struct BackwardUnit {
   View<S> dx;  // of the source after its normalisation, before the unit's ReLU
   Write write;
   S *first_gradient, *dense_gradient[2];  // O I H W, overwritten
+  // One a channel of a normalised x; null: not wanted. Of dx about x.norm.mean, as gradient_sums would find them: they
+  // belong to the unit whose output x is. Only of units with a ReLU and a depthwise convolution, and scale not zero.
+  Moments* dx_moments = nullptr;
 };
 
 template <class S>

@@ -263,6 +263,7 @@ double Chain<S>::backward(const Pass<S>& pass, View<const S> g, S weight, View<S
   }
   const std::size_t mark = pass.arena.mark();
   double result = 0;
+  bool summed = false;  // g's moments about the stage came with g
   for (std::size_t i = stages_.size(); i-- > 0;) {
     Stage& stage = stages_[i];
     const bool last = i + 1 == stages_.size(), first = i == 0;
@@ -271,7 +272,7 @@ double Chain<S>::backward(const Pass<S>& pass, View<const S> g, S weight, View<S
     const double factor = last ? weight : 1, count = pixel_count(pass, unit, stage.x.x);
     GradientSource<S> dy = {g, stage.y};
     if (unit.norm) {
-      pass.backend.gradient_sums(pass.run, stage.moments.data(), g, stage.y, stage.mean.data());
+      if (!summed) pass.backend.gradient_sums(pass.run, stage.moments.data(), g, stage.y, stage.mean.data());
       S* weight_gradient = stage.norm.weight >= 0 && pass.weight_gradients
                                ? pass.parameters.gradient(stage.norm.weight)
                                : nullptr;
@@ -313,6 +314,8 @@ double Chain<S>::backward(const Pass<S>& pass, View<const S> g, S weight, View<S
       if (stage.first >= 0) step.first_gradient = pass.parameters.gradient(stage.first);
       for (int p = 0; p < unit.parts; p++) step.dense_gradient[p] = pass.parameters.gradient(stage.dense[p]);
     }
+    summed = !first && unit.depthwise() && unit.relu && stages_[i - 1].norm.weight < 0;
+    if (summed) step.dx_moments = stages_[i - 1].moments.data();
     if (step.dx || (pass.weight_gradients && unit.parts > 0)) pass.backend.backward(pass.run, step);
     g = step.dx;
   }

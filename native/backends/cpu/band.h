@@ -2,6 +2,7 @@
 // BatchNorm's backward applied, and then read by every tap of every unit of the piece while they lie in the cache.
 //
 // Layout    (rows, C, columns, lanes), columns from -pad; beyond the image lies the padding value
+// Ring      a band of fewer rows than its piece keeps the last `slots` of them: part() says which
 #pragma once
 #include "../backend.h"
 #include "lanes.h"
@@ -13,6 +14,7 @@ struct Band {
   using S = typename L::scalar;
   S* data = nullptr;
   int channels = 0, width = 0, first_row = 0, rows = 0, pad = 0;
+  int first_slot = 0, slots = 1 << 30;  // where the first row lies; rows that there is room for
   ptrdiff_t channel_pitch = 0, row_pitch = 0;
 
   // Tiles that hang over the right edge read past a row: into the next one, and at the very end into this slack.
@@ -35,15 +37,25 @@ struct Band {
         channel_pitch(static_cast<ptrdiff_t>(columns(width, pad)) * L::count),
         row_pitch(channel_pitch * channels) {}
 
+  // A ring: no more than `rows` rows, starting with first_row.
+  static Band ring(S* memory, int channels, int width, int first_row, int rows, int pad) {
+    Band band(memory, channels, width, first_row, rows, pad);
+    band.slots = rows;
+    return band;
+  }
+
+  int slot(int row) const {
+    const int from_start = row - first_row + first_slot;
+    return from_start >= slots ? from_start - slots : from_start;
+  }
   S* at(int row, int channel, int column) const {
-    return data + (row - first_row) * row_pitch + channel * channel_pitch +
+    return data + slot(row) * row_pitch + channel * channel_pitch +
            static_cast<ptrdiff_t>(column + pad) * L::count;
   }
-  // Some of its rows.
+  // Some of its rows. Of a ring: those that lie in it now.
   Band part(int row0, int row1) const {
     Band some = *this;
-    some.data += (row0 - first_row) * row_pitch;
-    some.first_row = row0, some.rows = row1 - row0;
+    some.first_slot = slot(row0), some.first_row = row0, some.rows = row1 - row0;
     return some;
   }
   // Rows that a tile asks for beyond the last one are the last one: their results are dropped.
@@ -147,8 +159,8 @@ void fill_gradient(const Band<L>& band, const GradientSource<typename L::scalar>
 template <class L>
 struct Pieces {
   int rows, per_block, count, height;
-  Pieces(const View<const typename L::scalar>& x, int blocks) : height(x.height) {
-    constexpr std::size_t target = 256 << 10;  // bytes
+  Pieces(const View<const typename L::scalar>& x, int blocks, std::size_t target = 256 << 10)
+      : height(x.height) {
     const std::size_t row =
         static_cast<std::size_t>(x.channels) * x.width * L::count * sizeof(typename L::scalar);
     int most = static_cast<int>(target / (row ? row : 1));

@@ -80,11 +80,8 @@ void gradient_sums(const Run& run, Moments* moments, View<const typename L::scal
   using S = typename L::scalar;
   const Pieces<L> pieces(g, ceil_div(run.batch, L::count));
   const int channels = g.channels, end = g.width * L::count;
-  struct Sums {
-    double gradient, gradient_y;
-  };
-  auto* partial = static_cast<Sums*>(run.workspace.shared(
-      Workspace::partial_moments, sizeof(Sums) * static_cast<std::size_t>(pieces.count) * channels));
+  auto* partial = static_cast<GradientSums*>(run.workspace.shared(
+      Workspace::partial_moments, sizeof(GradientSums) * static_cast<std::size_t>(pieces.count) * channels));
   run.parallel.run(pieces.count, [&](int piece, int) {
     const int block = pieces.block(piece);
     for (int c = 0; c < channels; c++) {
@@ -102,20 +99,13 @@ void gradient_sums(const Run& run, Moments* moments, View<const typename L::scal
         for (; i + 2 * L::count <= end; i += 2 * L::count) take(0, i), take(1, i + L::count);
         if (i < end) take(0, i);
       }
-      Sums sums = {0, 0};
-      const int live = live_count(L::count, run.batch, block);
-      for (int l = 0; l < live; l++)
-        sums.gradient += static_cast<double>(a[0].v[l]) + a[1].v[l],
-            sums.gradient_y += static_cast<double>(b[0].v[l]) + b[1].v[l];
-      partial[static_cast<ptrdiff_t>(piece) * channels + c] = sums;
+      partial[static_cast<ptrdiff_t>(piece) * channels + c] =
+          sum_of_lanes(a[0] + a[1], b[0] + b[1], live_count(L::count, run.batch, block));
     }
   });
   for (int c = 0; c < channels; c++) {
-    moments[c].gradient = moments[c].gradient_y = 0;
-    for (int p = 0; p < pieces.count; p++) {
-      moments[c].gradient += partial[static_cast<ptrdiff_t>(p) * channels + c].gradient;
-      moments[c].gradient_y += partial[static_cast<ptrdiff_t>(p) * channels + c].gradient_y;
-    }
+    const GradientSums sums = add_pieces(partial + c, pieces.count, channels);
+    moments[c].gradient = sums.gradient, moments[c].gradient_y = sums.gradient_y;
   }
 }
 

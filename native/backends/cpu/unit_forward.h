@@ -82,11 +82,12 @@ void pointwise(const Mid<L>& mid, int outputs, const typename L::scalar* packed,
   }
 }
 
-// Depthwise rows [row0, row1), a tile at a time: its pixels of channel c are written to to(c), then each(c, row, column);
-// after(row, column) when all channels of the tile have been.
+// Depthwise rows [row0, row1) of channels [channel, channel_end), a tile at a time: its pixels of channel c are written
+// to to(c), then each(c, row, column); after(row, column) when all channels of the tile have been.
 template <class L, class To, class Each, class After>
-void depthwise_rows_of(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int out_width,
-                       int row0, int row1, const To& to, const Each& each, const After& after) {
+void depthwise_rows_of(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int channel,
+                       int channel_end, int out_width, int row0, int row1, const To& to, const Each& each,
+                       const After& after) {
   using S = typename L::scalar;
   constexpr int R = depthwise_rows, P = depthwise_pixels;
   const int k = unit.kernel, d = unit.dilation, pad = unit.pad();
@@ -96,7 +97,7 @@ void depthwise_rows_of(const Unit& unit, const typename L::scalar* w, const Band
         for (int row = row0; row < row1; row += R) {
           for (int q = 0; q < R + (K - 1) * D; q++) rows[q] = x.at(x.clamp_row(row - pad + q), 0, -pad);
           for (int column = 0; column < out_width; column += P) {
-            for (int c = 0; c < unit.in; c++) {
+            for (int c = channel; c < channel_end; c++) {
               depthwise_tile<L, K, D>(rows, c * x.channel_pitch + static_cast<ptrdiff_t>(column) * L::count,
                                       w + c * K * K, to(c));
               each(c, row, column);
@@ -109,7 +110,7 @@ void depthwise_rows_of(const Unit& unit, const typename L::scalar* w, const Band
   DepthwiseTap<L> taps[64];
   for (int row = row0; row < row1; row += R) {
     for (int column = 0; column < out_width; column += P) {
-      for (int c = 0; c < unit.in; c++) {
+      for (int c = channel; c < channel_end; c++) {
         for (int r = 0; r < R; r++) {
           for (int i = 0; i < k * k; i++) {
             taps[i] = {x.at(x.clamp_row((row + r) * unit.stride - pad + i / k * d), c, i % k * d - pad),
@@ -127,16 +128,16 @@ void depthwise_rows_of(const Unit& unit, const typename L::scalar* w, const Band
   }
 }
 
-// The same through an epilogue.
+// The same of one channel through an epilogue.
 template <class L, class Epilogue>
-void depthwise_rows_into(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int out_width,
-                         int row0, int row1, const Epilogue& epilogue) {
+void depthwise_rows_into(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int channel,
+                         int out_width, int row0, int row1, const Epilogue& epilogue) {
   constexpr int R = depthwise_rows, P = depthwise_pixels;
   L tile[R][P];
   const TilePixels<typename L::scalar> pixels = {reinterpret_cast<typename L::scalar*>(tile), P * L::count,
                                                  tile_pixels * L::count};
   depthwise_rows_of(
-      unit, w, x, out_width, row0, row1, [&](int) { return pixels; },
+      unit, w, x, channel, channel + 1, out_width, row0, row1, [&](int) { return pixels; },
       [&](int c, int row, int column) {
         for (int r = 0; r < R && row + r < row1; r++)
           finish(tile[r], epilogue, c, row + r, column, out_width - column);
@@ -204,8 +205,8 @@ void unit_piece(const Unit& unit, const typename L::scalar* packed, const Band<L
   if (unit.depthwise()) {
     const Mid<L> mid = {scratch, unit.in};
     depthwise_rows_of(
-        unit, packed + layout.first.direct, x, out_width, row0, row1, [&](int c) { return mid.pixels(c); },
-        [](int, int, int) {},
+        unit, packed + layout.first.direct, x, 0, unit.in, out_width, row0, row1,
+        [&](int c) { return mid.pixels(c); }, [](int, int, int) {},
         [&](int row, int column) {
           pointwise(mid, unit.out, packed + layout.dense[0].direct, row, row1, column, out_width, epilogue);
         });
