@@ -45,6 +45,20 @@ struct GradientSource {
   const S *mean = nullptr, *a = nullptr, *b = nullptr, *c = nullptr;
 };
 
+// Some of their channels.
+template <class S>
+Source<S> part_of(Source<S> source, int first, int channels) {
+  source.x = source.x.slice(first, channels);
+  if (source.norm.scale) source.norm.mean += first, source.norm.scale += first, source.norm.shift += first;
+  return source;
+}
+template <class S>
+GradientSource<S> part_of(GradientSource<S> dy, int first, int channels) {
+  dy.g = dy.g.slice(first, channels);
+  if (dy.a) dy.y = dy.y.slice(first, channels), dy.mean += first, dy.a += first, dy.b += first, dy.c += first;
+  return dy;
+}
+
 enum class Write { overwrite, accumulate };
 
 // Raw weights of a unit, O I H W; and the backend's packed copy of them.

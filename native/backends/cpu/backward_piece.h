@@ -37,21 +37,17 @@ struct LoadedPiece {
 
   // Scalars of memory: x, dy.
   struct Plan {
-    bool need_x, max_pool;
     int x_first, x_rows, x_pad, dy_first, dy_rows, dy_pad;
     std::size_t x_size, dy_size;
     Plan(const Unit& u, int width, int row0, int row1, bool want_dw) {
       const int reach_h = u.reach_h(), reach_w = u.reach_w(), stride = u.stride_h();
       const int out0 = output_row(row0, stride), out1 = output_row(row1, stride);
-      max_pool = u.kind == UnitKind::max_pool;
-      need_x = want_dw || max_pool;
-      const int halo = max_pool ? 2 * reach_h : reach_h;
-      x_first = row0 - halo, x_rows = row1 - row0 + 2 * halo, x_pad = reach_w;
+      x_first = row0 - reach_h, x_rows = row1 - row0 + 2 * reach_h, x_pad = reach_w;
       // dy: the rows that dx needs, and those of the piece's own weight gradients
       const OutputRows reach(row0, row1, 2 * reach_h, stride, reach_h);
       dy_first = smaller(reach.first, out0), dy_rows = larger(reach.last, out1 - 1) + 1 - dy_first;
       dy_pad = 2 * reach_w + 1;
-      x_size = need_x ? Band<L>::size(u.in, width, x_rows, x_pad) : 0;
+      x_size = want_dw ? Band<L>::size(u.in, width, x_rows, x_pad) : 0;
       dy_size = Band<L>::size(u.out, u.out_width(width), dy_rows, dy_pad);
     }
   };
@@ -60,8 +56,7 @@ struct LoadedPiece {
       : x(memory, p.unit.in, p.width, plan.x_first, plan.x_rows, plan.x_pad),
         dy(memory + plan.x_size, p.unit.out, p.out_width, plan.dy_first, plan.dy_rows, plan.dy_pad),
         scratch(memory + plan.x_size + plan.dy_size) {
-    if (plan.need_x)
-      fill_activation(x, p.step.x, p.block, p.unit.relu, plan.max_pool ? -S(__builtin_inf()) : S(0));
+    if (plan.x_size) fill_activation(x, p.step.x, p.block, p.unit.relu, S(0));
     fill_gradient(dy, p.step.dy, p.block, p.live);
   }
 };

@@ -1,5 +1,5 @@
 // A unit backward: from dL/dy of its pre-norm output (BatchNorm's backward folded into the load) to dx, through the
-// ReLU of its load, and to the gradients of its weights: the driver over pieces of work.
+// ReLU of its load, and to the gradients of its weights: the drivers over pieces of work.
 #pragma once
 #include <algorithm>
 
@@ -11,7 +11,6 @@ namespace nasp::NASP_ISA {
 // Scalars of scratch of a unit whose piece is loaded at once.
 template <class L>
 std::size_t backward_scratch(const Unit& u, int width, int rows, int dy_rows, int dy_pad) {
-  if (u.kind != UnitKind::convolve) return pool_backward_scratch<L>(u, rows, width);
   if (u.paired()) {
     const int out_width = u.out_width(width);
     return Band<L>::size(u.between(), out_width, dy_rows + rows, dy_pad) +
@@ -34,10 +33,43 @@ void add_pieces(const Run& run, S* total, const S* partial, int pieces, std::siz
   });
 }
 
+// A pool takes its channels one by one, so its pieces are a few channels of whole images, and no row is loaded twice.
+template <class L>
+void backward_pool(const Run& run, const BackwardUnit<typename L::scalar>& b) {
+  using S = typename L::scalar;
+  constexpr std::size_t target = 256 << 10;  // bytes of x
+  const View<const S>& x = b.x.x;
+  const int most = larger(1, static_cast<int>(target / (sizeof(L) * x.height * x.width))),
+            groups = ceil_div(x.channels, most), each = ceil_div(x.channels, groups);
+  const bool max = b.unit->kind == UnitKind::max_pool;
+  if (!b.dx) return;
+  run.parallel.run(groups * ceil_div(run.batch, L::count), [&](int piece, int thread) {
+    const int block = piece / groups, first = piece % groups * each,
+              channels = smaller(each, x.channels - first);
+    if (channels <= 0) return;
+    Unit unit = *b.unit;
+    unit.in = unit.out = channels;
+    const int out_width = unit.out_width(x.width), out_height = unit.out_height(x.height),
+              pad = unit.window_reach(), x_rows = x.height + 2 * pad;
+    const std::size_t x_size = max ? Band<L>::size(channels, x.width, x_rows, pad) : 0,
+                      dy_size = Band<L>::size(channels, out_width, out_height, 0);
+    S* memory = static_cast<S*>(run.workspace.thread(
+        thread, sizeof(S) * (x_size + dy_size + pool_backward_scratch<L>(unit, x.height, x.width))));
+    const Band<L> band(memory, channels, x.width, -pad, x_rows, pad),
+        dy(memory + x_size, channels, out_width, 0, out_height, 0);
+    if (max) fill_activation(band, part_of(b.x, first, channels), block, unit.relu, -S(__builtin_inf()));
+    fill_gradient(dy, part_of(b.dy, first, channels), block, live_lanes<L>(run.batch, block));
+    DataGradient<L> to_dx;
+    to_dx.dx = block_of(b.dx.slice(first, channels), block), to_dx.accumulate = b.write == Write::accumulate;
+    pool_backward(unit, band, dy, x.height, 0, x.height, memory + x_size + dy_size, to_dx);
+  });
+}
+
 template <class L>
 void backward_unit(const Run& run, const BackwardUnit<typename L::scalar>& b) {
   using S = typename L::scalar;
   const Unit& unit = *b.unit;
+  if (unit.kind != UnitKind::convolve) return backward_pool<L>(run, b);
   const int height = b.x.x.height, width = b.x.x.width, stride = unit.stride_h();
   const bool want_dw = b.first_gradient || b.dense_gradient[0] || b.dense_gradient[1];
   const bool depthwise = unit.depthwise();
@@ -91,9 +123,7 @@ void backward_unit(const Run& run, const BackwardUnit<typename L::scalar>& b) {
       depthwise_backward(p, memory);
     } else {
       const LoadedPiece<L> loaded(p, plan, memory);
-      if (unit.kind != UnitKind::convolve)
-        pool_backward(unit, loaded.x, loaded.dy, height, row0, row1, loaded.scratch, p.to_dx);
-      else if (unit.paired())
+      if (unit.paired())
         paired_backward(p, loaded);
       else
         dense_backward(p, loaded);
