@@ -108,6 +108,7 @@ void data_gradient(const DensePart& part, int in, const PackedPart& at, const ty
 template <class L>
 void dense_backward(BackwardPiece<L> p, const LoadedPiece<L>& loaded) {
   const Unit& unit = p.unit;
+  if (p.dw && unit.relu) p.to_dx.activation = loaded.x;
   const auto layout = PackedLayout(unit).back;
   for (int i = 0, first = 0; i < unit.parts; first += unit.dense[i].out, i++) {
     const DensePart& part = unit.dense[i];
@@ -126,6 +127,7 @@ void dense_backward(BackwardPiece<L> p, const LoadedPiece<L>& loaded) {
 template <class L>
 void paired_backward(BackwardPiece<L> p, const LoadedPiece<L>& loaded) {
   const Unit& unit = p.unit;
+  if (p.dw && unit.relu) p.to_dx.activation = loaded.x;
   const auto layout = PackedLayout(unit).back;
   auto* memory = loaded.scratch + paired_scratch<L>(unit);
   const Band<L> dmid(memory, unit.row.out, p.out_width, p.row0, p.row1 - p.row0, loaded.dy.pad);

@@ -36,7 +36,7 @@ struct Forward {
       const L centre = kept.centre;
       NASP_UNROLL for (int p = 0; p < N; p++) centred[p] = pixels[p] - centre;
     }
-    L sum = kept.y_row, squares = kept.y_squared_row, product = kept.gradient_y;
+    L sum = kept.y_row, squares = kept.y_squared_row, product = kept.gradient_y, gradient = kept.gradient;
     S* to = Store ? y.data + row * y.row_pitch + channel * y.channel_pitch +
                         static_cast<ptrdiff_t>(column) * L::count
                   : nullptr;
@@ -47,10 +47,14 @@ struct Forward {
       if constexpr (Store) pixels[p].store(to + static_cast<ptrdiff_t>(p) * L::count);
       sum += centred[p];
       squares += centred[p] * centred[p];
-      if constexpr (Gradient) product += centred[p] * L::load(from + static_cast<ptrdiff_t>(p) * L::count);
+      if constexpr (Gradient) {
+        const L g_pixel = L::load(from + static_cast<ptrdiff_t>(p) * L::count);
+        gradient += g_pixel;
+        product += centred[p] * g_pixel;
+      }
     };
     NASP_UNROLL for (int p = 0; p < N; p++) if (Whole || p < count) take(p);
-    if constexpr (Gradient) kept.gradient_y = product;
+    if constexpr (Gradient) kept.gradient_y = product, kept.gradient = gradient;
     if (column + count < width) {
       kept.y_row = sum, kept.y_squared_row = squares;
     } else {

@@ -24,11 +24,11 @@ struct CompensatedSum {
 template <class L>
 struct ChannelSums {
   L centre;
-  L y_row, y_squared_row, gradient_y;
+  L y_row, y_squared_row, gradient, gradient_y;
   CompensatedSum<L> y, y_squared;
 
   void begin() {
-    centre = y_row = y_squared_row = gradient_y = L::zero();
+    centre = y_row = y_squared_row = gradient = gradient_y = L::zero();
     y = y_squared = {L::zero(), L::zero()};
   }
   void end_row(L sum, L squares) {
@@ -42,9 +42,8 @@ struct PieceMoments {
   double count, mean, deviation, gradient, gradient_y;  // gradient_y: sum of g * (y - mean)
 };
 
-// gradient: the piece's sum of g, lane by lane.
 template <class L>
-PieceMoments merge_lanes(const ChannelSums<L>& sums, L gradient, int pixels, int live) {
+PieceMoments merge_lanes(const ChannelSums<L>& sums, int pixels, int live) {
   PieceMoments m = {static_cast<double>(pixels) * live, 0, 0, 0, 0};
   if (m.count == 0) return m;
   double mean[L::count];
@@ -57,8 +56,9 @@ PieceMoments merge_lanes(const ChannelSums<L>& sums, L gradient, int pixels, int
     const double y = sums.y.lane(l), off = mean[l] - m.mean;
     const double within = sums.y_squared.lane(l) - y * y / pixels;
     m.deviation += (within > 0 ? within : 0) + pixels * off * off;
-    m.gradient += gradient.v[l];
-    m.gradient_y += sums.gradient_y.v[l] + (static_cast<double>(sums.centre.v[l]) - m.mean) * gradient.v[l];
+    m.gradient += sums.gradient.v[l];
+    m.gradient_y +=
+        sums.gradient_y.v[l] + (static_cast<double>(sums.centre.v[l]) - m.mean) * sums.gradient.v[l];
   }
   return m;
 }

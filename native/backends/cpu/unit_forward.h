@@ -242,47 +242,17 @@ View<S> block_of(View<S> v, int block) {
   return v;
 }
 
-// Sums of rows [row0, row1) of every channel, lane by lane.
-template <class L>
-void row_sums(L* sums, const View<const typename L::scalar>& v, int row0, int row1) {
-  using S = typename L::scalar;
-  for (int c = 0; c < v.channels; c++) sums[c] = L::zero();
-  for (int row = row0; row < row1; row++) {
-    by_streams(v.channels, [&]<int N>(int first, int step) {
-      const S* from[N];
-      L sum[N];
-      NASP_UNROLL for (int i = 0; i < N; i++) {
-        from[i] = v.data + row * v.row_pitch + (first + i * step) * v.channel_pitch;
-        sum[i] = sums[first + i * step];
-      }
-      for (int w = 0; w < v.width * L::count; w += L::count)
-        NASP_UNROLL for (int i = 0; i < N; i++) sum[i] += L::load(from[i] + w);
-      NASP_UNROLL for (int i = 0; i < N; i++) sums[first + i * step] = sum[i];
-    });
-  }
-}
-
-// In what order a piece of work takes its units: those that load their rows alike together; and which of the distinct
-// gradients each one meets, so that its sums are taken once.
+// In what order a piece of work takes its units: those that load their rows alike together.
 template <class S>
-struct UnitOrder {
-  struct Place {
-    int unit, first_output, gradient;
-  };
-  std::vector<Place> units;
-  std::vector<const S*> gradients;
-
-  UnitOrder(const ForwardUnit<S>* all, int count) {
-    for (Load load : {Load::as_is, Load::with_relu, Load::lowest_padding}) {
-      for (int u = 0, first = 0; u < count; first += all[u].unit->out, u++) {
-        if (load_of(*all[u].unit) != load) continue;
-        auto at = std::find(gradients.begin(), gradients.end(), all[u].g.data);
-        if (at == gradients.end()) at = gradients.insert(at, all[u].g.data);
-        units.push_back({u, first, static_cast<int>(at - gradients.begin())});
-      }
+std::vector<std::pair<int, int>> unit_order(const ForwardUnit<S>* units, int count) {
+  std::vector<std::pair<int, int>> order;  // unit, its first output channel among those of all
+  for (Load load : {Load::as_is, Load::with_relu, Load::lowest_padding}) {
+    for (int u = 0, first = 0; u < count; first += units[u].unit->out, u++) {
+      if (load_of(*units[u].unit) == load) order.emplace_back(u, first);
     }
   }
-};
+  return order;
+}
 
 template <class L>
 void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units, int count,
@@ -292,7 +262,7 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
   const Pieces<L> pieces(x.x, ceil_div(run.batch, L::count));
   int outputs = 0, most_outputs = 0, reach_h = 0, reach_w = 0;
   std::size_t scratch_size = 0;
-  const UnitOrder<S> order(units, count);
+  const auto order = unit_order(units, count);
   for (int u = 0; u < count; u++) {
     const Unit& unit = *units[u].unit;
     outputs += unit.out;
@@ -309,22 +279,18 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
     const int block = pieces.block(piece), row0 = pieces.first(piece), row1 = pieces.end(piece);
     const int rows = row1 - row0 + 2 * reach_h;
     const std::size_t band_size = Band<L>::size(channels, width, rows, reach_w);
-    const std::size_t sums_size = sizeof(ChannelSums<L>) / sizeof(S) * most_outputs,
-                      gradient_size = sizeof(L) / sizeof(S) * most_outputs * order.gradients.size();
-    S* memory = static_cast<S*>(
-        run.workspace.thread(thread, sizeof(S) * (band_size + scratch_size + sums_size + gradient_size)));
+    const std::size_t sums_size = sizeof(ChannelSums<L>) / sizeof(S) * most_outputs;
+    S* memory =
+        static_cast<S*>(run.workspace.thread(thread, sizeof(S) * (band_size + scratch_size + sums_size)));
     const Band<L> band(memory, channels, width, row0 - reach_h, rows, reach_w);
     S* scratch = memory + band_size;
     auto* sums = reinterpret_cast<ChannelSums<L>*>(scratch + scratch_size);
-    auto* gradients = reinterpret_cast<L*>(scratch + scratch_size + sums_size);
-    unsigned summed = 0;  // bit i: the sums of the i-th g are there
     const int live = live_count(L::count, run.batch, block);
     bool filled = false;
     Load loaded = Load::as_is;
-    for (const auto& [u, first, which] : order.units) {
+    for (const auto& [u, first] : order) {
       const Unit& unit = *units[u].unit;
       PieceMoments* moments = partial + static_cast<ptrdiff_t>(piece) * outputs + first;
-      L* gradient = gradients + static_cast<ptrdiff_t>(which) * most_outputs;
       if (!filled || load_of(unit) != loaded) {
         loaded = load_of(unit), filled = true;
         fill_activation(band, x, block, loaded == Load::with_relu,
@@ -336,7 +302,6 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
         const auto y = block_of(units[u].y, block);
         const auto g = block_of(units[u].g, block);
         for (int c = 0; c < unit.out; c++) sums[c].begin();
-        if (g && !(summed >> which & 1)) row_sums<L>(gradient, g, from, to), summed |= 1u << which;
         if (y && g)
           unit_piece(unit, units[u].packed, band, height, from, to, scratch,
                      Forward<L, true, true>{y, g, sums, from, out_width});
@@ -347,9 +312,7 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
           unit_piece(unit, units[u].packed, band, height, from, to, scratch,
                      Forward<L, true, false>{y, g, sums, from, out_width});
       }
-      for (int c = 0; c < unit.out; c++)
-        moments[c] =
-            merge_lanes<L>(sums[c], units[u].g ? gradient[c] : L::zero(), pixels, pixels > 0 ? live : 0);
+      for (int c = 0; c < unit.out; c++) moments[c] = merge_lanes<L>(sums[c], pixels, pixels > 0 ? live : 0);
     }
   });
 
