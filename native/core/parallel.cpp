@@ -11,7 +11,7 @@ namespace nasp {
 namespace {
 
 constexpr std::uint64_t left_mask = 0xffffffffull;
-constexpr auto spin_time = std::chrono::microseconds(30);
+constexpr auto spin_time = std::chrono::microseconds(200);
 
 inline void pause() {
 #if defined(__x86_64__) || defined(__i386__)
