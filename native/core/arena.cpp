@@ -15,8 +15,18 @@ constexpr std::size_t page = 4096, huge_page = std::size_t{1} << 21;
 std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 }  // namespace
 
-Arena::Arena(std::size_t reserve, bool guarded)
-    : guarded_(guarded), reserved_(round_up(reserve + huge_page, huge_page)) {
+Arena::Arena(std::size_t reserve, bool guarded, const ArenaMemory& memory)
+    : guarded_(guarded), memory_(memory), reserved_(round_up(reserve + huge_page, huge_page)) {
+  if (memory_.reserve) {
+    base_ = static_cast<char*>(memory_.reserve(memory_.context, reserved_));
+    if (!base_) {
+      throw Error("ERR_NASP_OUT_OF_MEMORY", "Expected " + std::to_string(reserved_ >> 20) +
+                                                " MiB of device memory for activations, which the device does "
+                                                "not have free; a smaller batch, fewer channels or fewer "
+                                                "layers need less");
+    }
+    return;
+  }
   void* p =
       mmap(nullptr, reserved_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) {
@@ -32,7 +42,12 @@ Arena::Arena(std::size_t reserve, bool guarded)
 #endif
 }
 
-Arena::~Arena() { munmap(base_, reserved_); }
+Arena::~Arena() {
+  if (memory_.release)
+    memory_.release(memory_.context, base_);
+  else
+    munmap(base_, reserved_);
+}
 
 void* Arena::take(std::size_t bytes) {
   const std::size_t size = round_up(bytes, page) + (guarded_ ? page : 0);
@@ -43,7 +58,10 @@ void* Arena::take(std::size_t bytes) {
   void* p = base_ + used_;
   if (guarded_) {
     guards_.push_back({used_ + bytes, used_ + size});
-    std::memset(base_ + used_ + bytes, pattern, size - bytes);
+    if (memory_.fill)
+      memory_.fill(memory_.context, base_ + used_ + bytes, pattern, size - bytes);
+    else
+      std::memset(base_ + used_ + bytes, pattern, size - bytes);
   }
   used_ += size;
   if (used_ > peak_) peak_ = used_;
@@ -57,9 +75,16 @@ void Arena::rewind(std::size_t mark) {
 }
 
 void Arena::check() const {
+  std::vector<char> copy;
   for (const Guard& g : guards_) {
+    const char* bytes = base_ + g.from;
+    if (memory_.read) {
+      copy.resize(g.to - g.from);
+      memory_.read(memory_.context, copy.data(), bytes, copy.size());
+      bytes = copy.data();
+    }
     for (std::size_t i = g.from; i < g.to; i++) {
-      if (static_cast<unsigned char>(base_[i]) == pattern) continue;
+      if (static_cast<unsigned char>(bytes[i - g.from]) == pattern) continue;
       throw Error("ERR_NASP_INTERNAL",
                   "A kernel wrote " + std::to_string(i - g.from) + " bytes past the end of its memory");
     }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "../core/parallel.h"
+#include "../backends/device.h"
 #include "../backends/registry.h"
 #include "../backends/workspace.h"
 #include "chain.h"
@@ -30,6 +31,7 @@ struct Bench {
   Workspace workspace;
   Parameters<S> parameters;
   Chain<S> chain;
+  Device device;
   Arena arena;
   int out_height, out_width;
   View<S> x, dy, dx, z;
@@ -41,10 +43,11 @@ struct Bench {
         parallel(r.threads),
         workspace(parallel.threads()),
         chain(make_operation(r.op, r.channels, r.stride, r.search_pools), parameters, "", r.affine),
-        arena(reserve(), r.guarded),
+        device(backend.device, {backend.size(r.batch, r.channels, r.height, r.width)}),
+        arena(reserve(), r.guarded, device.memory()),
         out_height(r.height),
         out_width(r.width),
-        pass{backend, {parallel, workspace, r.batch}, arena, parameters, r.training, true} {
+        pass{backend, {parallel, workspace, r.batch, device.handle()}, arena, parameters, r.training, true} {
     if (!chain.operation().zero && !chain.operation().identity())
       out_height = (r.height + r.stride - 1) / r.stride, out_width = (r.width + r.stride - 1) / r.stride;
     if (chain.operation().zero && r.stride == 2)
@@ -141,9 +144,11 @@ OperationResult run(const OperationRequest& r) {
   result.y.assign(out.begin(), out.end());
   if (b.chain.operation().zero) b.backend.add(b.pass.run, b.dx, Write::overwrite, {}, S(0));
   b.backward();
+  b.device.check();
   b.arena.check();
   out.resize(r.x.size());
   b.backend.store(b.pass.run, out.data(), b.dx);
+  b.device.check();
   result.dx.assign(out.begin(), out.end());
   for (std::size_t i = 0; i < b.parameters.slots().size(); i++) {
     const S* g = b.parameters.gradient(static_cast<int>(i));
@@ -190,6 +195,7 @@ std::vector<double> time(const OperationRequest& r, const std::string& pass, int
     else if (pass != "backward")
       b.forward();
     if (pass == "backward" || pass == "both") b.backward();
+    b.device.check();
     if (i >= 0)
       seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }

@@ -48,10 +48,17 @@ std::size_t Supernet<S>::packed_bytes() const {
 }
 
 template <class S>
+std::size_t Supernet<S>::largest_activation(const Backend<S>& backend) const {
+  const int channels = std::max({config_.image_channels, stem_multiplier * config_.channels,
+                                 cell_nodes * config_.channels});
+  return backend.size(config_.batch, channels, config_.image_size, config_.image_size);
+}
+
+template <class S>
 std::size_t Supernet<S>::arena_bytes(const Backend<S>& backend) const {
   int size = config_.image_size, channels = config_.channels;
   const int stem = stem_multiplier * channels;
-  const std::size_t image = backend.size(config_.batch, std::max(stem, cell_nodes * channels), size, size);
+  const std::size_t image = largest_activation(backend);
   std::size_t n = backend.size(config_.batch, stem, size, size) + 4096;
   std::size_t probes = 0;
   for (const auto& cell : cells_) {

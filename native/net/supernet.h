@@ -20,6 +20,7 @@ class Supernet {
   const AlphaMatrix<S>& alpha(int type) const { return alpha_[type]; }
   std::size_t packed_bytes() const;
   std::size_t arena_bytes(const Backend<S>& backend) const;  // the most that a step needs
+  std::size_t largest_activation(const Backend<S>& backend) const;  // scalars
 
   // logits (N, classes) of x (N, C, H, W) at the current D. `cancelled` is polled between cells.
   void forward(const Pass<S>& pass, View<const S> x, S* logits, const std::atomic<bool>& cancelled);

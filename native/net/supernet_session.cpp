@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "../core/parallel.h"
+#include "../backends/device.h"
 #include "../backends/registry.h"
 #include "../backends/workspace.h"
 #include "../data/augment.h"
@@ -68,7 +69,8 @@ class SupernetSession final : public Session {
         net_(config_),
         parallel_(config_.threads),
         workspace_(parallel_.threads()),
-        arena_(net_.arena_bytes(backend_)),
+        device_(backend_.device, {net_.largest_activation(backend_)}),
+        arena_(net_.arena_bytes(backend_), false, device_.memory()),
         logits_(static_cast<std::size_t>(config_.batch) * config_.classes),
         d_logits_(logits_.size()) {
     discretise({});
@@ -307,7 +309,7 @@ class SupernetSession final : public Session {
     auto start = std::chrono::steady_clock::now();
     if (!batch.by_value) loader_.wait(batch.job);
     arena_.rewind(0);
-    const Pass<S> p = {backend_, {parallel_, workspace_, batch.count},
+    const Pass<S> p = {backend_, {parallel_, workspace_, batch.count, device_.handle()},
                        arena_,   net_.parameters(),
                        training, weight_gradients};
     const View<S> x = p.take(config_.image_channels, config_.image_size, config_.image_size);
@@ -317,6 +319,7 @@ class SupernetSession final : public Session {
 
     start = std::chrono::steady_clock::now();
     net_.forward(p, x, logits_.data(), cancelled_);
+    device_.check();
     result.count = batch.count;
     result.loss = softmax_cross_entropy(d_logits_.data(), &result.correct, logits_.data(),
                                         batch.targets.data(), batch.count, config_.classes);
@@ -330,6 +333,7 @@ class SupernetSession final : public Session {
   void differentiate(const Pass<S>& p, StepResult& result, bool alpha) {
     const auto start = std::chrono::steady_clock::now();
     net_.backward(p, d_logits_.data(), alpha, cancelled_);
+    device_.check();
     result.backward_seconds = seconds_since(start);
   }
 
@@ -338,6 +342,7 @@ class SupernetSession final : public Session {
   Supernet<S> net_;
   Parallel parallel_;
   Workspace workspace_;
+  Device device_;
   Arena arena_;
   std::vector<S> logits_, d_logits_;
   std::uint64_t adam_step_ = 0;

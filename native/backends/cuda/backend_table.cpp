@@ -1,0 +1,245 @@
+// The function table of the CUDA backend, and what stands in it beside units: the way in and out of the layout, node sums,
+// global average pooling; and the C function through which nasp.node finds all of it.
+#include <cstdio>
+
+#include "kernels.h"
+#include "table.h"
+#include "units.h"
+#include "views.h"
+
+namespace nasp::cuda {
+
+namespace {
+
+int blocks(int batch) { return batch; }
+
+View<float> view(float* data, int channels, int height, int width) {
+  const std::ptrdiff_t row = static_cast<std::ptrdiff_t>(width) * channels;
+  return {data, channels, height, width, row * height, row, 1};
+}
+
+std::size_t size(int batch, int channels, int height, int width) {
+  return static_cast<std::size_t>(batch) * channels * height * width;
+}
+
+// Calls take(first row, rows) on runs of rows of all images that fit the page-locked buffer.
+template <class Take>
+void by_rows(Context& context, const Map& map, const Take& take) {
+  const std::size_t row_bytes = sizeof(float) * static_cast<std::size_t>(map.width) * map.channels;
+  const int rows = map.batch * map.height, most = static_cast<int>(Context::most_pinned / row_bytes);
+  if (most == 0) return context.queue.fail("ERR_NASP_UNSUPPORTED", "A row of an image has %zu bytes", row_bytes);
+  for (int first = 0; first < rows; first += most) {
+    context.begin();
+    take(first, first + most < rows ? most : rows - first);
+  }
+}
+
+// Where (channel, row of all images) starts in (N, C, H, W).
+std::size_t planar(const Map& map, int row, int channel) {
+  return ((static_cast<std::size_t>(row / map.height) * map.channels + channel) * map.height + row % map.height) *
+         map.width;
+}
+
+void load(const Run& run, View<float> y, const float* x, int first, int count) {
+  Call call(run);
+  Context& context = call.context;
+  const Map map = map_of(y, count);
+  by_rows(context, map, [&](int row, int rows) {
+    const std::size_t n = static_cast<std::size_t>(rows) * map.width * map.channels;
+    auto* packed = reinterpret_cast<float*>(context.pinned(n * sizeof(float)));
+    if (!packed) return;
+    for (int r = 0; r < rows; r++) {
+      for (int c = 0; c < map.channels; c++) {
+        const float* from = x + planar(map, row + r, c);
+        float* to = packed + static_cast<std::size_t>(r) * map.width * map.channels + c;
+        for (int w = 0; w < map.width; w++) to[static_cast<std::size_t>(w) * map.channels] = from[w];
+      }
+    }
+    context.queue.check(cudaMemcpyAsync(y.data + first * y.block_pitch + row * y.row_pitch, packed, n * sizeof(float),
+                                        cudaMemcpyHostToDevice, context.queue.stream),
+                        "copying images to the device");
+  });
+}
+
+void store(const Run& run, float* y, View<const float> x) {
+  Call call(run);
+  Context& context = call.context;
+  const Map map = map_of(x, run.batch);
+  by_rows(context, map, [&](int row, int rows) {
+    const std::size_t n = static_cast<std::size_t>(rows) * map.width * map.channels;
+    auto* packed = reinterpret_cast<float*>(context.pinned(n * sizeof(float)));
+    const std::size_t line = static_cast<std::size_t>(map.channels) * sizeof(float);
+    if (!packed || !context.queue.check(
+                       cudaMemcpy2DAsync(packed, line, x.data + row * x.row_pitch, pitch_of(x) * sizeof(float), line,
+                                         static_cast<std::size_t>(rows) * map.width, cudaMemcpyDeviceToHost,
+                                         context.queue.stream),
+                       "copying an activation from the device"))
+      return;
+    if (!context.queue.wait()) return;
+    for (int r = 0; r < rows; r++) {
+      for (int c = 0; c < map.channels; c++) {
+        const float* from = packed + static_cast<std::size_t>(r) * map.width * map.channels + c;
+        float* to = y + planar(map, row + r, c);
+        for (int w = 0; w < map.width; w++) to[w] = from[static_cast<std::size_t>(w) * map.channels];
+      }
+    }
+  });
+}
+
+void clear_dead(const Run&, View<float>) {}  // every image is a block of its own
+
+void gradient_sums(const Run& run, Moments* moments, View<const float> g, View<const float> y, const float* mean) {
+  Call call(run);
+  Context& context = call.context;
+  MomentsArguments a = {};
+  a.x = {y.data, pitch_of(y), {}, false}, a.g = g.data, a.g_pitch = pitch_of(g), a.map = map_of(y, run.batch);
+  a.centre = context.upload(mean, static_cast<std::size_t>(y.channels));
+  a.partial = context.scratch.take<double>(context.queue,
+                                           static_cast<std::size_t>(moment_pieces(a.map)) * 4 * y.channels);
+  a.moments = context.scratch.take<Moments>(context.queue, static_cast<std::size_t>(y.channels));
+  context.send();
+  launch_moments(context.queue, a);
+  std::vector<Moments> found(static_cast<std::size_t>(y.channels));
+  context.download(found.data(), a.moments, y.channels);
+  context.deliver();
+  for (int c = 0; c < y.channels; c++)
+    moments[c].gradient = found[static_cast<std::size_t>(c)].gradient,
+    moments[c].gradient_y = found[static_cast<std::size_t>(c)].gradient_y;
+}
+
+void node_sum(const Run& run, View<float> y, const Term<float>* terms, int count) {
+  Call call(run);
+  Context& context = call.context;
+  std::vector<Activation> sources;
+  for (int t = 0; t < count; t++) sources.push_back(upload_source(context, terms[t].x, false));
+  context.send();
+  NodeSumArguments a = {};
+  a.y = y.data, a.pitch = pitch_of(y), a.map = map_of(y, run.batch);
+  for (int first = 0; first == 0 || first < count; first += most_terms) {
+    a.count = count - first < most_terms ? count - first : most_terms;
+    for (int t = 0; t < a.count; t++)
+      a.x[t] = sources[static_cast<std::size_t>(first + t)], a.weight[t] = terms[first + t].weight;
+    a.accumulate = first > 0;
+    launch_node_sum(context.queue, a);
+  }
+}
+
+void add(const Run& run, View<float> dx, Write write, View<const float> g, float weight) {
+  Call call(run);
+  AddArguments a = {};
+  a.dx = dx.data, a.dx_pitch = pitch_of(dx), a.weight = weight, a.map = map_of(dx, run.batch);
+  if (g) a.g = g.data, a.g_pitch = pitch_of(g);
+  a.accumulate = g && write == Write::accumulate;
+  launch_add(call.context.queue, a);
+}
+
+void global_average(const Run& run, float* y, const Source<float>& x) {
+  Call call(run);
+  Context& context = call.context;
+  AverageArguments a = {};
+  a.x = upload_source(context, x, false), a.map = map_of(x.x, run.batch);
+  const std::size_t n = static_cast<std::size_t>(run.batch) * x.x.channels;
+  a.y = context.scratch.take<float>(context.queue, n);
+  context.send();
+  launch_global_average(context.queue, a);
+  context.download(y, a.y, n * sizeof(float));
+  context.deliver();
+}
+
+void global_average_backward(const Run& run, View<float> dx, const float* dy) {
+  Call call(run);
+  Context& context = call.context;
+  AverageArguments a = {};
+  a.y = const_cast<float*>(context.upload(dy, static_cast<std::size_t>(run.batch) * dx.channels));
+  a.dx = dx.data, a.dx_pitch = pitch_of(dx), a.map = map_of(dx, run.batch);
+  context.send();
+  launch_global_average_backward(context.queue, a);
+}
+
+// ---- the device ------------------------------------------------------------------------------------------
+
+Context* context_of(void* device) { return static_cast<Context*>(device); }
+
+const DeviceFunctions device_functions = {
+    [](const DevicePlan& plan, DeviceFailure& failure) -> void* { return Context::open(plan, failure); },
+    [](void* device) { delete context_of(device); },
+    [](void* device, DeviceFailure& failure) { failure = context_of(device)->queue.failure(); },
+    [](void* device) { return context_of(device)->queue.counts(); },
+    [](void* device, std::size_t bytes) -> void* {
+      void* memory = nullptr;
+      return context_of(device)->queue.ok() && cudaMalloc(&memory, bytes) == cudaSuccess ? memory : nullptr;
+    },
+    [](void* device, void* memory) {
+      cudaStreamSynchronize(context_of(device)->queue.stream);
+      cudaFree(memory);
+    },
+    [](void* device, void* to, unsigned char byte, std::size_t bytes) {
+      Queue& queue = context_of(device)->queue;
+      if (queue.ok()) queue.check(cudaMemsetAsync(to, byte, bytes, queue.stream), "filling device memory");
+    },
+    [](void* device, void* to, const void* from, std::size_t bytes) {
+      Queue& queue = context_of(device)->queue;
+      if (queue.ok())
+        queue.check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, queue.stream), "reading device memory");
+      queue.wait();
+    },
+};
+
+const Backend<float> backend = {"cuda",
+                                1,
+                                blocks,
+                                view,
+                                size,
+                                load,
+                                store,
+                                clear_dead,
+                                packed_size,
+                                pack_unit,
+                                forward_units,
+                                backward_unit,
+                                gradient_sums,
+                                node_sum,
+                                add,
+                                global_average,
+                                global_average_backward,
+                                &device_functions};
+
+int probe(char* text, std::size_t size) {
+  int count = 0;
+  cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaSuccess && count == 0) error = cudaErrorNoDevice;
+  cudaDeviceProp properties;
+  if (error == cudaSuccess) error = cudaGetDeviceProperties(&properties, 0);
+  if (error != cudaSuccess) {
+    explain(error, text, size);
+    return static_cast<int>(error);
+  }
+  std::snprintf(text, size, "%s, compute capability %d.%d, %zu MiB", properties.name, properties.major,
+                properties.minor, properties.totalGlobalMem >> 20);
+  return 0;
+}
+
+void libraries(char* text, std::size_t size) {
+  int runtime = 0, driver = 0, blas = 0;
+  cudaRuntimeGetVersion(&runtime);
+  cudaDriverGetVersion(&driver);
+  cublasGetProperty(MAJOR_VERSION, &blas);
+  const std::size_t cudnn = cudnnGetVersion();
+  char driver_text[64] = "no driver";
+  if (driver > 0)
+    std::snprintf(driver_text, sizeof(driver_text), "driver for CUDA %d.%d", driver / 1000, driver % 1000 / 10);
+  std::snprintf(text, size, "CUDA runtime %d.%d, %s, cuDNN %zu.%zu.%zu, cuBLAS %d", runtime / 1000,
+                runtime % 1000 / 10, driver_text, cudnn / 10000, cudnn / 100 % 100, cudnn % 100, blas);
+}
+
+}  // namespace
+
+}  // namespace nasp::cuda
+
+extern "C" __attribute__((visibility("default"))) const nasp::CudaTable* nasp_cuda_table() {
+  using namespace nasp;
+  static const CudaTable table = {CudaTable::current,      sizeof(CudaTable), sizeof(Backend<float>),
+                                  sizeof(DeviceFunctions), &cuda::backend,    cuda::probe,
+                                  cuda::libraries};
+  return &table;
+}

@@ -1,0 +1,33 @@
+// Launches, one a kernel or pair of kernels; the bodies are in the .cuh of the same name.
+#pragma once
+#include "kernel_arguments.h"
+#include "queue.h"
+
+namespace nasp::cuda {
+
+// elementwise.cu
+void launch_activate(Queue&, const ActivateArguments&);
+void launch_fold_gradient(Queue&, const FoldArguments&);
+void launch_pass_gradient(Queue&, const PassArguments&);
+void launch_node_sum(Queue&, const NodeSumArguments&);
+void launch_add(Queue&, const AddArguments&);
+void launch_global_average(Queue&, const AverageArguments&);
+void launch_global_average_backward(Queue&, const AverageArguments&);
+void launch_sum_pieces(Queue&, const SumPiecesArguments&);
+
+// depthwise.cu: kernels 3, 5 and 7. The weight gradient's pieces: depthwise_pieces of them, and depthwise_pieces * K * K * C
+// floats of partial sums, added to total (K * K, C).
+void launch_depthwise_forward(Queue&, int kernel, const DepthwiseArguments&);
+void launch_depthwise_data_gradient(Queue&, int kernel, const DepthwiseArguments&);
+int depthwise_pieces(const Map& output);
+void launch_depthwise_weight_gradient(Queue&, int kernel, DepthwiseArguments, float* total);
+
+// pool.cu: backward of a max pool finds the winners first
+void launch_pool_forward(Queue&, const PoolArguments&);
+void launch_pool_backward(Queue&, const PoolArguments&);
+
+// statistics.cu: moment_pieces of them, and 4 * C doubles of partial sums a piece
+int moment_pieces(const Map& map);
+void launch_moments(Queue&, MomentsArguments);
+
+}  // namespace nasp::cuda

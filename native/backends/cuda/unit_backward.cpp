@@ -1,0 +1,163 @@
+// A unit backward: from dL/dy of its pre-norm output (BatchNorm's backward folded in) to dx, through the ReLU of its load,
+// and to the gradients of its weights.
+//
+//   dense      dx = the transposed convolution of dy; dw = dy x activation
+//   depthwise  d mid = 1x1 transposed of dy; dx = transposed depthwise of d mid; the depthwise result is computed again for
+//              the 1x1's gradient
+// Scratch    at most dy, d mid, mid or an activated copy, and dx before the ReLU: see activations_at_work (context.cpp)
+#include "dense.h"
+#include "kernels.h"
+#include "units.h"
+#include "views.h"
+
+namespace nasp::cuda {
+
+namespace {
+
+struct Gradient {
+  const float* data;  // compact
+  Map map;
+};
+
+// A unit's backward at work.
+struct Backward {
+  Context& context;
+  Queue& queue;
+  Scratch& scratch;
+  const BackwardUnit<float>& b;
+  const Unit& unit;
+  Activation x;          // as the unit loads it
+  Map input, output;
+  const float* weights;  // on the device
+  Gradient dy;
+  GradientTarget to;
+
+  bool wants_dx() const { return static_cast<bool>(b.dx); }
+  void pool() const;
+  void depthwise() const;
+  void dense(int part, int first, const float* w) const;
+  void pass(const float* d, const Map& sampled, const Sampling& sampling, bool accumulate) const;
+};
+
+Gradient folded(Context& context, const GradientSource<float>& dy, const Map& map, const FoldArguments& coefficients) {
+  if (!dy.a && compact(dy.g)) return {dy.g.data, map};
+  FoldArguments a = coefficients;
+  a.y = context.scratch.take<float>(context.queue, scalars(map));
+  a.g = dy.g.data, a.g_pitch = pitch_of(dy.g), a.map = map;
+  if (dy.a) a.x = dy.y.data, a.x_pitch = pitch_of(dy.y);
+  launch_fold_gradient(context.queue, a);
+  return {a.y, map};
+}
+
+// dx (+)= d at the sampled pixels, through the unit's ReLU.
+void Backward::pass(const float* d, const Map& sampled, const Sampling& sampling, bool accumulate) const {
+  PassArguments a = {to, d, input, sampled, sampling};
+  a.to.accumulate = accumulate;
+  launch_pass_gradient(queue, a);
+}
+
+void Backward::pool() const {
+  if (!wants_dx()) return;
+  PoolArguments a = {};
+  a.x = x, a.dy = dy.data, a.to = to, a.input = input, a.output = output;
+  a.kernel = unit.kernel, a.stride = unit.stride, a.pad = unit.pad(), a.max = unit.kind == UnitKind::max_pool;
+  if (a.max) a.winner = scratch.take<unsigned char>(queue, scalars(output));
+  launch_pool_backward(queue, a);
+}
+
+void Backward::depthwise() const {
+  const Map between = {output.batch, output.height, output.width, unit.in};
+  const DenseCall product = {&unit.dense[0], between, output};
+  const float* dense_weights = weights + unit.depthwise_weights();
+  DepthwiseArguments a = {};
+  a.x = x, a.w = weights, a.input = input, a.output = between;
+  a.dilation = unit.dilation, a.stride = unit.stride, a.pad = unit.pad();
+  float* d_mid = scratch.take<float>(queue, scalars(between));
+  if (wants_dx() || b.depthwise_gradient)
+    dense_data_gradient(context, product, d_mid, unit.in, dy.data, unit.out, dense_weights);
+  if (wants_dx()) {
+    a.y = d_mid, a.to = to;
+    launch_depthwise_data_gradient(queue, unit.kernel, a);
+  }
+  if (b.depthwise_gradient) {
+    const int taps = unit.kernel * unit.kernel;
+    const std::size_t n = static_cast<std::size_t>(unit.depthwise_weights());
+    float* total = scratch.take<float>(queue, n);
+    a.y = d_mid;
+    a.partial = scratch.take<float>(queue, n * static_cast<std::size_t>(depthwise_pieces(between)));
+    launch_depthwise_weight_gradient(queue, unit.kernel, a, total);
+    context.download(b.depthwise_gradient, total, 1, taps, unit.in);
+  }
+  if (b.dense_gradient[0]) {
+    a.y = scratch.take<float>(queue, scalars(between));
+    launch_depthwise_forward(queue, unit.kernel, a);
+    float* dw = scratch.take<float>(queue, static_cast<std::size_t>(unit.dense_weights(0)));
+    dense_weight_gradient(context, product, dw, a.y, unit.in, dy.data, unit.out);
+    context.download(b.dense_gradient[0], dw, unit.out, 1, unit.in);
+  }
+}
+
+// `first`: the part's first output channel.
+void Backward::dense(int i, int first, const float* w) const {
+  const DensePart& part = unit.dense[i];
+  const DenseCall d = {&part, input, {output.batch, output.height, output.width, part.out}};
+  const Map read = d.read();
+  const std::size_t mark = scratch.mark();
+  if (wants_dx()) {
+    float* before_relu = scratch.take<float>(queue, scalars(read));
+    dense_data_gradient(context, d, before_relu, unit.in, dy.data + first, unit.out, w);
+    pass(before_relu, read, d.sampling(), i > 0 || to.accumulate);
+    scratch.rewind(mark);
+  }
+  if (!b.dense_gradient[i]) return;
+  const float* read_x = x.x;
+  int pitch = x.pitch;
+  if (x.relu || x.norm.scale || part.stride_h > 1 || pitch != unit.in) {
+    float* copy = scratch.take<float>(queue, scalars(read));
+    launch_activate(queue, {copy, x, input, read, d.sampling()});
+    read_x = copy, pitch = unit.in;
+  }
+  float* dw = scratch.take<float>(queue, static_cast<std::size_t>(unit.dense_weights(i)));
+  dense_weight_gradient(context, d, dw, read_x, pitch, dy.data + first, unit.out);
+  context.download(b.dense_gradient[i], dw, part.out, part.taps(), unit.in);
+  scratch.rewind(mark);
+}
+
+}  // namespace
+
+void backward_unit(const Run& run, const BackwardUnit<float>& b) {
+  Call call(run);
+  Context& context = call.context;
+  const Unit& unit = *b.unit;
+  const Map input = map_of(b.x.x, run.batch), output = map_of(b.dy.g, run.batch);
+  const Activation x = upload_source(context, b.x, unit.relu);
+  FoldArguments coefficients = {};
+  if (b.dy.a) {
+    const std::size_t n = static_cast<std::size_t>(unit.out);
+    coefficients.mean = context.upload(b.dy.mean, n), coefficients.a = context.upload(b.dy.a, n);
+    coefficients.b = context.upload(b.dy.b, n), coefficients.c = context.upload(b.dy.c, n);
+  }
+  const float* weights = context.upload(b.packed, packed_size(unit, true));
+  context.send();
+  GradientTarget to;
+  if (b.dx) {
+    to = {b.dx.data, pitch_of(b.dx), b.write == Write::accumulate, {}};
+    if (unit.relu) to.gate = x;
+  }
+  const Backward work = {context, context.queue, context.scratch, b, unit, x, input, output, weights,
+                         folded(context, b.dy, output, coefficients), to};
+  if (unit.kind != UnitKind::convolve) {
+    work.pool();
+  } else if (unit.depthwise()) {
+    work.depthwise();
+  } else {
+    const float* w = weights;
+    for (int i = 0, first = 0; i < unit.parts; first += unit.dense[i].out, i++) {
+      work.dense(i, first, w);
+      w += unit.dense_weights(i);
+    }
+  }
+  context.deliver();
+}
+
+}  // namespace nasp::cuda

@@ -1,0 +1,12 @@
+// Units on the device, and the layout of their weights: [depthwise (K * K, C)] [dense part 0, part 1 (O, taps, C)].
+#pragma once
+#include "../backend.h"
+
+namespace nasp::cuda {
+
+std::size_t packed_size(const Unit& unit, bool backward);
+void pack_unit(const Unit& unit, float* packed, const UnitWeights<float>& weights, bool backward);
+void forward_units(const Run& run, const ForwardUnit<float>* units, int count, const Source<float>& x);
+void backward_unit(const Run& run, const BackwardUnit<float>& unit);
+
+}  // namespace nasp::cuda

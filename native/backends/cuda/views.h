@@ -1,0 +1,32 @@
+// From the engine's views to what kernels take. A view's pixels are `pitch` scalars apart, rows and images follow on each
+// other, so a slice of channels differs from a whole activation by its pitch alone.
+#pragma once
+#include "context.h"
+
+namespace nasp::cuda {
+
+template <class S>
+int pitch_of(const View<S>& v) {
+  return static_cast<int>(v.row_pitch / v.width);
+}
+template <class S>
+bool compact(const View<S>& v) {
+  return pitch_of(v) == v.channels;
+}
+template <class S>
+Map map_of(const View<S>& v, int batch) {
+  return {batch, v.height, v.width, v.channels};
+}
+inline std::size_t scalars(const Map& m) { return static_cast<std::size_t>(m.pixels()) * m.channels; }
+
+// Normalisation goes up with the call's other small arrays.
+inline Activation upload_source(Context& context, const Source<float>& s, bool relu) {
+  const std::size_t n = static_cast<std::size_t>(s.x.channels);
+  Activation a = {s.x.data, pitch_of(s.x), {}, relu};
+  if (s.norm.scale) {
+    a.norm = {context.upload(s.norm.mean, n), context.upload(s.norm.scale, n), context.upload(s.norm.shift, n)};
+  }
+  return a;
+}
+
+}  // namespace nasp::cuda
