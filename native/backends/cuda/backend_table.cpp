@@ -178,10 +178,10 @@ const DeviceFunctions device_functions = {
       if (queue.ok()) queue.check(cudaMemsetAsync(to, byte, bytes, queue.stream), "filling device memory");
     },
     [](void* device, void* to, const void* from, std::size_t bytes) {
-      Queue& queue = context_of(device)->queue;
-      if (queue.ok())
-        queue.check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, queue.stream), "reading device memory");
-      queue.wait();
+      Context& context = *context_of(device);
+      context.begin();
+      context.download(to, from, bytes);
+      context.deliver();
     },
 };
 

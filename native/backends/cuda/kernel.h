@@ -1,5 +1,5 @@
 // The words that kernels are written in. A kernel's body is compiled twice: by nvcc for a GPU, and by g++ for a CPU, where
-// threads are fibers (emulation/fibers.h) and every access through load and store is counted.
+// threads are fibers (emulation/) and every access through load and store is counted.
 //
 // Layout    channels last: pixel p = (n * H + h) * W + w of a view lies at data + p * pitch; a thread holds V neighbouring
 //           channels of one pixel, V 4 where pointers and pitches allow it and else 1
@@ -15,7 +15,7 @@
 #define NASP_TOUCH_SHARED(address, bytes)
 #define NASP_SHARED(type, name, count) __shared__ type name[count]
 #else
-#include "emulation/fibers.h"
+#include "emulation/kernel_words.h"
 #define NASP_KERNELS emulated
 #define NASP_UNROLL
 #define NASP_SITE , const std::source_location site = std::source_location::current()
