@@ -7,7 +7,11 @@ import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
-const cmakeJs = join(dirname(createRequire(import.meta.url).resolve("cmake-js/package.json")), "bin", "cmake-js")
+const cmakeJs = join(
+  dirname(createRequire(import.meta.url).resolve("cmake-js/package.json")),
+  "bin",
+  "cmake-js",
+)
 const out = join(root, "build", "cmake")
 const emulation = process.argv.includes("--emulation") ? "ON" : "OFF"
 const python = process.env.NASP_PYTHON ? [`--CDNASP_PYTHON=${process.env.NASP_PYTHON}`] : []

@@ -32,7 +32,7 @@ export interface NativeSessionOptions {
   normal: string[]
   reduce: string[]
   precision: Precision
-  /** "" = NASP_ISA or the best of this machine. */
+  /** "" = NASP_ISA or the best of this machine; cuda and cuda-emulated are named like instruction sets. */
   isa: string
   /** 0 = what the process may use. */
   threads: number
@@ -174,12 +174,22 @@ export interface NativeInfo {
   chosen: string
   /** Threads that this process may use (affinity and cgroup quota). */
   threads: number
-  /** null where CUDA works; otherwise why not. */
-  cuda: string | null
+}
+
+/** What stands between this machine and a CUDA device. */
+export interface CudaStatus {
+  /** Its name; null where there is none that can be used. */
+  device: string | null
+  /** Why not, and what to install. */
+  absence: string | null
+  /** Versions of runtime, driver, cuDNN and cuBLAS; null where the library does not load. */
+  libraries: string | null
 }
 
 export interface NativeAddon {
   info(): NativeInfo
+  /** Opens the CUDA library, which takes a second and 200 MB. */
+  cudaStatus(): CudaStatus
   Dataset: new (options: {
     images: Uint8Array
     labels: Uint8Array

@@ -3,6 +3,7 @@
  * learning rate is 0, so that every repeat times the same selection; its update still runs. Batches lie ready when the
  * clock starts, as the search prepares them ahead of the step. The PyTorch twin is bench/step.py.
  */
+import { onDevice, places } from "../device.js"
 import { choiceField, flagField, integerField, resolveFields, type FieldValues } from "../expect.js"
 import { loadNative, type NativeSession } from "../native.js"
 import { findSpace, spaces } from "../spaces/index.js"
@@ -20,6 +21,7 @@ export const stepBenchFields = {
   channels: integerField(16, 1, 1024, "channels of the first cells"),
   layers: integerField(8, 1, 100, "cells"),
   size: integerField(32, 8, 512, "side of the images"),
+  device: choiceField("cpu", places, "where to compute"),
   seed: integerField(0, 0, 2 ** 32 - 1, "of the weights, the data and the random selection"),
   threads: integerField(0, 0, 1024, "threads, 0 = what the process may use"),
   repeats: integerField(7, 1, 10000, "timed iterations"),
@@ -73,12 +75,20 @@ export interface StepBenchReport {
 /** @throws NaspError for an option out of range or a file that is no alpha of the space */
 export async function benchStep(options: StepBenchOptions = {}): Promise<StepBenchReport> {
   const { selection = "random", saveSelection, ...given } = options
-  const { space: spaceName, seed, size, repeats, warmup, ...net } = resolveFields(stepBenchFields, given)
+  const {
+    space: spaceName,
+    seed,
+    size,
+    repeats,
+    warmup,
+    device,
+    ...net
+  } = resolveFields(stepBenchFields, given)
   const space = findSpace(spaceName)
   const alpha = selection === "random" ? randomAlpha(space, seed) : readAlpha(selection, space)
   if (saveSelection !== undefined) writeAlpha(saveSelection, space, alpha)
 
-  const native = loadNative()
+  const native = onDevice(loadNative(), device)
   const classes = 10
   const imageChannels = 3
   const session = new native.Session({
@@ -122,7 +132,7 @@ export async function benchStep(options: StepBenchOptions = {}): Promise<StepBen
       threads: session.options.threads,
       isa: session.options.isa,
       repeats,
-      machine: describeMachine(native, session.options.threads),
+      machine: { ...describeMachine(native, session.options.threads), isa: session.options.isa },
     }
   } finally {
     session.dispose()

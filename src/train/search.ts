@@ -5,6 +5,7 @@
  */
 import { findDataSource, type ImageData } from "../data/index.js"
 import { selectionOf, type CellMatrices } from "../derive.js"
+import { chooseDevice, onDevice } from "../device.js"
 import { NaspError } from "../errors.js"
 import type { Genotype } from "../genotype.js"
 import { findMethod, type RunningMethod } from "../methods/index.js"
@@ -101,10 +102,9 @@ interface Control extends LoopControl {
 async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, SearchResult> {
   const { config } = plan
   control.signal?.throwIfAborted()
-  const addon = loadNative()
-  if (config.device === "cuda") {
-    throw new NaspError("ERR_NASP_UNSUPPORTED", "The CUDA engine is not there yet: search with device cpu")
-  }
+  const native = loadNative()
+  const { device, note } = chooseDevice(native, config.device)
+  const addon = onDevice(native, device)
   const data = plan.data ?? findDataSource(config.data).load(config.dataDir ?? "")
   const dataset = registerData(addon, data)
   const digest = dataHash(data)
@@ -126,7 +126,17 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
     const method = prepareMethod(addon, session, space, config)
     // A new folder appears only once everything that can be refused has been accepted.
     if (!folder && plan.out !== null) folder = createRunFolder(plan.out, config, digest)
-    const events = steps(plan, control, { addon, data, dataset, digest, folder, session, space, method })
+    const events = steps(plan, control, {
+      addon,
+      note,
+      data,
+      dataset,
+      digest,
+      folder,
+      session,
+      space,
+      method,
+    })
     for (;;) {
       const item = await events.next()
       if (item.done) return item.value
@@ -146,6 +156,8 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
 
 interface Parts {
   addon: NativeAddon
+  /** About the device; null: nothing to say. */
+  note: string | null
   data: ImageData
   dataset: NativeDataset
   digest: string
@@ -157,10 +169,10 @@ interface Parts {
 
 async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerator<SearchEvent, SearchResult> {
   const { config } = plan
-  const { addon, data, dataset, digest, folder, session, space, method } = parts
+  const { addon, note, data, dataset, digest, folder, session, space, method } = parts
   const hash = configHash(config, digest)
   const batches = makeBatches(addon, session, dataset, data, config)
-  const warnings: string[] = []
+  const warnings: string[] = note === null ? [] : [note]
   const selection = selectionOf(space, method.derive().selected)
   let progress: Progress = {
     step: 0,

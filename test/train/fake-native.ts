@@ -165,8 +165,8 @@ export const fakeAddon = {
     available: [],
     chosen: fake.isa,
     threads: 2,
-    cuda: "fake",
   }),
+  cudaStatus: () => ({ device: null, absence: "there is none here", libraries: null }),
   Dataset: class {
     readonly count: number
     constructor(options: { labels: Uint8Array }) {

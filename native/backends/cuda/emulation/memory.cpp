@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -12,11 +13,12 @@ namespace nasp::memory {
 namespace {
 
 constexpr std::size_t most_device = std::size_t{64} << 30;  // more than this is refused, as a device would
-constexpr std::size_t poisoned = 4 << 20;  // NaN at the start of every allocation; the rest is zero pages until used
+constexpr std::size_t poisoned = 1 << 20;  // NaN at the start of every allocation; the rest is zero pages until used
 
 struct Heap {
   std::map<const char*, std::size_t> blocks;
   std::mutex mutex;
+  std::atomic<unsigned> frees{0};
 
   void* allocate(std::size_t bytes) {
     if (bytes > most_device) return nullptr;
@@ -34,14 +36,29 @@ struct Heap {
     if (found == blocks.end()) return false;
     munmap(p, found->second);
     blocks.erase(found);
+    frees++;
     return true;
   }
+  // Kernels ask at every access: the last few blocks found are remembered until something is freed.
   bool holds(const void* p, std::size_t bytes) {
+    struct Found {
+      const char *from = nullptr, *to = nullptr;
+      const Heap* heap = nullptr;
+      unsigned frees = 0;
+    };
+    thread_local Found recent[8];
+    thread_local unsigned next = 0;
+    const char *from = static_cast<const char*>(p), *to = from + bytes;
+    for (const Found& f : recent) {
+      if (f.heap == this && f.frees == frees && from >= f.from && to <= f.to) return true;
+    }
     const std::lock_guard<std::mutex> lock(mutex);
     auto after = blocks.upper_bound(static_cast<const char*>(p));
     if (after == blocks.begin()) return false;
     --after;
-    return static_cast<const char*>(p) + bytes <= after->first + after->second;
+    if (to > after->first + after->second) return false;
+    recent[next++ % 8] = {after->first, after->first + after->second, this, frees};
+    return true;
   }
 };
 Heap device, page_locked;
