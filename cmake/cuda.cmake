@@ -71,3 +71,10 @@ if(NASP_CUDA_EMULATION)
     ${CUDAToolkit_INCLUDE_DIRS} ${CUDNN_INCLUDE_DIR} ${CUBLAS_INCLUDE_DIR})
   target_link_libraries(nasp_cuda_emu PRIVATE cuda::cudnn ${CMAKE_DL_LIBS} -Wl,--no-undefined)
 endif()
+
+# Asks cuDNN for plans, on no card: see its head comment. Not built unless asked for.
+add_executable(nasp_plan_table EXCLUDE_FROM_ALL
+  native/backends/cuda/tools/plan_table.cpp native/ops/operation.cpp $<TARGET_OBJECTS:nasp_cuda_objects>)
+set_target_properties(nasp_plan_table PROPERTIES LINKER_LANGUAGE CXX CUDA_RUNTIME_LIBRARY None)
+target_include_directories(nasp_plan_table SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS} ${CUDNN_INCLUDE_DIR})
+target_link_libraries(nasp_plan_table PRIVATE CUDA::cudart_static cuda::cudnn cuda::cublas)

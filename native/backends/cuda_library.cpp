@@ -24,6 +24,8 @@ std::string folder_of_this() {
 }
 
 std::string path_of(const std::string& name) {
+  const char* emulation = std::getenv("NASP_CUDA_EMULATION");
+  if (name == "cuda-emulated" && emulation && *emulation) return emulation;
   const std::string folder = folder_of_this();
   return name == "cuda" ? folder + "/nasp_cuda.so" : folder + "/../emulation/nasp_cuda_emu.so";
 }

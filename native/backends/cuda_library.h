@@ -2,7 +2,7 @@
 //
 //   cuda           nasp_cuda.so beside nasp.node
 //   cuda-emulated  nasp_cuda_emu.so in build/emulation: the same objects over doubles of CUDA's libraries, for tests on
-//                  machines without a GPU; it is no part of the package (docs/cuda.md)
+//                  machines without a GPU; it is no part of the package (docs/cuda.md). NASP_CUDA_EMULATION names another
 //
 // NASP_CUDNN_PATH names a folder with cuDNN and cuBLAS where the system's search does not find them.
 #pragma once

@@ -10,7 +10,9 @@
 namespace nasp {
 
 struct DevicePlan {
-  std::size_t largest;  // scalars of the largest activation that a unit reads or writes
+  std::size_t largest;      // scalars of the largest activation that a unit reads or writes
+  std::size_t activations;  // bytes that will be reserved for activations
+  int batch;
 };
 
 struct DeviceFailure {

@@ -43,7 +43,7 @@ struct Bench {
         parallel(r.threads),
         workspace(parallel.threads()),
         chain(make_operation(r.op, r.channels, r.stride, r.search_pools), parameters, "", r.affine),
-        device(backend.device, {backend.size(r.batch, r.channels, r.height, r.width)}),
+        device(backend.device, {backend.size(r.batch, r.channels, r.height, r.width), reserve(), r.batch}),
         arena(reserve(), r.guarded, device.memory()),
         out_height(r.height),
         out_width(r.width),

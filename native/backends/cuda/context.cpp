@@ -35,7 +35,7 @@ Context* Context::open(const DevicePlan& plan, DeviceFailure& failure) {
 
 Context::Context(const DevicePlan& plan) {
   scratch.size = activations_at_work * (plan.largest * sizeof(float) + alignment) + partial_bytes;
-  (void)(queue.check(cudaSetDevice(0), "choosing device 0") &&
+  (void)(queue.check(cudaSetDevice(0), "choosing device 0") && fits(plan) &&
          queue.check(cudaStreamCreateWithFlags(&queue.stream, cudaStreamNonBlocking), "making a stream") &&
          queue.check(cublasCreate(&blas), "starting cuBLAS") &&
          queue.check(cublasSetStream(blas, queue.stream), "giving cuBLAS its stream") &&
@@ -45,6 +45,20 @@ Context::Context(const DevicePlan& plan) {
          queue.check(cudaMalloc(reinterpret_cast<void**>(&mirror_), buffer_bytes), "device memory") &&
          queue.check(cudaMalloc(reinterpret_cast<void**>(&scratch.base), scratch.size),
                      "device memory for kernels"));
+}
+
+// Whether the device has the memory that the session will ask for; all of it is in proportion to the batch but a rest.
+bool Context::fits(const DevicePlan& plan) {
+  std::size_t free = 0, total = 0;
+  if (!queue.check(cudaMemGetInfo(&free, &total), "asking for free memory")) return false;
+  const std::size_t rest = buffer_bytes + partial_bytes + Convolutions::workspace_bytes,
+                    activations = scratch.size - partial_bytes + plan.activations;
+  if (rest + activations <= free) return true;
+  const double share = free > rest ? static_cast<double>(free - rest) / static_cast<double>(activations) : 0;
+  queue.fail("ERR_NASP_OUT_OF_MEMORY",
+             "The session asks for %zu MiB of device memory and %zu MiB are free: a batch of %d would fit, not one of %d",
+             (rest + activations) >> 20, free >> 20, static_cast<int>(share * plan.batch), plan.batch);
+  return false;
 }
 
 Context::~Context() {

@@ -65,6 +65,7 @@ class Context {
     int outputs, taps, channels;
   };
   explicit Context(const DevicePlan& plan);
+  bool fits(const DevicePlan& plan);
   void owe(Owed what, const void* from);
 
   char *host_ = nullptr, *mirror_ = nullptr;  // the page-locked buffer, and as much device memory

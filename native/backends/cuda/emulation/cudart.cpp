@@ -167,7 +167,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
   *p = {};
   std::snprintf(p->name, sizeof(p->name), "emulated on the CPU");
   p->major = 9;
-  p->totalGlobalMem = std::size_t{64} << 30;
+  p->totalGlobalMem = memory::device_bytes;
   return cudaSuccess;
 }
 cudaError_t cudaGetLastError() {
@@ -195,6 +195,10 @@ cudaError_t cudaMalloc(void** p, size_t bytes) {
 cudaError_t cudaFree(void* p) {
   if (anything_queued()) return complain(cudaErrorNotPermitted, "memory freed inside a step");
   return answer(!p || memory::free_device(p) ? cudaSuccess : cudaErrorInvalidValue);
+}
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
+  *free = *total = memory::device_bytes;
+  return answer(cudaSuccess);
 }
 cudaError_t cudaMallocHost(void** p, size_t bytes) {
   *p = memory::allocate_pinned(bytes);

@@ -12,7 +12,6 @@ namespace nasp::memory {
 
 namespace {
 
-constexpr std::size_t most_device = std::size_t{64} << 30;  // more than this is refused, as a device would
 constexpr std::size_t poisoned = 1 << 20;  // NaN at the start of every allocation; the rest is zero pages until used
 
 struct Heap {
@@ -21,7 +20,7 @@ struct Heap {
   std::atomic<unsigned> frees{0};
 
   void* allocate(std::size_t bytes) {
-    if (bytes > most_device) return nullptr;
+    if (bytes > device_bytes) return nullptr;
     bytes = std::max<std::size_t>(bytes, 1);
     void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) return nullptr;

@@ -5,6 +5,8 @@
 
 namespace nasp::memory {
 
+constexpr std::size_t device_bytes = std::size_t{64} << 30;  // of address space
+
 void* allocate_device(std::size_t bytes);  // null: there is none
 void* allocate_pinned(std::size_t bytes);
 bool free_device(void* p);  // false: not an allocation
