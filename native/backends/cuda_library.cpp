@@ -34,8 +34,8 @@ std::string path_of(const std::string& name) {
 void preload_cudnn() {
   const char* folder = std::getenv("NASP_CUDNN_PATH");
   if (!folder || !*folder) return;
-  for (const char* name : {"libcublasLt.so.13", "libcublasLt.so.12", "libcublas.so.13", "libcublas.so.12",
-                           "libcudnn.so.9"}) {
+  for (const char* name :
+       {"libcublasLt.so.13", "libcublasLt.so.12", "libcublas.so.13", "libcublas.so.12", "libcudnn.so.9"}) {
     dlopen((std::string(folder) + "/" + name).c_str(), RTLD_NOW | RTLD_GLOBAL);
   }
 }

@@ -77,7 +77,8 @@ template <>
 const Backend<double>& backend<double>(const std::string& isa) {
   const std::string name = isa.empty() ? chosen_isa() : isa;
   if (is_cuda(name))
-    throw Error("ERR_NASP_UNSUPPORTED", "Expected f32 for precision with device " + name + " but received f64");
+    throw Error("ERR_NASP_UNSUPPORTED",
+                "Expected f32 for precision with device " + name + " but received f64");
   return entry(name, "isa").f64();
 }
 

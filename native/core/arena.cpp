@@ -20,10 +20,11 @@ Arena::Arena(std::size_t reserve, bool guarded, const ArenaMemory& memory)
   if (memory_.reserve) {
     base_ = static_cast<char*>(memory_.reserve(memory_.context, reserved_));
     if (!base_) {
-      throw Error("ERR_NASP_OUT_OF_MEMORY", "Expected " + std::to_string(reserved_ >> 20) +
-                                                " MiB of device memory for activations, which the device does "
-                                                "not have free; a smaller batch, fewer channels or fewer "
-                                                "layers need less");
+      throw Error("ERR_NASP_OUT_OF_MEMORY",
+                  "Expected " + std::to_string(reserved_ >> 20) +
+                      " MiB of device memory for activations, which the device does "
+                      "not have free; a smaller batch, fewer channels or fewer "
+                      "layers need less");
     }
     return;
   }

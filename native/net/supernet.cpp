@@ -49,8 +49,8 @@ std::size_t Supernet<S>::packed_bytes() const {
 
 template <class S>
 std::size_t Supernet<S>::largest_activation(const Backend<S>& backend) const {
-  const int channels = std::max({config_.image_channels, stem_multiplier * config_.channels,
-                                 cell_nodes * config_.channels});
+  const int channels =
+      std::max({config_.image_channels, stem_multiplier * config_.channels, cell_nodes * config_.channels});
   return backend.size(config_.batch, channels, config_.image_size, config_.image_size);
 }
 

@@ -19,7 +19,7 @@ class Supernet {
   AlphaMatrix<S>& alpha(int type) { return alpha_[type]; }  // 0 normal, 1 reduce
   const AlphaMatrix<S>& alpha(int type) const { return alpha_[type]; }
   std::size_t packed_bytes() const;
-  std::size_t arena_bytes(const Backend<S>& backend) const;  // the most that a step needs
+  std::size_t arena_bytes(const Backend<S>& backend) const;         // the most that a step needs
   std::size_t largest_activation(const Backend<S>& backend) const;  // scalars
 
   // logits (N, classes) of x (N, C, H, W) at the current D. `cancelled` is polled between cells.

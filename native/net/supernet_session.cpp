@@ -69,7 +69,8 @@ class SupernetSession final : public Session {
         net_(config_),
         parallel_(config_.threads),
         workspace_(parallel_.threads()),
-        device_(backend_.device, {net_.largest_activation(backend_), net_.arena_bytes(backend_), config_.batch}),
+        device_(backend_.device,
+                {net_.largest_activation(backend_), net_.arena_bytes(backend_), config_.batch}),
         arena_(net_.arena_bytes(backend_), false, device_.memory()),
         logits_(static_cast<std::size_t>(config_.batch) * config_.classes),
         d_logits_(logits_.size()) {

@@ -57,7 +57,9 @@ describe.skipIf(!existsSync(library))("cuda-emulated", () => {
         ...{ normal: ["conv_3x3"], reduce: ["conv_3x3"], precision: "f32", isa: "", threads: 0 },
         ...{ dense: false, seed: 0 },
       })
-    expect(open).toThrow(/asks for \d+ MiB of device memory and \d+ MiB are free: a batch of \d+ would fit, not one/)
+    expect(open).toThrow(
+      /asks for \d+ MiB of device memory and \d+ MiB are free: a batch of \d+ would fit, not one/,
+    )
   })
 })
 

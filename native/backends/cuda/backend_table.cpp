@@ -27,7 +27,8 @@ template <class Take>
 void by_rows(Context& context, const Map& map, const Take& take) {
   const std::size_t row_bytes = sizeof(float) * static_cast<std::size_t>(map.width) * map.channels;
   const int rows = map.batch * map.height, most = static_cast<int>(Context::most_pinned / row_bytes);
-  if (most == 0) return context.queue.fail("ERR_NASP_UNSUPPORTED", "A row of an image has %zu bytes", row_bytes);
+  if (most == 0)
+    return context.queue.fail("ERR_NASP_UNSUPPORTED", "A row of an image has %zu bytes", row_bytes);
   for (int first = 0; first < rows; first += most) {
     context.begin();
     take(first, first + most < rows ? most : rows - first);
@@ -36,7 +37,8 @@ void by_rows(Context& context, const Map& map, const Take& take) {
 
 // Where (channel, row of all images) starts in (N, C, H, W).
 std::size_t planar(const Map& map, int row, int channel) {
-  return ((static_cast<std::size_t>(row / map.height) * map.channels + channel) * map.height + row % map.height) *
+  return ((static_cast<std::size_t>(row / map.height) * map.channels + channel) * map.height +
+          row % map.height) *
          map.width;
 }
 
@@ -55,8 +57,8 @@ void load(const Run& run, View<float> y, const float* x, int first, int count) {
         for (int w = 0; w < map.width; w++) to[static_cast<std::size_t>(w) * map.channels] = from[w];
       }
     }
-    context.queue.check(cudaMemcpyAsync(y.data + first * y.block_pitch + row * y.row_pitch, packed, n * sizeof(float),
-                                        cudaMemcpyHostToDevice, context.queue.stream),
+    context.queue.check(cudaMemcpyAsync(y.data + first * y.block_pitch + row * y.row_pitch, packed,
+                                        n * sizeof(float), cudaMemcpyHostToDevice, context.queue.stream),
                         "copying images to the device");
   });
 }
@@ -69,11 +71,11 @@ void store(const Run& run, float* y, View<const float> x) {
     const std::size_t n = static_cast<std::size_t>(rows) * map.width * map.channels;
     auto* packed = reinterpret_cast<float*>(context.pinned(n * sizeof(float)));
     const std::size_t line = static_cast<std::size_t>(map.channels) * sizeof(float);
-    if (!packed || !context.queue.check(
-                       cudaMemcpy2DAsync(packed, line, x.data + row * x.row_pitch, pitch_of(x) * sizeof(float), line,
-                                         static_cast<std::size_t>(rows) * map.width, cudaMemcpyDeviceToHost,
-                                         context.queue.stream),
-                       "copying an activation from the device"))
+    if (!packed || !context.queue.check(cudaMemcpy2DAsync(packed, line, x.data + row * x.row_pitch,
+                                                          pitch_of(x) * sizeof(float), line,
+                                                          static_cast<std::size_t>(rows) * map.width,
+                                                          cudaMemcpyDeviceToHost, context.queue.stream),
+                                        "copying an activation from the device"))
       return;
     if (!context.queue.wait()) return;
     for (int r = 0; r < rows; r++) {
@@ -88,7 +90,8 @@ void store(const Run& run, float* y, View<const float> x) {
 
 void clear_dead(const Run&, View<float>) {}  // every image is a block of its own
 
-void gradient_sums(const Run& run, Moments* moments, View<const float> g, View<const float> y, const float* mean) {
+void gradient_sums(const Run& run, Moments* moments, View<const float> g, View<const float> y,
+                   const float* mean) {
   Call call(run);
   Context& context = call.context;
   MomentsArguments a = {};
@@ -227,7 +230,8 @@ void libraries(char* text, std::size_t size) {
   const std::size_t cudnn = cudnnGetVersion();
   char driver_text[64] = "no driver";
   if (driver > 0)
-    std::snprintf(driver_text, sizeof(driver_text), "driver for CUDA %d.%d", driver / 1000, driver % 1000 / 10);
+    std::snprintf(driver_text, sizeof(driver_text), "driver for CUDA %d.%d", driver / 1000,
+                  driver % 1000 / 10);
   std::snprintf(text, size, "CUDA runtime %d.%d, %s, cuDNN %zu.%zu.%zu, cuBLAS %d", runtime / 1000,
                 runtime % 1000 / 10, driver_text, cudnn / 10000, cudnn / 100 % 100, cudnn % 100, blas);
 }

@@ -17,7 +17,8 @@ void* Scratch::take_bytes(Queue& queue, std::size_t bytes) {
   if (!queue.ok()) return nullptr;
   bytes = padded(bytes);
   if (bytes > size - used_) {
-    queue.fail("ERR_NASP_INTERNAL", "A kernel asked for %zu bytes of scratch memory, more than was planned", bytes);
+    queue.fail("ERR_NASP_INTERNAL", "A kernel asked for %zu bytes of scratch memory, more than was planned",
+               bytes);
     return nullptr;
   }
   void* p = base + used_;
@@ -56,7 +57,8 @@ bool Context::fits(const DevicePlan& plan) {
   if (rest + activations <= free) return true;
   const double share = free > rest ? static_cast<double>(free - rest) / static_cast<double>(activations) : 0;
   queue.fail("ERR_NASP_OUT_OF_MEMORY",
-             "The session asks for %zu MiB of device memory and %zu MiB are free: a batch of %d would fit, not one of %d",
+             "The session asks for %zu MiB of device memory and %zu MiB are free: a batch of %d would fit, "
+             "not one of %d",
              (rest + activations) >> 20, free >> 20, static_cast<int>(share * plan.batch), plan.batch);
   return false;
 }
@@ -99,8 +101,9 @@ const float* Context::upload(const float* values, std::size_t n) {
 
 void Context::send() {
   if (!queue.ok() || used_ == sent_) return;
-  queue.check(cudaMemcpyAsync(mirror_ + sent_, host_ + sent_, used_ - sent_, cudaMemcpyHostToDevice, queue.stream),
-              "copying to the device");
+  queue.check(
+      cudaMemcpyAsync(mirror_ + sent_, host_ + sent_, used_ - sent_, cudaMemcpyHostToDevice, queue.stream),
+      "copying to the device");
   sent_ = used_;
 }
 

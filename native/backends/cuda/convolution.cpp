@@ -30,7 +30,8 @@ Descriptor convolution(const ConvolutionShape& s) {
   const DensePart& p = s.part;
   Descriptor d(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
   d.set(CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, {2})
-      .set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, std::vector<cudnnDataType_t>{CUDNN_DATA_FLOAT})
+      .set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE,
+           std::vector<cudnnDataType_t>{CUDNN_DATA_FLOAT})
       .set(CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE,
            std::vector<cudnnConvolutionMode_t>{CUDNN_CROSS_CORRELATION})
       .set(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, {p.pad_h, p.pad_w})
@@ -87,9 +88,8 @@ EngineNotes notes_of(const Descriptor& config) {
   EngineNotes notes;
   const auto number = engine.get<int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1);
   if (!number.empty()) notes.number = number.front();
-  for (cudnnBackendNumericalNote_t note :
-       engine.get<cudnnBackendNumericalNote_t>(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE,
-                                               CUDNN_NUMERICAL_NOTE_TYPE_COUNT)) {
+  for (cudnnBackendNumericalNote_t note : engine.get<cudnnBackendNumericalNote_t>(
+           CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT)) {
     if (note == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC) notes.deterministic = false;
     if (note == CUDNN_NUMERICAL_NOTE_TENSOR_CORE || note == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS ||
         note == CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION)
@@ -99,7 +99,8 @@ EngineNotes notes_of(const Descriptor& config) {
 }
 
 // The heuristics' engine configurations, best first.
-std::vector<Descriptor> configurations(const PlanTarget& target, const Descriptor& graph, cudnnBackendHeurMode_t mode) {
+std::vector<Descriptor> configurations(const PlanTarget& target, const Descriptor& graph,
+                                       cudnnBackendHeurMode_t mode) {
   Descriptor heuristics(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
   heuristics.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph)
       .set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, std::vector<cudnnBackendHeurMode_t>{mode});
@@ -127,8 +128,8 @@ ConvolutionPlan plan_convolution(const PlanTarget& target, const ConvolutionShap
   const OperationNames names = names_of(pass);
   Descriptor x = tensor(uid_x, choice.type, s.batch, s.in, s.height, s.width),
              w = tensor(uid_w, choice.type, s.out, s.in, s.part.kernel_h, s.part.kernel_w),
-             y = tensor(uid_y, choice.type, s.batch, s.out, s.out_height, s.out_width), shape = convolution(s),
-             operation(names.type), graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
+             y = tensor(uid_y, choice.type, s.batch, s.out, s.out_height, s.out_width),
+             shape = convolution(s), operation(names.type), graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
   operation.set(names.x, x)
       .set(names.w, w)
       .set(names.y, y)
@@ -153,7 +154,8 @@ ConvolutionPlan plan_convolution(const PlanTarget& target, const ConvolutionShap
       Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
       plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
       if (target.handle)
-        plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, std::vector<cudnnHandle_t>{target.handle});
+        plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE,
+                 std::vector<cudnnHandle_t>{target.handle});
       else
         plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *target.properties);
       if (!plan.finalize().ok()) continue;
@@ -164,7 +166,8 @@ ConvolutionPlan plan_convolution(const PlanTarget& target, const ConvolutionShap
       result.engine = notes.number;
       result.tensor_cores = notes.tensor_cores;
       result.status = CUDNN_STATUS_SUCCESS;
-      for (Descriptor* d : {&x, &w, &y, &shape, &operation, &graph, &config}) result.parts.push_back(std::move(*d));
+      for (Descriptor* d : {&x, &w, &y, &shape, &operation, &graph, &config})
+        result.parts.push_back(std::move(*d));
       return result;
     }
   }

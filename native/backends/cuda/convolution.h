@@ -35,11 +35,11 @@ struct PlanTarget {
 struct ConvolutionPlan {
   Descriptor plan;
   std::size_t workspace = 0;
-  int64_t engine = -1;                // cuDNN's number
-  int candidates = 0;                 // of the heuristics
+  int64_t engine = -1;  // cuDNN's number
+  int candidates = 0;   // of the heuristics
   bool tensor_cores = false;
   cudnnStatus_t status = CUDNN_STATUS_NOT_SUPPORTED;  // success: plan can be executed
-  std::vector<Descriptor> parts;      // what the plan was made of
+  std::vector<Descriptor> parts;                      // what the plan was made of
 };
 
 struct PlanChoice {
@@ -48,8 +48,8 @@ struct PlanChoice {
   bool tensor_cores = false;  // true: TF32 for float32
 };
 
-ConvolutionPlan plan_convolution(const PlanTarget& target, const ConvolutionShape& shape, ConvolutionPass pass,
-                                 const PlanChoice& choice);
+ConvolutionPlan plan_convolution(const PlanTarget& target, const ConvolutionShape& shape,
+                                 ConvolutionPass pass, const PlanChoice& choice);
 
 class Convolutions {
  public:

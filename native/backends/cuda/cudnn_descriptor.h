@@ -26,7 +26,8 @@ class Descriptor {
   bool ok() const { return status_ == CUDNN_STATUS_SUCCESS; }
 
   template <class T>
-  Descriptor& set(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, const std::vector<T>& values) {
+  Descriptor& set(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
+                  const std::vector<T>& values) {
     if (ok())
       keep(cudnnBackendSetAttribute(raw_, name, type, static_cast<int64_t>(values.size()), values.data()));
     return *this;
@@ -47,7 +48,8 @@ class Descriptor {
   std::vector<T> get(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, int64_t most) const {
     std::vector<T> values(static_cast<std::size_t>(most));
     int64_t count = 0;
-    if (cudnnBackendGetAttribute(raw_, name, type, most, &count, values.data()) != CUDNN_STATUS_SUCCESS) count = 0;
+    if (cudnnBackendGetAttribute(raw_, name, type, most, &count, values.data()) != CUDNN_STATUS_SUCCESS)
+      count = 0;
     values.resize(static_cast<std::size_t>(count < most ? count : most));
     return values;
   }

@@ -7,7 +7,7 @@ namespace {
 constexpr float one = 1, zero = 0;
 
 ConvolutionShape shape_of(const DenseCall& d) {
-  return {d.input.batch,    d.input.channels, d.input.height,  d.input.width,
+  return {d.input.batch,     d.input.channels, d.input.height, d.input.width,
           d.output.channels, d.output.height,  d.output.width, *d.part};
 }
 
@@ -31,8 +31,8 @@ void dense_forward(Context& context, const DenseCall& d, float* y, int y_pitch, 
   if (!context.queue.ok()) return;
   const int c = d.input.channels, o = d.output.channels;
   context.queue.called();
-  context.queue.check(cublasSgemm(context.blas, CUBLAS_OP_T, CUBLAS_OP_N, o, d.output.pixels(), c, &one, w, c, x,
-                                  x_pitch, &zero, y, y_pitch),
+  context.queue.check(cublasSgemm(context.blas, CUBLAS_OP_T, CUBLAS_OP_N, o, d.output.pixels(), c, &one, w, c,
+                                  x, x_pitch, &zero, y, y_pitch),
                       "a 1x1 convolution");
 }
 
@@ -43,8 +43,8 @@ void dense_data_gradient(Context& context, const DenseCall& d, float* dx, int dx
   if (!context.queue.ok()) return;
   const int c = d.input.channels, o = d.output.channels;
   context.queue.called();
-  context.queue.check(cublasSgemm(context.blas, CUBLAS_OP_N, CUBLAS_OP_N, c, d.output.pixels(), o, &one, w, c, dy,
-                                  dy_pitch, &zero, dx, dx_pitch),
+  context.queue.check(cublasSgemm(context.blas, CUBLAS_OP_N, CUBLAS_OP_N, c, d.output.pixels(), o, &one, w, c,
+                                  dy, dy_pitch, &zero, dx, dx_pitch),
                       "a 1x1 convolution's data gradient");
 }
 
@@ -55,8 +55,8 @@ void dense_weight_gradient(Context& context, const DenseCall& d, float* dw, cons
   if (!context.queue.ok()) return;
   const int c = d.input.channels, o = d.output.channels;
   context.queue.called();
-  context.queue.check(cublasSgemm(context.blas, CUBLAS_OP_N, CUBLAS_OP_T, c, o, d.output.pixels(), &one, x, x_pitch,
-                                  dy, dy_pitch, &zero, dw, c),
+  context.queue.check(cublasSgemm(context.blas, CUBLAS_OP_N, CUBLAS_OP_T, c, o, d.output.pixels(), &one, x,
+                                  x_pitch, dy, dy_pitch, &zero, dw, c),
                       "a 1x1 convolution's weight gradient");
 }
 

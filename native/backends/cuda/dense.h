@@ -15,10 +15,11 @@ struct DenseCall {
 };
 
 // Compact x and dx, of read()'s map; y and dy with a pitch, which is the part's channels unless pointwise.
-void dense_forward(Context&, const DenseCall&, float* y, int y_pitch, const float* x, int x_pitch, const float* w);
+void dense_forward(Context&, const DenseCall&, float* y, int y_pitch, const float* x, int x_pitch,
+                   const float* w);
 void dense_data_gradient(Context&, const DenseCall&, float* dx, int dx_pitch, const float* dy, int dy_pitch,
                          const float* w);
-void dense_weight_gradient(Context&, const DenseCall&, float* dw, const float* x, int x_pitch, const float* dy,
-                           int dy_pitch);
+void dense_weight_gradient(Context&, const DenseCall&, float* dw, const float* x, int x_pitch,
+                           const float* dy, int dy_pitch);
 
 }  // namespace nasp::cuda

@@ -10,8 +10,7 @@ void launch_activate(Queue& queue, const ActivateArguments& a) {
 }
 
 void launch_fold_gradient(Queue& queue, const FoldArguments& a) {
-  const bool four =
-      by_four({a.map.channels, a.g_pitch, a.x_pitch}, {a.y, a.g, a.x, a.mean, a.a, a.b, a.c});
+  const bool four = by_four({a.map.channels, a.g_pitch, a.x_pitch}, {a.y, a.g, a.x, a.mean, a.a, a.b, a.c});
   NASP_LAUNCH_OVER(queue, fold_gradient, four, a.map, a);
 }
 

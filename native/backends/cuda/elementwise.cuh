@@ -9,7 +9,8 @@ template <int V>
 __global__ void activate(ActivateArguments a) {
   const Place p = place_in<V>(a.to);
   if (!p.inside) return;
-  const int h = p.h * a.sampling.stride_h + a.sampling.offset_h, w = p.w * a.sampling.stride_w + a.sampling.offset_w;
+  const int h = p.h * a.sampling.stride_h + a.sampling.offset_h,
+            w = p.w * a.sampling.stride_w + a.sampling.offset_w;
   const bool inside = h >= 0 && w >= 0 && h < a.from.height && w < a.from.width;
   const std::size_t from = (static_cast<std::size_t>(p.n) * a.from.height + h) * a.from.width + w;
   store(a.y + p.pixel * a.to.channels + p.c, load_activation<V>(a.x, inside, inside ? from : 0, p.c, 0));
@@ -96,7 +97,8 @@ __global__ void sum_pieces(SumPiecesArguments a) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= a.count) return;
   float total = 0;
-  for (int p = 0; p < a.pieces; p++) total += load<1>(a.partial + static_cast<std::size_t>(p) * a.count + i).v[0];
+  for (int p = 0; p < a.pieces; p++)
+    total += load<1>(a.partial + static_cast<std::size_t>(p) * a.count + i).v[0];
   store(a.total + i, Vec<1>{{total}});
 }
 

@@ -21,7 +21,8 @@
 #define NASP_SITE , const std::source_location site = std::source_location::current()
 #define NASP_SITE_OF_CALLER , site
 #define NASP_TOUCH(address, bytes) ::nasp::fibers::touch(address, bytes, site, ::nasp::fibers::Space::global)
-#define NASP_TOUCH_SHARED(address, bytes) ::nasp::fibers::touch(address, bytes, site, ::nasp::fibers::Space::shared)
+#define NASP_TOUCH_SHARED(address, bytes) \
+  ::nasp::fibers::touch(address, bytes, site, ::nasp::fibers::Space::shared)
 #endif
 
 namespace nasp::NASP_KERNELS {
@@ -87,7 +88,8 @@ __device__ inline Vec<V> load_activation(const Activation& a, bool wanted, std::
 
 // dx (+)= d, where the forward input was positive if there is a gate.
 template <int V>
-__device__ inline void write_gradient(const GradientTarget& to, std::size_t pixel, int c, Vec<V> d NASP_SITE) {
+__device__ inline void write_gradient(const GradientTarget& to, std::size_t pixel, int c,
+                                      Vec<V> d NASP_SITE) {
   if (to.gate.x) {
     Activation before = to.gate;
     before.relu = false;

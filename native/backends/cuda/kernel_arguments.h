@@ -98,10 +98,10 @@ struct DepthwiseArguments {
 
 struct PoolArguments {
   Activation x;
-  float* y;                // compact or not; forward
+  float* y;  // compact or not; forward
   int y_pitch;
-  unsigned char* winner;   // (output pixels, C): row-major place in the window of its first maximum
-  const float* dy;         // compact
+  unsigned char* winner;  // (output pixels, C): row-major place in the window of its first maximum
+  const float* dy;        // compact
   GradientTarget to;
   Map input, output;
   int kernel, stride, pad;
@@ -111,7 +111,7 @@ struct PoolArguments {
 // Sums of x, its square, g and g * x about a centre, a channel; pieces of pixels, then their sum.
 struct MomentsArguments {
   Activation x;
-  const float* g;       // null: no products
+  const float* g;  // null: no products
   int g_pitch;
   const float* centre;  // null: the first pixel's value
   double* partial;      // (pieces, 4, C)

@@ -39,9 +39,7 @@ inline bool by_four(std::initializer_list<int> counts, std::initializer_list<con
 inline bool by_four(const Activation& a) {
   return by_four({a.pitch}, {a.x, a.norm.mean, a.norm.scale, a.norm.shift});
 }
-inline bool by_four(const GradientTarget& to) {
-  return by_four({to.pitch}, {to.dx}) && by_four(to.gate);
-}
+inline bool by_four(const GradientTarget& to) { return by_four({to.pitch}, {to.dx}) && by_four(to.gate); }
 
 // Blocks (lanes of channel groups, rows of pixels) of a reduction over pixels.
 struct Reduction {
@@ -60,6 +58,6 @@ inline int pixels_a_piece(int pixels) {
 
 }  // namespace nasp::cuda
 
-#define NASP_LAUNCH_OVER(queue, kernel, four, map, arguments)            \
+#define NASP_LAUNCH_OVER(queue, kernel, four, map, arguments)         \
   ((four) ? launch_over(queue, #kernel, kernel<4>, map, 4, arguments) \
           : launch_over(queue, #kernel, kernel<1>, map, 1, arguments))

@@ -61,8 +61,8 @@ void explain(cudaError_t error, char* text, std::size_t size) {
     default:
       break;
   }
-  std::snprintf(text, size, "No CUDA device can be used%s (error %d, %s: %s)", advice, static_cast<int>(error),
-                cudaGetErrorName(error), cudaGetErrorString(error));
+  std::snprintf(text, size, "No CUDA device can be used%s (error %d, %s: %s)", advice,
+                static_cast<int>(error), cudaGetErrorName(error), cudaGetErrorString(error));
 }
 
 }  // namespace nasp::cuda

@@ -23,7 +23,7 @@ class Queue {
   bool check(cublasStatus_t status, const char* what);
   void fail(const char* code, const char* format, ...) __attribute__((format(printf, 3, 4)));
 
-  void launched(const char* kernel);  // after <<<>>>
+  void launched(const char* kernel);     // after <<<>>>
   void called() { counts_.launches++; }  // after a library's call
   bool wait();
 

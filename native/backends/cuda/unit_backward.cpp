@@ -26,7 +26,7 @@ struct Backward {
   Scratch& scratch;
   const BackwardUnit<float>& b;
   const Unit& unit;
-  Activation x;          // as the unit loads it
+  Activation x;  // as the unit loads it
   Map input, output;
   const float* weights;  // on the device
   Gradient dy;
@@ -39,7 +39,8 @@ struct Backward {
   void pass(const float* d, const Map& sampled, const Sampling& sampling, bool accumulate) const;
 };
 
-Gradient folded(Context& context, const GradientSource<float>& dy, const Map& map, const FoldArguments& coefficients) {
+Gradient folded(Context& context, const GradientSource<float>& dy, const Map& map,
+                const FoldArguments& coefficients) {
   if (!dy.a && compact(dy.g)) return {dy.g.data, map};
   FoldArguments a = coefficients;
   a.y = context.scratch.take<float>(context.queue, scalars(map));
@@ -144,8 +145,10 @@ void backward_unit(const Run& run, const BackwardUnit<float>& b) {
     to = {b.dx.data, pitch_of(b.dx), b.write == Write::accumulate, {}};
     if (unit.relu) to.gate = x;
   }
-  const Backward work = {context, context.queue, context.scratch, b, unit, x, input, output, weights,
-                         folded(context, b.dy, output, coefficients), to};
+  const Backward work = {
+      context, context.queue, context.scratch, b,       unit,
+      x,       input,         output,          weights, folded(context, b.dy, output, coefficients),
+      to};
   if (unit.kind != UnitKind::convolve) {
     work.pool();
   } else if (unit.depthwise()) {

@@ -31,8 +31,8 @@ class Inputs {
     if (!relu && !source_.norm.scale && whole && (!compact || source_.pitch == map_.channels))
       return {source_.x, source_.pitch};
     for (const Copy& c : copies_) {
-      if (c.relu == relu && c.sampling.stride_h == sampling.stride_h && c.sampling.stride_w == sampling.stride_w &&
-          c.sampling.offset_h == sampling.offset_h)
+      if (c.relu == relu && c.sampling.stride_h == sampling.stride_h &&
+          c.sampling.stride_w == sampling.stride_w && c.sampling.offset_h == sampling.offset_h)
         return {c.data, map_.channels};
     }
     float* data = context_.scratch.take<float>(context_.queue, scalars(to));
@@ -53,8 +53,8 @@ class Inputs {
   std::vector<Copy> copies_;
 };
 
-void dense_parts(Context& context, Inputs& inputs, const Unit& unit, const Map& input, const Map& output, float* y,
-                 const float* weights) {
+void dense_parts(Context& context, Inputs& inputs, const Unit& unit, const Map& input, const Map& output,
+                 float* y, const float* weights) {
   for (int i = 0, first = 0; i < unit.parts; first += unit.dense[i].out, i++) {
     const DensePart& part = unit.dense[i];
     const DenseCall d = {&part, input, {output.batch, output.height, output.width, part.out}};
@@ -65,12 +65,13 @@ void dense_parts(Context& context, Inputs& inputs, const Unit& unit, const Map& 
 }
 
 // y (N, H, W, C), compact; its moments and, where g is not null, the products with it.
-void moments_of(Context& context, const Activation& y, const Map& map, View<const float> g, Moments* moments) {
+void moments_of(Context& context, const Activation& y, const Map& map, View<const float> g,
+                Moments* moments) {
   MomentsArguments a = {};
   a.x = y, a.map = map, a.moments = moments;
   if (g) a.g = g.data, a.g_pitch = pitch_of(g);
-  a.partial =
-      context.scratch.take<double>(context.queue, static_cast<std::size_t>(moment_pieces(map)) * 4 * map.channels);
+  a.partial = context.scratch.take<double>(context.queue,
+                                           static_cast<std::size_t>(moment_pieces(map)) * 4 * map.channels);
   launch_moments(context.queue, a);
 }
 
@@ -88,7 +89,8 @@ void forward_unit(Context& context, Inputs& inputs, const ForwardUnit<float>& u,
   // Copies outlive the unit, so they are taken before what is given back at its end.
   if (unit.kind == UnitKind::convolve && !unit.depthwise()) {
     for (int i = 0; i < unit.parts; i++) {
-      const DenseCall d = {&unit.dense[i], input, {output.batch, output.height, output.width, unit.dense[i].out}};
+      const DenseCall d = {
+          &unit.dense[i], input, {output.batch, output.height, output.width, unit.dense[i].out}};
       inputs.copy(unit.relu, d.sampling(), d.read(), !d.pointwise());
     }
   }
@@ -97,13 +99,15 @@ void forward_unit(Context& context, Inputs& inputs, const ForwardUnit<float>& u,
   if (unit.kind != UnitKind::convolve) {
     PoolArguments a = {};
     a.x = inputs.activation(false), a.y = y, a.y_pitch = unit.out, a.input = input, a.output = output;
-    a.kernel = unit.kernel, a.stride = unit.stride, a.pad = unit.pad(), a.max = unit.kind == UnitKind::max_pool;
+    a.kernel = unit.kernel, a.stride = unit.stride, a.pad = unit.pad(),
+    a.max = unit.kind == UnitKind::max_pool;
     launch_pool_forward(queue, a);
   } else if (unit.depthwise()) {
     DepthwiseArguments a = {};
     const Map between = {output.batch, output.height, output.width, unit.in};
     a.x = inputs.activation(unit.relu), a.w = weights, a.y = scratch.take<float>(queue, scalars(between));
-    a.input = input, a.output = between, a.dilation = unit.dilation, a.stride = unit.stride, a.pad = unit.pad();
+    a.input = input, a.output = between, a.dilation = unit.dilation, a.stride = unit.stride,
+    a.pad = unit.pad();
     launch_depthwise_forward(queue, unit.kernel, a);
     dense_forward(context, {&unit.dense[0], between, output}, y, unit.out, a.y, unit.in,
                   weights + unit.depthwise_weights());

@@ -24,7 +24,8 @@ inline Activation upload_source(Context& context, const Source<float>& s, bool r
   const std::size_t n = static_cast<std::size_t>(s.x.channels);
   Activation a = {s.x.data, pitch_of(s.x), {}, relu};
   if (s.norm.scale) {
-    a.norm = {context.upload(s.norm.mean, n), context.upload(s.norm.scale, n), context.upload(s.norm.shift, n)};
+    a.norm = {context.upload(s.norm.mean, n), context.upload(s.norm.scale, n),
+              context.upload(s.norm.shift, n)};
   }
   return a;
 }

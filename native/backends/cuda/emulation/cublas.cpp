@@ -36,9 +36,9 @@ cublasStatus_t cublasGetProperty(libraryPropertyType, int* value) {
 }
 
 // Column-major, as cuBLAS: c (m, n) = alpha * op(a) (m, k) * op(b) (k, n) + beta * c.
-cublasStatus_t cublasSgemm_v2(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k,
-                              const float* alpha, const float* a, int lda, const float* b, int ldb, const float* beta,
-                              float* c, int ldc) {
+cublasStatus_t cublasSgemm_v2(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m,
+                              int n, int k, const float* alpha, const float* a, int lda, const float* b,
+                              int ldb, const float* beta, float* c, int ldc) {
   const bool turned_a = op_a != CUBLAS_OP_N, turned_b = op_b != CUBLAS_OP_N;
   const auto bytes = [](int columns, int ld, int rows) {
     return sizeof(float) * (static_cast<std::size_t>(columns - 1) * ld + rows);
@@ -53,8 +53,10 @@ cublasStatus_t cublasSgemm_v2(cublasHandle_t handle, cublasOperation_t op_a, cub
       for (int i = 0; i < m; i++) {
         float sum = 0;
         for (int p = 0; p < k; p++) {
-          const std::ptrdiff_t at_a = turned_a ? p + static_cast<std::ptrdiff_t>(i) * lda : i + static_cast<std::ptrdiff_t>(p) * lda,
-                               at_b = turned_b ? j + static_cast<std::ptrdiff_t>(p) * ldb : p + static_cast<std::ptrdiff_t>(j) * ldb;
+          const std::ptrdiff_t at_a = turned_a ? p + static_cast<std::ptrdiff_t>(i) * lda
+                                               : i + static_cast<std::ptrdiff_t>(p) * lda,
+                               at_b = turned_b ? j + static_cast<std::ptrdiff_t>(p) * ldb
+                                               : p + static_cast<std::ptrdiff_t>(j) * ldb;
           sum += a[at_a] * b[at_b];
         }
         float& to = c[i + static_cast<std::ptrdiff_t>(j) * ldc];

@@ -65,10 +65,12 @@ cudaError_t copy(void* to, std::size_t to_pitch, const void* from, std::size_t f
   const bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
   if (!valid(to, to_pitch * (height - 1) + width, to_device) ||
       !valid(from, from_pitch * (height - 1) + width, from_device))
-    return complain(cudaErrorInvalidValue, "a copy outside of device and page-locked memory, or in the wrong direction");
+    return complain(cudaErrorInvalidValue,
+                    "a copy outside of device and page-locked memory, or in the wrong direction");
   enqueue(stream, [=] {
     for (std::size_t i = 0; i < height; i++)
-      std::memcpy(static_cast<char*>(to) + i * to_pitch, static_cast<const char*>(from) + i * from_pitch, width);
+      std::memcpy(static_cast<char*>(to) + i * to_pitch, static_cast<const char*>(from) + i * from_pitch,
+                  width);
     return cudaSuccess;
   });
   return answer(cudaSuccess);
@@ -82,8 +84,9 @@ cudaError_t launch(const void* function, dim3 grid, dim3 block, void** arguments
   const auto* bytes = static_cast<const char*>(arguments[0]);
   std::vector<char> argument(bytes, bytes + kernel->argument_bytes);
   enqueue(stream, [=, argument = std::move(argument)] {
-    const std::string failure = fibers::launch(kernel->name, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z},
-                                               [&] { kernel->run(argument.data()); });
+    const std::string failure =
+        fibers::launch(kernel->name, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z},
+                       [&] { kernel->run(argument.data()); });
     if (failure.empty()) return cudaSuccess;
     complain(cudaErrorLaunchFailure, failure);
     return cudaErrorLaunchFailure;
@@ -132,8 +135,8 @@ void** __cudaRegisterFatBinary(void*) {
 }
 void __cudaRegisterFatBinaryEnd(void**) {}
 void __cudaUnregisterFatBinary(void**) {}
-void __cudaRegisterFunction(void**, const char* function, char*, const char* name, int, uint3*, uint3*, dim3*, dim3*,
-                            int*) {
+void __cudaRegisterFunction(void**, const char* function, char*, const char* name, int, uint3*, uint3*, dim3*,
+                            dim3*, int*) {
   runtime().names[function] = name;
 }
 unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t shared, void* stream) {
@@ -141,7 +144,8 @@ unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t shared, void*
   return 0;
 }
 cudaError_t __cudaPopCallConfiguration(dim3* grid, dim3* block, size_t* shared, void** stream) {
-  *grid = configured.grid, *block = configured.block, *shared = configured.shared, *stream = configured.stream;
+  *grid = configured.grid, *block = configured.block, *shared = configured.shared,
+  *stream = configured.stream;
   return cudaSuccess;
 }
 cudaError_t __cudaGetKernel(cudaKernel_t* kernel, const void* function) {
@@ -175,7 +179,9 @@ cudaError_t cudaGetLastError() {
   runtime().last = cudaSuccess;
   return last;
 }
-const char* cudaGetErrorString(cudaError_t error) { return error == cudaSuccess ? "no error" : "emulated failure"; }
+const char* cudaGetErrorString(cudaError_t error) {
+  return error == cudaSuccess ? "no error" : "emulated failure";
+}
 const char* cudaGetErrorName(cudaError_t error) { return error == cudaSuccess ? "cudaSuccess" : "emulated"; }
 cudaError_t cudaRuntimeGetVersion(int* version) {
   *version = CUDART_VERSION;
@@ -207,7 +213,8 @@ cudaError_t cudaMallocHost(void** p, size_t bytes) {
 cudaError_t cudaFreeHost(void* p) {
   return answer(!p || memory::free_pinned(p) ? cudaSuccess : cudaErrorInvalidValue);
 }
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream) {
   return copy(to, bytes, from, bytes, bytes, 1, kind, stream);
 }
 cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
@@ -215,7 +222,8 @@ cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_
   return copy(to, to_pitch, from, from_pitch, width, height, kind, stream);
 }
 cudaError_t cudaMemsetAsync(void* to, int byte, size_t bytes, cudaStream_t stream) {
-  if (!memory::on_device(to, bytes)) return complain(cudaErrorInvalidValue, "a fill outside of device memory");
+  if (!memory::on_device(to, bytes))
+    return complain(cudaErrorInvalidValue, "a fill outside of device memory");
   enqueue(stream, [=] {
     std::memset(to, byte, bytes);
     return cudaSuccess;

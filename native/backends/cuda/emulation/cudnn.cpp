@@ -74,8 +74,9 @@ Raw properties() {
     Raw made = nullptr;
     const std::string json = cuda::cards[0].json;
     REAL(cudnnBackendCreateDescriptor)(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, &made);
-    REAL(cudnnBackendSetAttribute)(made, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR,
-                                   static_cast<int64_t>(json.size()), json.data());
+    REAL(cudnnBackendSetAttribute)
+    (made, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, static_cast<int64_t>(json.size()),
+     json.data());
     REAL(cudnnBackendFinalize)(made);
     return made;
   }();
@@ -99,7 +100,8 @@ struct Windows {
   std::vector<int64_t> pad, stride, dilation;
 };
 Windows windows_of(Raw d) {
-  return {noted<int64_t>(d, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS), noted<int64_t>(d, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES),
+  return {noted<int64_t>(d, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS),
+          noted<int64_t>(d, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES),
           noted<int64_t>(d, CUDNN_ATTR_CONVOLUTION_DILATIONS)};
 }
 
@@ -112,7 +114,8 @@ void products(const Tensor& x, const Tensor& w, const Tensor& y, const Windows& 
       for (int64_t j = 0; j < y.size[3]; j++) {
         for (int64_t r = 0; r < w.size[2]; r++) {
           for (int64_t s = 0; s < w.size[3]; s++) {
-            const int64_t h = i * stride[0] - pad[0] + r * dilation[0], v = j * stride[1] - pad[1] + s * dilation[1];
+            const int64_t h = i * stride[0] - pad[0] + r * dilation[0],
+                          v = j * stride[1] - pad[1] + s * dilation[1];
             if (h < 0 || v < 0 || h >= x.size[2] || v >= x.size[3]) continue;
             for (int64_t o = 0; o < w.size[0]; o++) {
               for (int64_t c = 0; c < w.size[1]; c++) {
@@ -131,7 +134,8 @@ void products(const Tensor& x, const Tensor& w, const Tensor& y, const Windows& 
 struct Attributes {
   Name x, w, y, convolution;
 };
-constexpr Attributes forward = {CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
+constexpr Attributes forward = {CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
+                                CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
                                 CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,
                                 CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC},
                      data_gradient = {CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
@@ -145,9 +149,10 @@ constexpr Attributes forward = {CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDN
 
 cudnnStatus_t execute(cudaStream_t stream, Raw operation, Raw pack) {
   const auto type = notes[operation].type;
-  const Attributes& names = type == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR         ? forward
-                            : type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR ? data_gradient
-                                                                                                   : filter_gradient;
+  const Attributes& names = type == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR ? forward
+                            : type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR
+                                ? data_gradient
+                                : filter_gradient;
   const auto pointers = noted<float*>(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS);
   const auto uids = noted<int64_t>(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS);
   Tensor tensors[3];
@@ -159,26 +164,27 @@ cudnnStatus_t execute(cudaStream_t stream, Raw operation, Raw pack) {
     for (std::size_t p = 0; p < uids.size() && p < pointers.size(); p++) {
       if (uids[p] == uid.front()) data[i] = pointers[p];
     }
-    if (!memory::on_device(data[i], tensors[i].bytes()) || reinterpret_cast<std::uintptr_t>(data[i]) % 16 != 0)
+    if (!memory::on_device(data[i], tensors[i].bytes()) ||
+        reinterpret_cast<std::uintptr_t>(data[i]) % 16 != 0)
       return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
   }
   const Windows windows = windows_of(noted_descriptor(operation, names.convolution));
   const int written = type == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR         ? 2
                       : type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR ? 0
                                                                                              : 1;
-  emulation::enqueue(stream, [=, x = tensors[0], w = tensors[1], y = tensors[2], dx = data[0], dw = data[1],
-                              dy = data[2]] {
-    std::memset(data[written], 0, tensors[written].bytes());
-    products(x, w, y, windows, [&](int64_t at_x, int64_t at_w, int64_t at_y) {
-      if (written == 2)
-        dy[at_y] += dx[at_x] * dw[at_w];
-      else if (written == 0)
-        dx[at_x] += dy[at_y] * dw[at_w];
-      else
-        dw[at_w] += dy[at_y] * dx[at_x];
-    });
-    return cudaSuccess;
-  });
+  emulation::enqueue(
+      stream, [=, x = tensors[0], w = tensors[1], y = tensors[2], dx = data[0], dw = data[1], dy = data[2]] {
+        std::memset(data[written], 0, tensors[written].bytes());
+        products(x, w, y, windows, [&](int64_t at_x, int64_t at_w, int64_t at_y) {
+          if (written == 2)
+            dy[at_y] += dx[at_x] * dw[at_w];
+          else if (written == 0)
+            dx[at_x] += dy[at_y] * dw[at_w];
+          else
+            dw[at_w] += dy[at_y] * dx[at_x];
+        });
+        return cudaSuccess;
+      });
   return CUDNN_STATUS_SUCCESS;
 }
 
@@ -220,8 +226,8 @@ cudnnStatus_t cudnnBackendSetAttribute(Raw d, Name name, cudnnBackendAttributeTy
   if (name == CUDNN_ATTR_OPERATIONGRAPH_HANDLE) return CUDNN_STATUS_SUCCESS;
   const Raw device = properties();
   if (name == CUDNN_ATTR_EXECUTION_PLAN_HANDLE)
-    return REAL(cudnnBackendSetAttribute)(d, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
-                                          &device);
+    return REAL(cudnnBackendSetAttribute)(d, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP,
+                                          CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &device);
   return REAL(cudnnBackendSetAttribute)(d, name, type, count, values);
 }
 
@@ -229,12 +235,13 @@ cudnnStatus_t cudnnBackendFinalize(Raw d) {
   const std::lock_guard<std::recursive_mutex> lock(mutex);
   const Raw device = properties();
   if (notes[d].type == CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR)
-    REAL(cudnnBackendSetAttribute)(d, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &device);
+    REAL(cudnnBackendSetAttribute)
+    (d, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &device);
   return REAL(cudnnBackendFinalize)(d);
 }
 
-cudnnStatus_t cudnnBackendGetAttribute(Raw d, Name name, cudnnBackendAttributeType_t type, int64_t most, int64_t* count,
-                                       void* values) {
+cudnnStatus_t cudnnBackendGetAttribute(Raw d, Name name, cudnnBackendAttributeType_t type, int64_t most,
+                                       int64_t* count, void* values) {
   const cudnnStatus_t status = REAL(cudnnBackendGetAttribute)(d, name, type, most, count, values);
   if (name != CUDNN_ATTR_ENGINEHEUR_RESULTS || status != CUDNN_STATUS_SUCCESS || !values) return status;
   // Which graph a configuration is for, since cuDNN does not say.

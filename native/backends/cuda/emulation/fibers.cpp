@@ -170,7 +170,8 @@ void run_block() {
     }
     if (done == n) return;
     if (done > 0) {
-      machine.failure = "a barrier that only " + std::to_string(waiting) + " of " + std::to_string(n) + " threads reach";
+      machine.failure =
+          "a barrier that only " + std::to_string(waiting) + " of " + std::to_string(n) + " threads reach";
       return;
     }
     for (Fiber& f : machine.fibers) f.state = State::ready;
@@ -206,8 +207,8 @@ void touch(const void* address, std::size_t bytes, const std::source_location& s
 
 std::string launch(const char* kernel, Size grid, Size size, const std::function<void()>& body) {
   const std::size_t threads = static_cast<std::size_t>(size.x) * size.y * size.z;
-  if (threads == 0 || threads > 1024 || size.z > 64 || grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 ||
-      grid.z > 65535)
+  if (threads == 0 || threads > 1024 || size.z > 64 || grid.x == 0 || grid.y == 0 || grid.z == 0 ||
+      grid.y > 65535 || grid.z > 65535)
     return "blocks or threads beyond what a device has";
   machine.launches++;
   machine.failure.clear();
@@ -223,8 +224,8 @@ std::string launch(const char* kernel, Size grid, Size size, const std::function
         machine.block.index = {x, y, z};
         run_block();
         if (!machine.failure.empty())
-          return std::string(kernel) + ", block (" + std::to_string(x) + ", " + std::to_string(y) + "): " +
-                 machine.failure;
+          return std::string(kernel) + ", block (" + std::to_string(x) + ", " + std::to_string(y) +
+                 "): " + machine.failure;
         traffic::finish_block(kernel);
       }
     }

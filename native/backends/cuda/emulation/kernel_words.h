@@ -16,7 +16,6 @@ inline void __syncthreads() { ::nasp::fibers::wait_for_block(); }
 using std::max;
 using std::min;
 
-#define NASP_SHARED(type, name, count)   \
-  static const char name##_key = 0;      \
-  type* const name = static_cast<type*>( \
-      ::nasp::fibers::shared(&name##_key, sizeof(type) * (count)))
+#define NASP_SHARED(type, name, count) \
+  static const char name##_key = 0;    \
+  type* const name = static_cast<type*>(::nasp::fibers::shared(&name##_key, sizeof(type) * (count)))

@@ -17,14 +17,15 @@ using namespace nasp::emulated;
 
 template <class Arguments, void (*kernel)(Arguments)>
 constexpr Kernel entry(const char* name) {
-  return {name, sizeof(Arguments), [](const void* argument) { kernel(*static_cast<const Arguments*>(argument)); }};
+  return {name, sizeof(Arguments),
+          [](const void* argument) { kernel(*static_cast<const Arguments*>(argument)); }};
 }
 
 #define KERNEL(arguments, ...) entry<arguments, &__VA_ARGS__>(#__VA_ARGS__)
 #define BY_WIDTH(arguments, name) KERNEL(arguments, name<4>), KERNEL(arguments, name<1>)
-#define BY_KERNEL_AND_WIDTH(name)                                                                          \
-  KERNEL(DepthwiseArguments, name<3, 4>), KERNEL(DepthwiseArguments, name<3, 1>),                          \
-      KERNEL(DepthwiseArguments, name<5, 4>), KERNEL(DepthwiseArguments, name<5, 1>),                      \
+#define BY_KERNEL_AND_WIDTH(name)                                                     \
+  KERNEL(DepthwiseArguments, name<3, 4>), KERNEL(DepthwiseArguments, name<3, 1>),     \
+      KERNEL(DepthwiseArguments, name<5, 4>), KERNEL(DepthwiseArguments, name<5, 1>), \
       KERNEL(DepthwiseArguments, name<7, 4>), KERNEL(DepthwiseArguments, name<7, 1>)
 
 const Kernel kernels[] = {

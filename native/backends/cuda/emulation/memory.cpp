@@ -12,7 +12,8 @@ namespace nasp::memory {
 
 namespace {
 
-constexpr std::size_t poisoned = 1 << 20;  // NaN at the start of every allocation; the rest is zero pages until used
+constexpr std::size_t poisoned =
+    1 << 20;  // NaN at the start of every allocation; the rest is zero pages until used
 
 struct Heap {
   std::map<const char*, std::size_t> blocks;
@@ -22,7 +23,8 @@ struct Heap {
   void* allocate(std::size_t bytes) {
     if (bytes > device_bytes) return nullptr;
     bytes = std::max<std::size_t>(bytes, 1);
-    void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* p =
+        mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) return nullptr;
     std::memset(p, 0xFF, std::min(bytes, poisoned));
     const std::lock_guard<std::mutex> lock(mutex);

@@ -18,7 +18,8 @@ struct Net {
   int channels, size;
 };
 // The search of the papers, of the released code's larger nets, and evaluation on CIFAR-10 and Tiny ImageNet.
-constexpr Net nets[] = {{"search C 16", 16, 32}, {"search and evaluation C 36", 36, 32}, {"Tiny ImageNet C 48", 48, 64}};
+constexpr Net nets[] = {
+    {"search C 16", 16, 32}, {"search and evaluation C 36", 36, 32}, {"Tiny ImageNet C 48", 48, 64}};
 constexpr int batches[] = {64, 96};
 
 struct Type {
@@ -26,9 +27,8 @@ struct Type {
   cudnnDataType_t type;
   bool tensor_cores;
 };
-constexpr Type types[] = {{"fp32", CUDNN_DATA_FLOAT, false},
-                          {"tf32", CUDNN_DATA_FLOAT, true},
-                          {"bf16", CUDNN_DATA_BFLOAT16, true}};
+constexpr Type types[] = {
+    {"fp32", CUDNN_DATA_FLOAT, false}, {"tf32", CUDNN_DATA_FLOAT, true}, {"bf16", CUDNN_DATA_BFLOAT16, true}};
 constexpr ConvolutionPass passes[] = {ConvolutionPass::forward, ConvolutionPass::data_gradient,
                                       ConvolutionPass::filter_gradient};
 constexpr const char* pass_names[] = {"forward", "data", "filter"};
@@ -53,7 +53,8 @@ std::vector<ConvolutionShape> shapes_of(const Net& net, int batch) {
     for (int stage = 0; stage < 3; stage++) {
       add_shapes(shapes, make_operation(name.name, net.channels << stage, 1, true), batch, net.size >> stage);
       if (stage > 0)  // a reduction cell's inputs are of the size before it
-        add_shapes(shapes, make_operation(name.name, net.channels << stage, 2, true), batch, net.size >> (stage - 1));
+        add_shapes(shapes, make_operation(name.name, net.channels << stage, 2, true), batch,
+                   net.size >> (stage - 1));
     }
   }
   return shapes;
@@ -64,12 +65,14 @@ std::vector<ConvolutionShape> shapes_of(const Net& net, int batch) {
 int main() {
   int plans = 0, missing = 0;
   std::printf("cuDNN %zu; nothing was run, and no card was there\n", cudnnGetVersion());
-  std::printf("card  type  pass     N   in -> out  H x W    kernel stride  engine  workspace KiB  of candidates\n");
+  std::printf(
+      "card  type  pass     N   in -> out  H x W    kernel stride  engine  workspace KiB  of candidates\n");
   for (const CardProperties& card : cards) {
     Descriptor properties(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
     const std::string json = card.json;
     properties
-        .set(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, std::vector<char>(json.begin(), json.end()))
+        .set(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR,
+             std::vector<char>(json.begin(), json.end()))
         .finalize();
     if (!properties.ok()) {
       std::printf("cuDNN does not take the properties of %s (it takes 9.8 or newer)\n", card.name);
@@ -92,13 +95,14 @@ int main() {
               plans++;
               missing += !found && needed;
               std::printf("%-5s %-5s %-8s %2d %4d -> %-4d %2d x %-4d %d x %d  %d x %d ", card.name, type.name,
-                          pass_names[p], s.batch, s.in, s.out, s.height, s.width, s.part.kernel_h, s.part.kernel_w,
-                          s.part.stride_h, s.part.stride_w);
+                          pass_names[p], s.batch, s.in, s.out, s.height, s.width, s.part.kernel_h,
+                          s.part.kernel_w, s.part.stride_h, s.part.stride_w);
               if (found)
                 std::printf("%8lld %10zu %10d\n", static_cast<long long>(plan.engine), plan.workspace >> 10,
                             plan.candidates);
               else
-                std::printf("  none, status %d%s\n", static_cast<int>(plan.status), needed ? ": MISSING" : "");
+                std::printf("  none, status %d%s\n", static_cast<int>(plan.status),
+                            needed ? ": MISSING" : "");
             }
           }
         }
