@@ -1,23 +1,16 @@
 // node scripts/kernel-resources.mjs: what nvcc makes of every CUDA kernel, on sm_80 and sm_90: registers, shared memory,
 // spills. Fails on a spill, on local memory, or on a kernel over its budget. Needs nvcc and a build by `npm run build:cuda`.
 import { spawnSync } from "node:child_process"
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
+
+import { buildOf, root } from "./emulation-build.mjs"
 
 // Registers a thread: at 256 threads a block, 128 of them leave an SM two blocks. Weight gradients hold a K x K window.
 const budgets = { depthwise_weight_gradient: 128, depthwise_data_gradient: 96, other: 80 }
 
-const root = fileURLToPath(new URL("..", import.meta.url))
-const cache = join(root, "build", "cmake", "CMakeCache.txt")
-const text = existsSync(cache) ? readFileSync(cache, "utf8") : ""
-const cached = (name) => new RegExp(`^${name}:[A-Z]+=(.*)$`, "m").exec(text)?.[1]
-if (!cached("CUDNN_INCLUDE_DIR")) {
-  console.error("kernel-resources: no CUDA in build/cmake: run `npm run build:cuda` first")
-  process.exit(1)
-}
-const nvcc = cached("NASP_NVCC") ?? "nvcc"
+const { nvcc, includes } = buildOf("kernel-resources")
 const folder = join(root, "native/backends/cuda")
 const out = mkdtempSync(join(tmpdir(), "nasp-"))
 const rows = []
@@ -27,7 +20,7 @@ for (const file of readdirSync(folder).filter((name) => name.endsWith(".cu"))) {
     [
       ...["-std=c++20", "-O3", "-Xptxas", "-v", "-c", join(folder, file), "-o", join(out, "kernel.o")],
       ...["-gencode=arch=compute_80,code=sm_80", "-gencode=arch=compute_90,code=sm_90"],
-      ...["CUDNN_INCLUDE_DIR", "CUBLAS_INCLUDE_DIR"].flatMap((name) => ["-I", cached(name)]),
+      ...includes.flatMap((path) => ["-I", path]),
     ],
     { encoding: "utf8" },
   )

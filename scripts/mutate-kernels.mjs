@@ -3,34 +3,16 @@
 // notice. Survivors are listed and make it fail, but for those that docs/cuda.md explains. Needs `npm run build:cuda --
 // --emulation` and `npm run build`; takes half a minute a change.
 import { spawnSync } from "node:child_process"
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 
-const root = fileURLToPath(new URL("..", import.meta.url))
-const build = join(root, "build", "cmake")
-const objects = (target, folder) => {
-  const path = join(build, "CMakeFiles", `${target}.dir`, folder)
-  return existsSync(path)
-    ? readdirSync(path)
-        .filter((name) => name.endsWith(".o"))
-        .map((name) => join(path, name))
-    : []
-}
+import { buildOf, emulationObjects, linkEmulation, root } from "./emulation-build.mjs"
+
 const cuda = "native/backends/cuda"
-const others = [
-  ...objects("nasp_cuda_objects", cuda),
-  ...objects("nasp_cuda_emu", `${cuda}/emulation`).filter((name) => !name.endsWith("/kernels.cpp.o")),
-]
-const cache = existsSync(join(build, "CMakeCache.txt"))
-  ? readFileSync(join(build, "CMakeCache.txt"), "utf8")
-  : ""
-const cudnn = /^CUDNN_LIBRARY:[A-Z]+=(.*)$/m.exec(cache)?.[1]
-if (!cudnn || others.length === 0) {
-  console.error("mutate-kernels: no emulation in build: run `npm run build:cuda -- --emulation` first")
-  process.exit(1)
-}
+const build = buildOf("mutate-kernels")
+const { product, emulation } = emulationObjects()
+const others = [...product, ...emulation.filter((name) => !name.endsWith("/kernels.cpp.o"))]
 
 const files = [
   "kernel.h",
@@ -47,11 +29,8 @@ function passes() {
   const compile = spawnSync("g++", ["-std=c++20", "-O1", "-fPIC", "-w", "-c", source, "-o", object], {
     stdio: "inherit",
   })
-  const rpath = `-Wl,-rpath,${cudnn.replace(/\/[^/]*$/, "")}`
-  const link = spawnSync("g++", ["-shared", "-o", library, object, ...others, cudnn, rpath, "-ldl"], {
-    stdio: "inherit",
-  })
-  if (compile.status !== 0 || link.status !== 0) throw new Error("a change does not compile")
+  if (compile.status !== 0) throw new Error("a change does not compile")
+  linkEmulation(build, library, [object, ...others])
   const golden = readdirSync(join(root, "test/fixtures")).filter((name) =>
     /^(op|nasp-step)-.*\.safetensors$/.test(name),
   )

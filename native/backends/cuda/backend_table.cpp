@@ -43,7 +43,7 @@ std::size_t planar(const Map& map, int row, int channel) {
 }
 
 void load(const Run& run, View<float> y, const float* x, int first, int count) {
-  Call call(run);
+  Call call(run, __func__);
   Context& context = call.context;
   const Map map = map_of(y, count);
   by_rows(context, map, [&](int row, int rows) {
@@ -64,7 +64,7 @@ void load(const Run& run, View<float> y, const float* x, int first, int count) {
 }
 
 void store(const Run& run, float* y, View<const float> x) {
-  Call call(run);
+  Call call(run, __func__);
   Context& context = call.context;
   const Map map = map_of(x, run.batch);
   by_rows(context, map, [&](int row, int rows) {
@@ -92,7 +92,7 @@ void clear_dead(const Run&, View<float>) {}  // every image is a block of its ow
 
 void gradient_sums(const Run& run, Moments* moments, View<const float> g, View<const float> y,
                    const float* mean) {
-  Call call(run);
+  Call call(run, __func__);
   Context& context = call.context;
   MomentsArguments a = {};
   a.x = {y.data, pitch_of(y), {}, false}, a.g = g.data, a.g_pitch = pitch_of(g), a.map = map_of(y, run.batch);
@@ -111,7 +111,7 @@ void gradient_sums(const Run& run, Moments* moments, View<const float> g, View<c
 }
 
 void node_sum(const Run& run, View<float> y, const Term<float>* terms, int count) {
-  Call call(run);
+  Call call(run, __func__);
   Context& context = call.context;
   std::vector<Activation> sources;
   for (int t = 0; t < count; t++) sources.push_back(upload_source(context, terms[t].x, false));
@@ -128,7 +128,7 @@ void node_sum(const Run& run, View<float> y, const Term<float>* terms, int count
 }
 
 void add(const Run& run, View<float> dx, Write write, View<const float> g, float weight) {
-  Call call(run);
+  Call call(run, __func__);
   AddArguments a = {};
   a.dx = dx.data, a.dx_pitch = pitch_of(dx), a.weight = weight, a.map = map_of(dx, run.batch);
   if (g) a.g = g.data, a.g_pitch = pitch_of(g);
@@ -137,7 +137,7 @@ void add(const Run& run, View<float> dx, Write write, View<const float> g, float
 }
 
 void global_average(const Run& run, float* y, const Source<float>& x) {
-  Call call(run);
+  Call call(run, __func__);
   Context& context = call.context;
   AverageArguments a = {};
   a.x = upload_source(context, x, false), a.map = map_of(x.x, run.batch);
@@ -150,7 +150,7 @@ void global_average(const Run& run, float* y, const Source<float>& x) {
 }
 
 void global_average_backward(const Run& run, View<float> dx, const float* dy) {
-  Call call(run);
+  Call call(run, __func__);
   Context& context = call.context;
   AverageArguments a = {};
   a.y = const_cast<float*>(context.upload(dy, static_cast<std::size_t>(run.batch) * dx.channels));

@@ -5,6 +5,8 @@
 // Host      today's nets keep parameters and per-channel numbers in host memory. A call puts what it needs into a
 //           page-locked buffer and sends it in one copy (upload), and waits once for what it owes (deliver)
 #pragma once
+#include <nvtx3/nvToolsExt.h>
+
 #include <vector>
 
 #include "convolution.h"
@@ -73,13 +75,18 @@ class Context {
   std::vector<Owed> owed_;
 };
 
-// A call of the backend: its scratch is given back at its end.
+// A call of the backend: a range of that name in NVIDIA's profilers; its scratch is given back at its end.
 class Call {
  public:
-  explicit Call(const Run& run) : context(*static_cast<Context*>(run.device)), mark_(context.scratch.mark()) {
+  Call(const Run& run, const char* name)
+      : context(*static_cast<Context*>(run.device)), mark_(context.scratch.mark()) {
+    nvtxRangePushA(name);
     context.begin();
   }
-  ~Call() { context.scratch.rewind(mark_); }
+  ~Call() {
+    context.scratch.rewind(mark_);
+    nvtxRangePop();
+  }
   Context& context;
 
  private:

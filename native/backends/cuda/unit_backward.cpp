@@ -127,7 +127,7 @@ void Backward::dense(int i, int first, const float* w) const {
 }  // namespace
 
 void backward_unit(const Run& run, const BackwardUnit<float>& b) {
-  Call call(run);
+  Call call(run, __func__);
   Context& context = call.context;
   const Unit& unit = *b.unit;
   const Map input = map_of(b.x.x, run.batch), output = map_of(b.dy.g, run.batch);

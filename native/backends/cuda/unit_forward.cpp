@@ -121,7 +121,7 @@ void forward_unit(Context& context, Inputs& inputs, const ForwardUnit<float>& u,
 }  // namespace
 
 void forward_units(const Run& run, const ForwardUnit<float>* units, int count, const Source<float>& x) {
-  Call call(run);
+  Call call(run, __func__);
   Context& context = call.context;
   const Activation source = upload_source(context, x, false);
   const Map input = map_of(x.x, run.batch);

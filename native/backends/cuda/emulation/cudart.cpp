@@ -4,6 +4,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -28,6 +29,10 @@ struct Runtime {
   std::map<const void*, std::string> names;  // of launch functions
   std::map<cudaStream_t, Stream> queues;
   std::recursive_mutex mutex;  // of everything here
+  long launches = 0;
+  // For tests of what follows a failure: NASP_EMULATION_FAILING_LAUNCH=<n> lets the n-th kernel fail.
+  long failing_launch = std::atol(
+      std::getenv("NASP_EMULATION_FAILING_LAUNCH") ? std::getenv("NASP_EMULATION_FAILING_LAUNCH") : "0");
   cudaError_t last = cudaSuccess, sticky = cudaSuccess;
 };
 Runtime& runtime() {
@@ -84,6 +89,7 @@ cudaError_t launch(const void* function, dim3 grid, dim3 block, void** arguments
   const auto* bytes = static_cast<const char*>(arguments[0]);
   std::vector<char> argument(bytes, bytes + kernel->argument_bytes);
   enqueue(stream, [=, argument = std::move(argument)] {
+    if (++runtime().launches == runtime().failing_launch) return cudaErrorLaunchFailure;
     const std::string failure =
         fibers::launch(kernel->name, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z},
                        [&] { kernel->run(argument.data()); });

@@ -10,6 +10,7 @@
 #include "traffic.h"
 
 #if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -75,6 +76,8 @@ struct Machine {
   const std::function<void()>* body = nullptr;
   std::string failure;
   unsigned launches = 0;
+  const void* scheduler_bottom = nullptr;  // of its stack, for AddressSanitizer
+  std::size_t scheduler_bytes = 0;
 };
 thread_local Machine machine;
 
@@ -82,7 +85,8 @@ void to_scheduler() {
   Fiber& f = machine.fibers[machine.running];
 #if defined(__SANITIZE_ADDRESS__)
   void* fake = nullptr;
-  __sanitizer_start_switch_fiber(f.state == State::done ? nullptr : &fake, nullptr, 0);
+  __sanitizer_start_switch_fiber(f.state == State::done ? nullptr : &fake, machine.scheduler_bottom,
+                                 machine.scheduler_bytes);
 #endif
 #if defined(__x86_64__)
   nasp_fiber_switch(&f.stack, machine.scheduler);
@@ -96,7 +100,7 @@ void to_scheduler() {
 
 void run_body() {
 #if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
+  __sanitizer_finish_switch_fiber(nullptr, &machine.scheduler_bottom, &machine.scheduler_bytes);
 #endif
   (*machine.body)();
   machine.fibers[machine.running].state = State::done;
@@ -105,6 +109,9 @@ void run_body() {
 
 void prepare(Fiber& f, char* memory) {
   f.state = State::ready;
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_unpoison_memory_region(memory, stack_bytes);  // frames of the thread that had it before
+#endif
 #if defined(__x86_64__)
   auto top = (reinterpret_cast<std::uintptr_t>(memory) + stack_bytes) & ~std::uintptr_t{15};
   void** p = reinterpret_cast<void**>(top);
@@ -215,7 +222,8 @@ std::string launch(const char* kernel, Size grid, Size size, const std::function
   machine.body = &body;
   machine.block.size = size;
   machine.fibers.resize(threads);
-  if (machine.stacks.size() < threads * stack_bytes) machine.stacks.resize(threads * stack_bytes);
+  if (machine.stacks.size() < threads * stack_bytes)
+    machine.stacks = std::vector<char>(threads * stack_bytes);  // not resized: old frames are not copied
   for (unsigned i = 0; i < threads; i++)
     machine.fibers[i].thread = {i % size.x, i / size.x % size.y, i / size.x / size.y};
   for (unsigned z = 0; z < grid.z; z++) {

@@ -1,6 +1,7 @@
 // cuDNN's own word on the convolutions of every search space, for cards that are not there: prints a plan's engine and
 // workspace for each shape, pass, type and card, and exits with 1 where a float32 plan is missing or needs more workspace
-// than a session has. Nothing is run. `scripts/plan-table.mjs` starts it.
+// than a session has. Nothing is run. `scripts/plan-table.mjs` starts it. --this-card: prints the properties of device 0 in
+// place of all that, for device_properties.h.
 #include <cstdio>
 #include <set>
 
@@ -60,9 +61,22 @@ std::vector<ConvolutionShape> shapes_of(const Net& net, int batch) {
   return shapes;
 }
 
+int print_this_card() {
+  Descriptor properties(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
+  properties.set(CUDNN_ATTR_DEVICEPROP_DEVICE_ID, CUDNN_TYPE_INT32, std::vector<int32_t>{0}).finalize();
+  const auto json = properties.get<char>(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, 1 << 16);
+  if (!properties.ok() || json.empty()) {
+    std::fprintf(stderr, "cuDNN finds no device (status %d)\n", static_cast<int>(properties.status()));
+    return 1;
+  }
+  std::printf("%.*s\n", static_cast<int>(json.size()), json.data());
+  return 0;
+}
+
 }  // namespace
 
-int main() {
+int main(int count, char** arguments) {
+  if (count > 1 && std::string(arguments[1]) == "--this-card") return print_this_card();
   int plans = 0, missing = 0;
   std::printf("cuDNN %zu; nothing was run, and no card was there\n", cudnnGetVersion());
   std::printf(
