@@ -12,6 +12,7 @@ import { tmpdir } from "node:os"
 import { dirname, join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { median, tunables } from "./contenders.mjs"
 
 const here = dirname(fileURLToPath(import.meta.url))
 const { values } = parseArgs({
@@ -30,12 +31,6 @@ const { values } = parseArgs({
   },
 })
 
-const tunables = [
-  "glibc.malloc.hugetlb=1",
-  "glibc.malloc.mmap_threshold=33554432",
-  "glibc.malloc.trim_threshold=17179869184",
-  "glibc.malloc.top_pad=268435456",
-].join(":")
 const work = mkdtempSync(join(tmpdir(), "nasp-bench-"))
 const selection = join(work, "alpha.safetensors")
 const shape = ["space", "batch", "channels", "layers", "seed", "threads", "repeats"].flatMap((k) => [
@@ -66,11 +61,6 @@ const contenders = {
   "torch sparse": twin("sparse", "channels_last"),
 }
 if (values["default-layout"]) contenders["torch released, default layout"] = twin("released", "default")
-
-const median = (list) => {
-  const sorted = [...list].sort((a, b) => a - b)
-  return (sorted[Math.floor((sorted.length - 1) / 2)] + sorted[Math.ceil((sorted.length - 1) / 2)]) / 2
-}
 
 try {
   const reports = Object.fromEntries(Object.keys(contenders).map((name) => [name, []]))

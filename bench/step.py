@@ -1,4 +1,4 @@
-"""PyTorch twin of `nasp bench step`: one NASP iteration on random data, same flags, same JSON.
+"""PyTorch twin of `nasp bench step`: one iteration of NASP or DARTS on random data, same flags, same JSON.
 
 --arch says how the architecture step gets dL/dD at the discrete matrix D:
   released   as the released code: every operation runs, backward through everything, weight gradients too
@@ -6,6 +6,10 @@
   sparse     the exact sparse step: forward along the selected path; backward without weight gradients along it;
              for every other operation <dL/dnode, op(x)> under no_grad
 All three give the same gradient; --check shows it in float64 and exits.
+
+--method darts --order first|second is quark0/darts as released (cnn/architect.py, train_search.py): the mixture is
+softmax(alpha), every pass runs and differentiates everything, weight gradients of the architecture pass included; second
+order builds a second net for the unrolled step. --check then compares it in float64 with torch.autograd.grad on one net.
 
 Timed as the package is: architecture gradient, Adam (learning rate 0, so that the selection stays) and clip,
 then forward and backward of the weight step along the selected path, clipping, SGD. Run with the allocator tuned:
@@ -96,6 +100,96 @@ def arch_sparse(net, D, x, y):
 ARCH = {"released": arch_released, "grad": arch_grad, "sparse": arch_sparse}
 
 
+class Softmax:
+    """Edge sums over every operation, weighted by softmax(alpha)."""
+
+    def __init__(self, alpha):
+        self.P = [matrix.softmax(-1) for matrix in alpha]
+
+    def __call__(self, cell, row, x):
+        return sum(w * op(x) for w, op in zip(self.P[cell.reduction][row], cell._ops[row]._ops))
+
+
+def loss_of(net, alpha, batch):
+    return F.cross_entropy(net(batch[0], Softmax(alpha))[0], batch[1])
+
+
+def darts_first(net, alpha, optimizers, validation, training, args):
+    for matrix in alpha:
+        matrix.grad = None
+    start = time.perf_counter()
+    loss = loss_of(net, alpha, validation)
+    middle = time.perf_counter()
+    loss.backward()
+    return middle - start, time.perf_counter() - middle
+
+
+def darts_second(net, alpha, optimizers, validation, training, args):
+    """Forward and backward seconds of all its passes; alpha.grad is the unrolled gradient."""
+    group = optimizers["weights"].param_groups[0]
+    lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
+    parameters, seconds = list(net.parameters()), [0.0, 0.0]
+
+    def passes(net, wanted, batch):
+        start = time.perf_counter()
+        loss = loss_of(net, alpha, batch)
+        middle = time.perf_counter()
+        gradients = torch.autograd.grad(loss, wanted)
+        seconds[0] += middle - start
+        seconds[1] += time.perf_counter() - middle
+        return gradients
+
+    gradients = passes(net, parameters, training)
+    state = optimizers["weights"].state
+    unrolled = Supernet(args.space, args.channels, args.layers).to(parameters[0].dtype)
+    if args.layout == "channels_last":
+        unrolled = unrolled.to(memory_format=torch.channels_last)
+    unrolled.load_state_dict(net.state_dict())
+    with torch.no_grad():
+        for p, w, g in zip(unrolled.parameters(), parameters, gradients):
+            buffer = state[w].get("momentum_buffer") if w in state else None
+            p.copy_(w - lr * ((0 if buffer is None else momentum * buffer) + g + decay * w))
+    both = passes(unrolled, list(alpha) + list(unrolled.parameters()), validation)
+    by_alpha, v = both[: len(alpha)], both[len(alpha) :]
+    radius = 0.01 / torch.cat([g.flatten() for g in v]).norm()
+    sides = []
+    for factor in (radius, -2 * radius):
+        with torch.no_grad():
+            for p, d in zip(parameters, v):
+                p.add_(d, alpha=factor.item())
+        sides.append(passes(net, list(alpha), training))
+    with torch.no_grad():
+        for p, d in zip(parameters, v):
+            p.add_(d, alpha=radius.item())
+    for matrix, g, above, below in zip(alpha, by_alpha, *sides):
+        matrix.grad = g - lr * (above - below) / (2 * radius)
+    return tuple(seconds)
+
+
+DARTS = {"first": darts_first, "second": darts_second}
+
+
+def darts_iteration(net, alpha, optimizers, args, validation, training):
+    """One iteration of quark0/darts; returns its seconds by phase."""
+    start = time.perf_counter()
+    optimizers["alpha"].zero_grad()
+    alpha_forward, alpha_backward = DARTS[args.order](net, alpha, optimizers, validation, training, args)
+    optimizers["alpha"].step()
+    middle = time.perf_counter()
+    optimizers["weights"].zero_grad()
+    forward = time.perf_counter()
+    loss = loss_of(net, alpha, training)
+    backward = time.perf_counter()
+    loss.backward()
+    weight_backward = time.perf_counter() - backward
+    torch.nn.utils.clip_grad_norm_(net.parameters(), 5)
+    optimizers["weights"].step()
+    end = time.perf_counter()
+    return {"total": end - start, "alpha": middle - start, "alpha_forward": alpha_forward,
+            "alpha_backward": alpha_backward, "weight": end - middle, "weight_forward": backward - forward,
+            "weight_backward": weight_backward}
+
+
 def random_batch(args, dtype):
     x = torch.randn(args.batch, 3, args.size, args.size, dtype=dtype)
     if args.layout == "channels_last":
@@ -141,24 +235,66 @@ def iteration(net, alpha, optimizers, arch, validation, training):
 
 def bench(args):
     net, alpha = build(args, torch.float32)
+    if args.method == "darts":
+        alpha = [1e-3 * torch.randn_like(matrix) for matrix in alpha]
     alpha = [matrix.clone().requires_grad_() for matrix in alpha]
     optimizers = {
         "alpha": torch.optim.Adam(alpha, lr=0.0, betas=(0.5, 0.999), weight_decay=1e-3),
         "weights": torch.optim.SGD(net.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4),
     }
     batches = [random_batch(args, torch.float32) for _ in range(2)]
-    runs = [iteration(net, alpha, optimizers, ARCH[args.arch], *batches) for _ in range(args.warmup + args.repeats)]
+
+    def once():
+        if args.method == "darts":
+            return darts_iteration(net, alpha, optimizers, args, *batches)
+        return iteration(net, alpha, optimizers, ARCH[args.arch], *batches)
+
+    runs = [once() for _ in range(args.warmup + args.repeats)]
     runs = runs[args.warmup :]
     seconds = {phase: statistics.median(run[phase] for run in runs) for phase in runs[0]}
     spread = {phase: [min(run[phase] for run in runs), max(run[phase] for run in runs)] for phase in runs[0]}
     D, names = [discretise(matrix.detach()) for matrix in alpha], SPACES[args.space]
     where = machine()
-    return {"bench": "step", "engine": "torch", "arch": args.arch, "layout": args.layout, "seconds": seconds,
+    return {"bench": "step", "engine": "torch", "method": args.method,
+            "options": {"order": args.order} if args.method == "darts" else {}, "arch": args.arch, "layout": args.layout, "seconds": seconds,
             "spread": spread, "peak_bytes": peak_bytes(),
             "selection": {"normal": mix(D[0], names[0]), "reduce": mix(D[1], names[1])},
             "space": args.space, "batch": args.batch, "channels": args.channels, "layers": args.layers,
             "size": args.size, "threads": where["threads"], "isa": where["isa"], "repeats": args.repeats,
             "machine": where}
+
+
+def check_darts(args):
+    """The released procedure's gradient and one net's, in float64; weights are as before up to rounding."""
+    net, alpha = build(args, torch.float64)
+    alpha = [matrix.clone().requires_grad_() for matrix in alpha]
+    optimizers = {"weights": torch.optim.SGD(net.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4)}
+    validation, training = [random_batch(args, torch.float64) for _ in range(2)]
+    start = [p.detach().clone() for p in net.parameters()]
+    DARTS[args.order](net, alpha, optimizers, validation, training, args)
+    found = torch.cat([matrix.grad.flatten() for matrix in alpha])
+    moved = max((p - w).abs().max().item() for p, w in zip(net.parameters(), start))
+
+    def at(direction, factor, wanted, batch):
+        with torch.no_grad():
+            for p, w, d in zip(net.parameters(), start, direction):
+                p.copy_(w + factor * d)
+        return torch.autograd.grad(loss_of(net, alpha, batch), wanted)
+
+    still, weights = [torch.zeros_like(w) for w in start], list(net.parameters())
+    if args.order == "first":
+        expected = at(still, 0, alpha, validation)
+    else:
+        step = [g + 3e-4 * w for g, w in zip(at(still, 0, weights, training), start)]
+        both = at(step, -0.025, alpha + weights, validation)
+        by_alpha, v = both[: len(alpha)], both[len(alpha) :]
+        radius = (0.01 / torch.cat([g.flatten() for g in v]).norm()).item()
+        sides = [at(v, side * radius, alpha, training) for side in (1, -1)]
+        expected = [g - 0.025 * (a - b) / (2 * radius) for g, a, b in zip(by_alpha, *sides)]
+    expected = torch.cat([g.flatten() for g in expected])
+    error = ((found - expected).abs().max() / expected.abs().max()).item()
+    print(f"darts {args.order}: {error:.1e} of the largest entry; weights moved by {moved:.1e}")
+    return 0 if error < 1e-8 and moved < 1e-12 else 1
 
 
 def check(args):
@@ -178,6 +314,8 @@ def check(args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--method", choices=["nasp", "darts"], default="nasp")
+    parser.add_argument("--order", choices=DARTS, default="first", help="of darts")
     parser.add_argument("--arch", choices=ARCH, default="released")
     parser.add_argument("--layout", choices=["channels_last", "default"], default="channels_last")
     parser.add_argument("--space", choices=SPACES, default="nasp12")
@@ -191,12 +329,12 @@ def main():
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--warmup", type=int, default=1)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--check", action="store_true", help="compare the three architecture gradients and exit")
+    parser.add_argument("--check", action="store_true", help="compare the architecture gradients and exit")
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
     if args.check:
-        sys.exit(check(args))
+        sys.exit(check_darts(args) if args.method == "darts" else check(args))
     result = bench(args)
     if args.json:
         print(json.dumps(result))

@@ -52,6 +52,8 @@ message(STATUS "nasp: building the CUDA backend: toolkit ${CUDAToolkit_VERSION},
 file(GLOB CUDA_SOURCES CONFIGURE_DEPENDS native/backends/cuda/*.cpp native/backends/cuda/*.cu)
 add_library(nasp_cuda_objects OBJECT ${CUDA_SOURCES})
 set_target_properties(nasp_cuda_objects PROPERTIES CUDA_STANDARD 20 CUDA_VISIBILITY_PRESET hidden)
+# Host functions that are constexpr (core/rng.h) are the device's too.
+target_compile_options(nasp_cuda_objects PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>)
 target_include_directories(nasp_cuda_objects SYSTEM PUBLIC
   ${CUDAToolkit_INCLUDE_DIRS} ${CUDNN_INCLUDE_DIR} ${CUBLAS_INCLUDE_DIR})
 

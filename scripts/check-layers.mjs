@@ -1,5 +1,5 @@
 // npm run check:layers: who may include whom. Native: core <- ops <- backends/backend.h <- backends/{cpu,cuda}; net
-// sees only backends/backend.h, device.h, registry.h and workspace.h; only binding includes napi.h; only backends/cuda CUDA's headers.
+// sees only backends/backend.h, device.h, registry.h, step_functions.h and workspace.h; only binding includes napi.h; only backends/cuda CUDA's headers.
 // TypeScript: only native.ts loads the addon; methods and spaces touch no file system.
 import { readFileSync, readdirSync } from "node:fs"
 import { join, posix } from "node:path"
@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const core = /^native\/core\//
-const seam = /^native\/backends\/(backend|device|registry|workspace)\.h$/
+const seam = /^native\/backends\/(backend|device|registry|step_functions|workspace)\.h$/
 const ops = /^native\/ops\//
 const data = /^native\/data\//
 

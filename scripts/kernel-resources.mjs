@@ -18,7 +18,17 @@ for (const file of readdirSync(folder).filter((name) => name.endsWith(".cu"))) {
   const { status, stderr } = spawnSync(
     nvcc,
     [
-      ...["-std=c++20", "-O3", "-Xptxas", "-v", "-c", join(folder, file), "-o", join(out, "kernel.o")],
+      ...[
+        "-std=c++20",
+        "--expt-relaxed-constexpr",
+        "-O3",
+        "-Xptxas",
+        "-v",
+        "-c",
+        join(folder, file),
+        "-o",
+        join(out, "kernel.o"),
+      ],
       ...["-gencode=arch=compute_80,code=sm_80", "-gencode=arch=compute_90,code=sm_90"],
       ...includes.flatMap((path) => ["-I", path]),
     ],

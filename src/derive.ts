@@ -6,7 +6,7 @@
  *             none's, stable on ties, each with its largest operation other than none (quark0/darts model_search.py)
  */
 import type { Genotype, GenotypeEdge } from "./genotype.js"
-import { nodes, type Space } from "./spaces/index.js"
+import { edges, nodes, type Space } from "./spaces/index.js"
 
 /** Rows by columns, row after row: (14, K). */
 export type Matrix = ArrayLike<number>
@@ -59,20 +59,70 @@ export function searchedGenotype(space: Space, selected: CellMatrices, alpha: Ce
 
 /** The released code's ranking by softmax; edges of a node in the order of their strength, as it prints them. */
 export function softmaxGenotype(space: Space, alpha: CellMatrices): Genotype {
+  const weights = (type: "normal" | "reduce") => {
+    const width = space[type].length
+    const rows = Array.from({ length: edges }, (_, e) => softmax(row(alpha[type], width, e)))
+    return rows.flat()
+  }
+  return rankedGenotype(space, { normal: weights("normal"), reduce: weights("reduce") })
+}
+
+/**
+ * Per node the two predecessors with the largest weight, stable on ties, each with its operation of the largest weight.
+ * @param none whether the operation none is left out of both rankings (the default) or is one like the others
+ */
+export function rankedGenotype(
+  space: Space,
+  weights: CellMatrices,
+  none: "excluded" | "ranked" = "excluded",
+): Genotype {
   const cell = (type: "normal" | "reduce") => {
     const operations = space[type]
     const width = operations.length
-    const none = operations.indexOf("none")
-    return eachNode((node, first, count) => {
+    const excluded = none === "excluded" ? operations.indexOf("none") : -1
+    return eachNode((_, first, count) => {
       const rows = Array.from({ length: count }, (_, input) => {
-        const weights = softmax(row(alpha[type], width, first + input))
-        if (none >= 0) weights[none] = -1
-        const operation = argmax(weights)
-        return { input, operation, strength: weights[operation] as number }
+        const values = row(weights[type], width, first + input)
+        if (excluded >= 0) values[excluded] = -1
+        const operation = argmax(values)
+        return { input, operation, strength: values[operation] as number }
       })
       rows.sort((x, y) => y.strength - x.strength || x.input - y.input)
       return rows.slice(0, 2).map(({ operation, input }) => [operations[operation] as string, input])
     })
+  }
+  return whole(cell("normal"), cell("reduce"))
+}
+
+/** The discrete matrices of a genotype: 1 at each of its edges' operations (2 where one stands there twice). */
+export function matricesOfGenotype(
+  space: Space,
+  genotype: Genotype,
+): { normal: Float64Array; reduce: Float64Array } {
+  const matrix = (type: "normal" | "reduce") => {
+    const operations = space[type]
+    const d = new Float64Array(edges * operations.length)
+    genotype[type].forEach(([operation, input], i) => {
+      const at =
+        (rowsOfNode(Math.floor(i / 2)).first + input) * operations.length + operations.indexOf(operation)
+      d[at] = (d[at] as number) + 1
+    })
+    return d
+  }
+  return { normal: matrix("normal"), reduce: matrix("reduce") }
+}
+
+/** The genotype whose edges are the entries of discrete matrices: the inverse of `matricesOfGenotype`. */
+export function genotypeOfMatrices(space: Space, matrices: CellMatrices): Genotype {
+  const cell = (type: "normal" | "reduce") => {
+    const operations = space[type]
+    return eachNode((_, first, count) =>
+      Array.from({ length: count }, (_, input) =>
+        row(matrices[type], operations.length, first + input).flatMap((times, k) =>
+          Array.from({ length: times }, (): GenotypeEdge => [operations[k] as string, input]),
+        ),
+      ).flat(),
+    )
   }
   return whole(cell("normal"), cell("reduce"))
 }
@@ -84,6 +134,19 @@ export function selectionOf(space: Space, selected: CellMatrices): number[] {
     return Array.from({ length: selected[type].length / width }, (_, e) => {
       const d = row(selected[type], width, e)
       return d.some((v) => v !== 0) ? argmax(d) : -1
+    })
+  })
+}
+
+/** Per row of alpha the largest operation's column, none left out: 14 rows of the normal cell, then 14 more. */
+export function largestOperations(space: Space, alpha: CellMatrices): number[] {
+  return (["normal", "reduce"] as const).flatMap((type) => {
+    const width = space[type].length
+    const none = space[type].indexOf("none")
+    return Array.from({ length: alpha[type].length / width }, (_, e) => {
+      const values = row(alpha[type], width, e)
+      if (none >= 0) values[none] = -Infinity
+      return argmax(values)
     })
   })
 }

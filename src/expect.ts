@@ -80,6 +80,22 @@ export function flagField(about: string): Field<boolean> {
   }
 }
 
+/** So many numbers; on the command line separated by commas. */
+export function numbersField(initial: number[], min: number, max: number, about: string): Field<number[]> {
+  const count = initial.length
+  return {
+    initial,
+    expected: `${count} numbers from ${min} to ${max}`,
+    about,
+    placeholder: `<${Array.from({ length: count }, () => "x").join(",")}>`,
+    accepts: (value) =>
+      Array.isArray(value) &&
+      value.length === count &&
+      value.every((v) => typeof v === "number" && Number.isFinite(v) && v >= min && v <= max),
+    parse: (text) => text.split(",").map(toNumber),
+  }
+}
+
 function toNumber(text: string): number | string {
   const value = Number(text)
   return text.trim() === "" || !Number.isFinite(value) ? text : value

@@ -4,9 +4,13 @@
 export { search, type Search, type SearchResult } from "./train/search.js"
 export type { SearchOptions } from "./train/plan.js"
 export type {
+  CellRows,
   CheckpointEvent,
+  DerivedFigures,
+  EarlyStopEvent,
   EndEvent,
   EpochEvent,
+  OrdersEvent,
   PhaseSeconds,
   SearchEvent,
   StartEvent,

@@ -36,6 +36,8 @@ export interface NativeSessionOptions {
   isa: string
   /** 0 = what the process may use. */
   threads: number
+  /** Operations see one channel in so many; the others go by (PC-DARTS). Default 1. */
+  partialChannels?: number
   dense: boolean
   seed: number
 }
@@ -58,7 +60,14 @@ export interface DiscretiseOptions {
   counter: number
 }
 
+/** Of an entry of the mixture: not run at all; measured where gradients are wanted; run, stored and differentiated. */
+export const use = { absent: 0, probed: 1, propagated: 2 } as const
+
 export interface AlphaUpdateOptions {
+  /** sgd: plain gradient, without state. Default adam. */
+  optimizer?: "adam" | "sgd"
+  /** After the step: clipped to [0, 1] (default), as it is, or the discrete matrix itself (clipped). */
+  projection?: "box" | "none" | "discrete"
   lr: number
   beta1: number
   beta2: number
@@ -69,7 +78,19 @@ export interface AlphaUpdateOptions {
   costNormal: number[]
   costReduce: number[]
   costOn: "discrete" | "alpha"
-  discretise: DiscretiseOptions
+  /** Of the mixture that follows; left out: the mixture stays as it is. */
+  discretise?: DiscretiseOptions
+}
+
+export interface GradientOptions {
+  /** Of the weights too (`grad.<parameter>`, the weight vector `gradient`). */
+  weights?: boolean
+  /** `grad.nodes.<alpha>` too. */
+  nodeSums?: boolean
+  /** BatchNorm's running statistics stay as they were. */
+  keepStatistics?: boolean
+  /** The ticket is not used up. */
+  keepBatch?: boolean
 }
 
 export interface WeightUpdateOptions {
@@ -78,9 +99,14 @@ export interface WeightUpdateOptions {
   weightDecay: number
   /** Largest gradient norm; 0 = no clipping. */
   clip: number
+  nesterov?: boolean
   unselected: "skipped" | "decayed"
   /** false: compute gradients only. */
   apply: boolean
+  /** `grad.<alpha>` too, from the same pass. */
+  mixture?: boolean
+  /** The ticket is not used up. */
+  keepBatch?: boolean
 }
 
 export interface StepResult {
@@ -112,11 +138,30 @@ export interface NativeSession {
   queue(dataset: NativeDataset, indices: Uint32Array, augment: AugmentOptions): number
   /** A batch by value: (N, C, H, W). */
   load(x: Values, targets: Int32Array): number
+  /** The mixture (what a node sums) from alpha, as in NASP. */
   discretise(options: DiscretiseOptions): void
-  architectureGradient(ticket: number): Promise<StepResult>
+  /** The mixture of one cell type entry by entry, (14, K) each: weights, and of `use` what becomes of them. */
+  setMixture(type: "normal" | "reduce", weight: Float64Array, use: Uint8Array): void
+  /** Partial channels: the weights (14) of what goes by on each edge. Their gradient: `grad.bypass.<alpha>`. */
+  setBypass(type: "normal" | "reduce", weight: Float64Array): void
+  /** From here on, in steps, dropout of `rate` behind identity skips; `counter` (below 2^32): of the masks. */
+  skipDropout(rate: number, counter: number): void
+  /** The net anew with so many cells and weights from `seed`; alpha and optimizers too. Queued batches stay. */
+  rebuild(layers: number, seed: number): void
+  /** `grad.<alpha>` = dL/dmixture: exact, every entry that is not absent. */
+  architectureGradient(ticket: number, options?: GradientOptions): Promise<StepResult>
+  /** A step on alpha with what `grad.<alpha>` holds: the last pass's gradient, or what was written there since. */
   updateAlpha(options: AlphaUpdateOptions): void
   weightStep(ticket: number, options: WeightUpdateOptions): Promise<StepResult>
-  evaluate(ticket: number): Promise<StepResult>
+  /** The mixture's net with running statistics, or with the batch's own (the running ones stay as they were). */
+  evaluate(ticket: number, options?: { batchStatistics?: boolean }): Promise<StepResult>
+  /**
+   * Vectors over all weights, by name: `weights`, `momentum`, `gradient` (of the last step; 0 where it gave none), and
+   * any others, made by naming them as `to`. to = sum of factor * vector; a copy where there is one factor, 1.
+   */
+  combine(to: string, terms: Record<string, number>): void
+  /** Euclidean norm of such a vector. */
+  norm(vector: string): number
   /** The running step rejects with ERR_NASP_ABORTED. */
   cancel(): void
   /** Bytes: peak of activations since the last reset, and everything the engine holds. */
@@ -229,6 +274,8 @@ export interface NativeAddon {
   /** A permutation of 0..n-1 and standard normals from the counter-based generator (native/core/rng.h). */
   permutation(seed: number, substream: number, n: number): Uint32Array
   normals(seed: number, substream: number, n: number): Float64Array
+  /** n (at most 4096) uniform numbers in (0, 1): draw `counter` (below 2^43) of a substream. */
+  uniforms(seed: number, substream: number, counter: number, n: number): Float64Array
   /** Cancels the running steps of all this thread's sessions: a process that exits need not wait for them. */
   cancelAll(): void
   /** Handed once: native errors become instances of it. */

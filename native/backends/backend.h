@@ -20,6 +20,8 @@ namespace nasp {
 class Parallel;
 class Workspace;
 struct DeviceFunctions;
+template <class S>
+struct StepFunctions;
 
 struct Run {
   Parallel& parallel;
@@ -54,7 +56,7 @@ enum class Write { overwrite, accumulate };
 // Raw weights of a unit, O I H W; and the backend's packed copy of them.
 template <class S>
 struct UnitWeights {
-  const S* depthwise = nullptr;
+  const S* first = nullptr;  // of the depthwise convolution or the row
   const S* dense[2] = {nullptr, nullptr};
 };
 
@@ -81,7 +83,7 @@ struct BackwardUnit {
   GradientSource<S> dy;
   View<S> dx;  // of the source after its normalisation, before the unit's ReLU
   Write write;
-  S *depthwise_gradient, *dense_gradient[2];  // O I H W, overwritten
+  S *first_gradient, *dense_gradient[2];  // O I H W, overwritten
 };
 
 template <class S>
@@ -120,7 +122,8 @@ struct Backend {
   void (*global_average)(const Run&, S* y, const Source<S>& x);          // y (N, C)
   void (*global_average_backward)(const Run&, View<S> dx, const S* dy);  // overwrites
 
-  const DeviceFunctions* device = nullptr;  // null: views lie in host memory
+  const DeviceFunctions* device = nullptr;    // null: views lie in host memory
+  const StepFunctions<S>* between = nullptr;  // step_functions.h; null: the host's
 };
 
 }  // namespace nasp

@@ -65,7 +65,8 @@ const CudaTable& open_table(const std::string& name) {
   const auto function = reinterpret_cast<CudaTableFunction>(dlsym(library, cuda_table_symbol));
   const CudaTable* table = function ? function() : nullptr;
   if (!table || table->version != CudaTable::current || table->size != sizeof(CudaTable) ||
-      table->backend_size != sizeof(Backend<float>) || table->device_size != sizeof(DeviceFunctions)) {
+      table->backend_size != sizeof(Backend<float>) || table->device_size != sizeof(DeviceFunctions) ||
+      table->step_size != sizeof(StepFunctions<float>)) {
     throw unsupported("The CUDA library " + path +
                       " is of another build than nasp.node: build both again with `npm run build:cuda`");
   }

@@ -22,6 +22,13 @@ void Device::check() const {
   if (failure.code) throw Error(failure.code, failure.message);
 }
 
+void Device::expect_room(std::size_t bytes, int batch) const {
+  if (!handle_) return;
+  DeviceFailure failure;
+  functions_->expect_room(handle_, bytes, batch, failure);
+  if (failure.code) throw Error(failure.code, failure.message);
+}
+
 ArenaMemory Device::memory() const {
   if (!handle_) return {};
   return {handle_, functions_->reserve, functions_->release, functions_->fill, functions_->read};

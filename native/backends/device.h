@@ -29,6 +29,8 @@ struct DeviceFunctions {
   void (*close)(void* device);
   void (*failure)(void* device, DeviceFailure& failure);
   DeviceCounts (*counts)(void* device);
+  // Fails where so many bytes are not free, with the batch that would fit in place of `batch`.
+  void (*expect_room)(void* device, std::size_t bytes, int batch, DeviceFailure& failure);
   void* (*reserve)(void* device, std::size_t bytes);  // null: there is not enough
   void (*release)(void* device, void* memory);
   void (*fill)(void* device, void* to, unsigned char byte, std::size_t bytes);
@@ -45,6 +47,7 @@ class Device {
 
   void* handle() const { return handle_; }
   void check() const;  // throws Error, the first failure since it was opened
+  void expect_room(std::size_t bytes, int batch) const;  // throws Error ERR_NASP_OUT_OF_MEMORY
   ArenaMemory memory() const;
 
  private:

@@ -129,6 +129,14 @@ Napi::Value draw_normals(const Napi::CallbackInfo& info) {
   return from_doubles(info.Env(), normals(draw.seed, draw.substream, draw.n));
 }
 
+Napi::Value draw_uniforms(const Napi::CallbackInfo& info) {
+  const auto seed = static_cast<std::uint64_t>(to_integer(info[0], "seed", 0, safe_integer));
+  const auto substream = static_cast<std::uint32_t>(to_integer(info[1], "substream", 0, 4294967295.0));
+  const auto counter = static_cast<std::uint64_t>(to_integer(info[2], "counter", 0, 8796093022207.0));
+  const auto n = static_cast<std::uint32_t>(to_integer(info[3], "n", 0, 4096));
+  return from_doubles(info.Env(), uniforms(seed, substream, counter, n));
+}
+
 Napi::Value set_error_class(const Napi::CallbackInfo& info) {
   if (!info[0].IsFunction()) refuse("a class", "type", describe(info[0]));
   info.Env().GetInstanceData<AddonData>()->error_class = Napi::Persistent(info[0].As<Napi::Function>());
@@ -165,6 +173,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   exports.Set("machineBounds", Napi::Function::New<guarded<bounds>>(env, "machineBounds"));
   exports.Set("permutation", Napi::Function::New<guarded<draw_permutation>>(env, "permutation"));
   exports.Set("normals", Napi::Function::New<guarded<draw_normals>>(env, "normals"));
+  exports.Set("uniforms", Napi::Function::New<guarded<draw_uniforms>>(env, "uniforms"));
   exports.Set("cancelAll", Napi::Function::New<guarded<cancel_all>>(env, "cancelAll"));
   exports.Set("setErrorClass", Napi::Function::New<guarded<set_error_class>>(env, "setErrorClass"));
   return exports;

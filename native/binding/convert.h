@@ -62,8 +62,11 @@ SupernetConfig to_supernet_config(const Napi::Value& value);
 Dataset to_dataset(const Napi::Value& value);
 Augment to_augment(const Napi::Value& value);
 Discretise to_discretise(const Napi::Value& value, const std::string& name);
+std::vector<Use> to_uses(const Napi::Value& value, const std::string& name);
+GradientOptions to_gradient_options(const Napi::Value& value);  // undefined: the defaults
 AlphaUpdate to_alpha_update(const Napi::Value& value);
 WeightUpdate to_weight_update(const Napi::Value& value);
+std::vector<WeightTerm> to_weight_terms(const Napi::Value& value, const std::string& name);
 OperationRequest to_operation_request(const Napi::Value& value, bool with_values);
 
 Napi::Object from_supernet_config(Napi::Env env, const SupernetConfig& config);

@@ -60,6 +60,7 @@ SupernetConfig to_supernet_config(const Napi::Value& value) {
   config.precision = fields.choice("precision", {"f32", "f64"}) == 0 ? Precision::f32 : Precision::f64;
   config.isa = fields.text("isa");
   config.threads = fields.integer("threads", 0, 1024);
+  config.partial_channels = fields.integer_or("partialChannels", 1, 64, 1);
   config.dense = fields.flag("dense");
   config.seed = fields.counter("seed");
   return config;
@@ -108,9 +109,48 @@ Discretise to_discretise(const Napi::Value& value, const std::string& name) {
   return options;
 }
 
+std::vector<Use> to_uses(const Napi::Value& value, const std::string& name) {
+  const Span<std::uint8_t> span = to_span<std::uint8_t>(value, name);
+  std::vector<Use> uses;
+  for (std::size_t i = 0; i < span.size; i++) {
+    if (span.data[i] > static_cast<std::uint8_t>(Use::propagated))
+      refuse("0, 1 or 2", name + "[" + std::to_string(i) + "]", std::to_string(span.data[i]));
+    uses.push_back(static_cast<Use>(span.data[i]));
+  }
+  return uses;
+}
+
+GradientOptions to_gradient_options(const Napi::Value& value) {
+  GradientOptions options;
+  if (value.IsUndefined()) return options;
+  const Fields fields(value, "");
+  options.weights = fields.flag_or("weights", false);
+  options.node_sums = fields.flag_or("nodeSums", false);
+  options.keep_statistics = fields.flag_or("keepStatistics", false);
+  options.keep_batch = fields.flag_or("keepBatch", false);
+  return options;
+}
+
+std::vector<WeightTerm> to_weight_terms(const Napi::Value& value, const std::string& name) {
+  const Fields fields(value, name);
+  const Napi::Array vectors = value.As<Napi::Object>().GetPropertyNames();
+  std::vector<WeightTerm> terms;
+  for (std::uint32_t i = 0; i < vectors.Length(); i++) {
+    const std::string vector = to_text(vectors.Get(i), name);
+    terms.push_back({vector, fields.finite(vector.c_str())});
+  }
+  return terms;
+}
+
 AlphaUpdate to_alpha_update(const Napi::Value& value) {
   const Fields fields(value, "");
   AlphaUpdate options;
+  if (!fields.get("optimizer").IsUndefined())
+    options.optimizer =
+        fields.choice("optimizer", {"adam", "sgd"}) == 0 ? AlphaOptimizer::adam : AlphaOptimizer::sgd;
+  if (!fields.get("projection").IsUndefined())
+    options.projection =
+        static_cast<AlphaProjection>(fields.choice("projection", {"box", "none", "discrete"}));
   options.lr = fields.finite("lr");
   options.beta1 = fields.finite("beta1");
   options.beta2 = fields.finite("beta2");
@@ -120,7 +160,9 @@ AlphaUpdate to_alpha_update(const Napi::Value& value) {
   options.cost_normal = fields.numbers("costNormal", most_candidates);
   options.cost_reduce = fields.numbers("costReduce", most_candidates);
   options.cost_on_alpha = fields.choice("costOn", {"discrete", "alpha"}) == 1;
-  options.discretise = to_discretise(fields.get("discretise"), "discretise");
+  options.discretise.reset();
+  if (!fields.get("discretise").IsUndefined())
+    options.discretise = to_discretise(fields.get("discretise"), "discretise");
   return options;
 }
 
@@ -132,7 +174,10 @@ WeightUpdate to_weight_update(const Napi::Value& value) {
   options.weight_decay = fields.finite("weightDecay");
   options.clip = fields.finite("clip");
   options.decay_unselected = fields.choice("unselected", {"skipped", "decayed"}) == 1;
+  options.nesterov = fields.flag_or("nesterov", false);
   options.apply = fields.flag("apply");
+  options.mixture = fields.flag_or("mixture", false);
+  options.keep_batch = fields.flag_or("keepBatch", false);
   return options;
 }
 
@@ -185,6 +230,7 @@ Napi::Object from_supernet_config(Napi::Env env, const SupernetConfig& config) {
   object.Set("precision", config.precision == Precision::f32 ? "f32" : "f64");
   object.Set("isa", config.isa);
   object.Set("threads", config.threads);
+  object.Set("partialChannels", config.partial_channels);
   object.Set("dense", config.dense);
   object.Set("seed", static_cast<double>(config.seed));
   object.Freeze();

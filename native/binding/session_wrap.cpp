@@ -13,12 +13,19 @@ Napi::Function SessionWrap::define(Napi::Env env) {
   // V8 checks the receiver of every method: `this` is a Session in all of them.
   return DefineClass(env, "Session",
                      {
+                         InstanceAccessor<&SessionWrap::options>("options", napi_enumerable),
                          InstanceMethod<&SessionWrap::tensors>("tensors"),
                          InstanceMethod<&SessionWrap::read>("read"),
                          InstanceMethod<&SessionWrap::write>("write"),
                          InstanceMethod<&SessionWrap::queue>("queue"),
                          InstanceMethod<&SessionWrap::load>("load"),
                          InstanceMethod<&SessionWrap::discretise>("discretise"),
+                         InstanceMethod<&SessionWrap::set_mixture>("setMixture"),
+                         InstanceMethod<&SessionWrap::set_bypass>("setBypass"),
+                         InstanceMethod<&SessionWrap::skip_dropout>("skipDropout"),
+                         InstanceMethod<&SessionWrap::rebuild>("rebuild"),
+                         InstanceMethod<&SessionWrap::combine>("combine"),
+                         InstanceMethod<&SessionWrap::norm>("norm"),
                          InstanceMethod<&SessionWrap::architecture_gradient>("architectureGradient"),
                          InstanceMethod<&SessionWrap::update_alpha>("updateAlpha"),
                          InstanceMethod<&SessionWrap::weight_step>("weightStep"),
@@ -34,12 +41,8 @@ SessionWrap::SessionWrap(const Napi::CallbackInfo& info)
   guard(info.Env(), [&] {
     live_ = info.Env().GetInstanceData<AddonData>()->live;
     auto session = make_session(to_supernet_config(info[0]));
-    config_ = session->config();
-    infos_ = session->tensors();
-    for (const TensorInfo& tensor : infos_) sizes_[tensor.name] = tensor.size();
+    describe_tensors(*session);
     Napi::Object self = info.This().As<Napi::Object>();
-    self.DefineProperty(Napi::PropertyDescriptor::Value("options", from_supernet_config(info.Env(), config_),
-                                                        napi_enumerable));
     self.DefineProperty(Napi::PropertyDescriptor::Value(
         "lanes", Napi::Number::New(info.Env(), session->lanes()), napi_enumerable));
     state_ = std::make_shared<SessionState>(std::move(session));
@@ -75,6 +78,17 @@ std::size_t SessionWrap::size_of(const std::string& name) const {
     throw Error("ERR_NASP_UNKNOWN_TENSOR",
                 "Expected the name of one of the session's tensors for name but received \"" + name + "\"");
   return found->second;
+}
+
+void SessionWrap::describe_tensors(const Session& session) {
+  config_ = session.config();
+  infos_ = session.tensors();
+  sizes_.clear();
+  for (const TensorInfo& tensor : infos_) sizes_[tensor.name] = tensor.size();
+}
+
+Napi::Value SessionWrap::options(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value { return from_supernet_config(info.Env(), config_); });
 }
 
 Napi::Value SessionWrap::tensors(const Napi::CallbackInfo& info) {
@@ -166,6 +180,65 @@ void SessionWrap::discretise(const Napi::CallbackInfo& info) {
   });
 }
 
+namespace {
+int to_cell_type(const Napi::Value& value) {
+  const std::string type = to_text(value, "type");
+  if (type != "normal" && type != "reduce") refuse("\"normal\" or \"reduce\"", "type", describe(value));
+  return type == "normal" ? 0 : 1;
+}
+}  // namespace
+
+void SessionWrap::set_mixture(const Napi::CallbackInfo& info) {
+  guard(info.Env(), [&] {
+    const int type = to_cell_type(info[0]);
+    const std::vector<double> weight = to_doubles(info[1], "weight");
+    const std::vector<Use> use = to_uses(info[2], "use");
+    state_->idle().set_mixture(type, weight, use);
+  });
+}
+
+void SessionWrap::set_bypass(const Napi::CallbackInfo& info) {
+  guard(info.Env(), [&] {
+    const int type = to_cell_type(info[0]);
+    const std::vector<double> weight = to_doubles(info[1], "weight");
+    state_->idle().set_bypass(type, weight);
+  });
+}
+
+void SessionWrap::skip_dropout(const Napi::CallbackInfo& info) {
+  guard(info.Env(), [&] {
+    const double rate = to_finite(info[0], "rate");
+    const auto counter = static_cast<std::uint32_t>(to_integer(info[1], "counter", 0, 4294967295.0));
+    state_->idle().skip_dropout(rate, counter);
+  });
+}
+
+void SessionWrap::rebuild(const Napi::CallbackInfo& info) {
+  guard(info.Env(), [&] {
+    const int layers = static_cast<int>(to_integer(info[0], "layers", 3, 1000));
+    const auto seed = static_cast<std::uint64_t>(to_integer(info[1], "seed", 0, safe_integer));
+    Session& session = state_->idle();
+    session.rebuild(layers, seed);
+    describe_tensors(session);
+    account();
+  });
+}
+
+void SessionWrap::combine(const Napi::CallbackInfo& info) {
+  guard(info.Env(), [&] {
+    const std::string to = to_text(info[0], "to");
+    const std::vector<WeightTerm> terms = to_weight_terms(info[1], "terms");
+    state_->idle().combine(to, terms);
+  });
+}
+
+Napi::Value SessionWrap::norm(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const std::string vector = to_text(info[0], "vector");
+    return Napi::Number::New(info.Env(), state_->idle().norm(vector));
+  });
+}
+
 void SessionWrap::check_costs(const AlphaUpdate& options) const {
   const auto check = [](const std::vector<double>& costs, const std::vector<std::string>& operations,
                         const char* name) {
@@ -212,7 +285,8 @@ Napi::Value SessionWrap::start(const Napi::CallbackInfo& info, const std::functi
 Napi::Value SessionWrap::architecture_gradient(const Napi::CallbackInfo& info) {
   return start(info, [&]() -> Step {
     const int ticket = static_cast<int>(to_integer(info[0], "ticket", 0, 0x7fffffff));
-    return [ticket](Session& session) { return session.architecture_gradient(ticket); };
+    const GradientOptions options = to_gradient_options(info[1]);
+    return [ticket, options](Session& session) { return session.architecture_gradient(ticket, options); };
   });
 }
 
@@ -227,7 +301,10 @@ Napi::Value SessionWrap::weight_step(const Napi::CallbackInfo& info) {
 Napi::Value SessionWrap::evaluate(const Napi::CallbackInfo& info) {
   return start(info, [&]() -> Step {
     const int ticket = static_cast<int>(to_integer(info[0], "ticket", 0, 0x7fffffff));
-    return [ticket](Session& session) { return session.evaluate(ticket); };
+    bool batch_statistics = false;
+    if (!info[1].IsUndefined()) batch_statistics = Fields(info[1], "").flag_or("batchStatistics", false);
+    return
+        [ticket, batch_statistics](Session& session) { return session.evaluate(ticket, batch_statistics); };
   });
 }
 

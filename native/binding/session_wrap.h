@@ -31,6 +31,14 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
   Napi::Value queue(const Napi::CallbackInfo& info);
   Napi::Value load(const Napi::CallbackInfo& info);
   void discretise(const Napi::CallbackInfo& info);
+  void set_mixture(const Napi::CallbackInfo& info);
+  void set_bypass(const Napi::CallbackInfo& info);
+  void skip_dropout(const Napi::CallbackInfo& info);
+  void rebuild(const Napi::CallbackInfo& info);
+  Napi::Value options(const Napi::CallbackInfo& info);
+  void describe_tensors(const Session& session);
+  void combine(const Napi::CallbackInfo& info);
+  Napi::Value norm(const Napi::CallbackInfo& info);
   void update_alpha(const Napi::CallbackInfo& info);
   Napi::Value architecture_gradient(const Napi::CallbackInfo& info);
   Napi::Value weight_step(const Napi::CallbackInfo& info);

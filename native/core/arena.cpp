@@ -15,39 +15,55 @@ constexpr std::size_t page = 4096, huge_page = std::size_t{1} << 21;
 std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 }  // namespace
 
-Arena::Arena(std::size_t reserve, bool guarded, const ArenaMemory& memory)
-    : guarded_(guarded), memory_(memory), reserved_(round_up(reserve + huge_page, huge_page)) {
+Arena::Arena(std::size_t bytes, bool guarded, const ArenaMemory& memory)
+    : guarded_(guarded), memory_(memory) {
+  reserve(bytes);
+}
+
+Arena::~Arena() { release(); }
+
+void Arena::reserve(std::size_t bytes) {
+  const std::size_t size = round_up(bytes + huge_page, huge_page);
   if (memory_.reserve) {
-    base_ = static_cast<char*>(memory_.reserve(memory_.context, reserved_));
+    base_ = static_cast<char*>(memory_.reserve(memory_.context, size));
     if (!base_) {
       throw Error("ERR_NASP_OUT_OF_MEMORY",
-                  "Expected " + std::to_string(reserved_ >> 20) +
+                  "Expected " + std::to_string(size >> 20) +
                       " MiB of device memory for activations, which the device does "
                       "not have free; a smaller batch, fewer channels or fewer "
                       "layers need less");
     }
+    reserved_ = size;
     return;
   }
-  void* p =
-      mmap(nullptr, reserved_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* p = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) {
     throw Error("ERR_NASP_OUT_OF_MEMORY",
-                "Expected " + std::to_string(reserve >> 20) +
+                "Expected " + std::to_string(bytes >> 20) +
                     " MiB of address space for activations, which the system refused; a "
                     "smaller batch, fewer channels or fewer layers need less");
   }
   base_ = static_cast<char*>(p);
+  reserved_ = size;
 #ifdef MADV_HUGEPAGE
   madvise(base_, reserved_,
           MADV_HUGEPAGE);  // fewer page faults and TLB misses; a hint, so its answer is not needed
 #endif
 }
 
-Arena::~Arena() {
+void Arena::release() {
+  if (!base_) return;
   if (memory_.release)
     memory_.release(memory_.context, base_);
   else
     munmap(base_, reserved_);
+  base_ = nullptr;
+  reserved_ = used_ = 0;
+}
+
+void Arena::reserve_anew(std::size_t bytes) {
+  release();
+  if (bytes > 0) reserve(bytes);
 }
 
 void* Arena::take(std::size_t bytes) {

@@ -33,6 +33,10 @@ class Arena {
     return static_cast<S*>(take(count * sizeof(S)));
   }
 
+  std::size_t reserved() const { return reserved_; }
+  // Nothing is taken: gives the reserve back and, where bytes are asked for, reserves those. Throws as the constructor;
+  // what is left then holds nothing.
+  void reserve_anew(std::size_t bytes);
   std::size_t mark() const { return used_; }
   void rewind(std::size_t mark);
   std::size_t peak() const { return peak_; }
@@ -40,6 +44,8 @@ class Arena {
   void check() const;  // throws Error ERR_NASP_INTERNAL
 
  private:
+  void reserve(std::size_t bytes);
+  void release();
   struct Guard {
     std::size_t from, to;  // offsets
   };

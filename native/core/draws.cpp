@@ -19,6 +19,18 @@ std::vector<std::uint32_t> permutation(std::uint64_t seed, std::uint32_t substre
   return order;
 }
 
+std::vector<double> uniforms(std::uint64_t seed, std::uint32_t substream, std::uint64_t counter,
+                             std::uint32_t n) {
+  std::vector<double> values(n);
+  Random4 draw{};
+  for (std::uint32_t k = 0; k < n; k++) {
+    if (k % 4 == 0)
+      draw = philox(seed, static_cast<std::uint32_t>(Stream::method), substream, counter * 1024 + k / 4);
+    values[k] = (draw.word[k % 4] + 0.5) / 4294967296.0;
+  }
+  return values;
+}
+
 std::vector<double> normals(std::uint64_t seed, std::uint32_t substream, std::uint32_t n) {
   std::vector<double> values(n);
   Random4 draw{};

@@ -147,13 +147,13 @@ std::vector<float> search(int threads) {
     const Augment augment = {4, true, 8, 1, static_cast<std::uint64_t>(step) * 64};
     const int valid = session->queue(dataset, first, augment),
               train = session->queue(dataset, second, augment);
-    session->architecture_gradient(valid);
+    session->architecture_gradient(valid, {});
     AlphaUpdate update;
     update.lr = .05;
     session->update_alpha(update);
     session->weight_step(train, {});
   }
-  session->evaluate(session->queue(dataset, first, {}));
+  session->evaluate(session->queue(dataset, first, {}), false);
   std::vector<float> all;
   for (const TensorInfo& t : session->tensors()) {
     std::vector<float> v(t.size());

@@ -1,5 +1,6 @@
 #include "alpha.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "../core/rng.h"
@@ -30,7 +31,7 @@ void discretise(AlphaMatrix<S>& alpha, const Discretise& options, std::uint64_t 
           below(draw(static_cast<std::uint64_t>(e)), static_cast<std::uint32_t>(candidates)));
   }
   std::fill(m.weight.begin(), m.weight.end(), 0.0);
-  std::fill(m.propagated.begin(), m.propagated.end(), static_cast<char>(dense));
+  std::fill(m.use.begin(), m.use.end(), dense ? Use::propagated : Use::probed);
   for (int j = 0; j < cell_nodes; j++) {
     const int first = edge_of(j, 0), inputs = j + cell_inputs;
     int kept[2] = {-1, -1};
@@ -44,7 +45,7 @@ void discretise(AlphaMatrix<S>& alpha, const Discretise& options, std::uint64_t 
       if (options.two_edges && e != kept[0] && e != kept[1]) continue;
       const std::size_t entry = static_cast<std::size_t>(e) * candidates + selected[e];
       m.weight[entry] = options.value_one ? 1.0 : static_cast<double>(alpha.value[entry]);
-      m.propagated[entry] = 1;
+      m.use[entry] = Use::propagated;
     }
   }
 }
@@ -61,13 +62,26 @@ void update_alpha(AlphaMatrix<S>& alpha, const AlphaUpdate& o, const std::vector
       g += 2 * o.eta * cost[k] *
            (o.cost_on_alpha ? static_cast<double>(alpha.value[i]) : alpha.mixture.weight[i]);
     g += o.weight_decay * alpha.value[i];
-    const double first = o.beta1 * alpha.first[i] + (1 - o.beta1) * g,
-                 second = o.beta2 * alpha.second[i] + (1 - o.beta2) * g * g;
-    alpha.first[i] = static_cast<S>(first);
-    alpha.second[i] = static_cast<S>(second);
-    const double value =
-        alpha.value[i] - o.lr * (first / correction1) / (std::sqrt(second / correction2) + o.eps);
-    alpha.value[i] = static_cast<S>(value < 0 ? 0 : value > 1 ? 1 : value);
+    double step_size = o.lr * g;
+    if (o.optimizer == AlphaOptimizer::adam) {
+      const double first = o.beta1 * alpha.first[i] + (1 - o.beta1) * g,
+                   second = o.beta2 * alpha.second[i] + (1 - o.beta2) * g * g;
+      alpha.first[i] = static_cast<S>(first);
+      alpha.second[i] = static_cast<S>(second);
+      step_size = o.lr * (first / correction1) / (std::sqrt(second / correction2) + o.eps);
+    }
+    const double value = alpha.value[i] - step_size;
+    alpha.value[i] =
+        static_cast<S>(o.projection == AlphaProjection::box ? std::clamp(value, 0.0, 1.0) : value);
+  }
+}
+
+template <class S>
+void project_discrete(AlphaMatrix<S>& alpha) {
+  for (std::size_t i = 0; i < alpha.value.size(); i++) {
+    double& weight = alpha.mixture.weight[i];
+    weight = std::clamp(weight, 0.0, 1.0);
+    alpha.value[i] = static_cast<S>(weight);
   }
 }
 
@@ -77,5 +91,8 @@ template void update_alpha(AlphaMatrix<float>&, const AlphaUpdate&, const std::v
                            std::uint64_t);
 template void update_alpha(AlphaMatrix<double>&, const AlphaUpdate&, const std::vector<double>&,
                            std::uint64_t);
+
+template void project_discrete(AlphaMatrix<float>&);
+template void project_discrete(AlphaMatrix<double>&);
 
 }  // namespace nasp

@@ -14,6 +14,7 @@ template <class S>
 struct AlphaMatrix {                              // (edges, candidates)
   std::string name;                               // alphas_normal, alphas_reduce
   std::vector<S> value, gradient, first, second;  // Adam's moments
+  std::vector<S> node_gradient, bypass_gradient;  // (nodes), (edges)
   Mixture mixture;                                // D
 
   AlphaMatrix(std::string name, int candidates)
@@ -22,6 +23,8 @@ struct AlphaMatrix {                              // (edges, candidates)
         gradient(value.size()),
         first(value.size()),
         second(value.size()),
+        node_gradient(cell_nodes),
+        bypass_gradient(cell_edges),
         mixture(candidates) {}
 };
 
@@ -32,10 +35,15 @@ template <class S>
 void discretise(AlphaMatrix<S>& alpha, const Discretise& options, std::uint64_t seed, std::uint32_t type,
                 bool dense);
 
-// One Adam step (coupled weight decay; torch.optim.Adam) on every entry, then the box. step counts from 1.
-// The regulariser is eta * sum_k cost_k * ||A_:k||^2, at D or at alpha (paper 3.3; NASP-codes).
+// One step on every entry: Adam (coupled weight decay; torch.optim.Adam) or the plain gradient; then the box, where
+// the projection is it. step counts from 1. The regulariser is eta * sum_k cost_k * ||A_:k||^2, at D or at alpha (paper 3.3; NASP-codes).
 template <class S>
 void update_alpha(AlphaMatrix<S>& alpha, const AlphaUpdate& options, const std::vector<double>& cost,
                   std::uint64_t step);
+
+// alpha <- clip to [0, 1] of D, and D likewise: the projection of plain proximal iterations (paper, equation 9), whose
+// order is Proposition 1's: discrete first, then the box.
+template <class S>
+void project_discrete(AlphaMatrix<S>& alpha);
 
 }  // namespace nasp

@@ -11,17 +11,26 @@ Cell<S>::Cell(const Shape& shape, const std::vector<std::string>& candidates, Pa
                                             : make_relu_conv_bn(shape.in0, shape.channels),
                    parameters, prefix + "preprocess0.", false),
       preprocess1_(make_relu_conv_bn(shape.in1, shape.channels), parameters, prefix + "preprocess1.", false) {
+  if (shape.channels % shape.parts != 0) {
+    throw Error("ERR_NASP_SHAPE", "Expected channels that " + std::to_string(shape.parts) +
+                                      " partial channels divide but received " +
+                                      std::to_string(shape.channels));
+  }
+  for (int i = 0; shape.parts > 1 && shape.reduction && i < cell_inputs; i++)
+    halving_[i] = std::make_unique<Chain<S>>(make_halving_pool(shape.channels - part_channels()), parameters,
+                                             "", false);
   for (int j = 0; j < cell_nodes; j++) {
     for (int i = 0; i < j + cell_inputs; i++) {
-      const int stride = shape.reduction && i < cell_inputs ? 2 : 1;
+      const int stride = halves(i) ? 2 : 1;
       for (std::size_t k = 0; k < candidates_; k++) {
         const std::string name =
             prefix + "_ops." + std::to_string(edge_of(j, i)) + "._ops." + std::to_string(k) + ".";
         chains_.push_back(std::make_unique<Chain<S>>(
-            make_operation(candidates[k], shape.channels, stride, true), parameters, name, false));
+            make_operation(candidates[k], part_channels(), stride, true), parameters, name, false));
       }
     }
   }
+  outputs_.resize(chains_.size());
 }
 
 template <class S>
@@ -32,24 +41,30 @@ std::size_t Cell<S>::packed_bytes() const {
 }
 
 template <class S>
-std::size_t Cell<S>::stored(const Backend<S>& backend, int batch, int height, int width, int edges,
-                            bool all) const {
+std::size_t Cell<S>::stored(const Backend<S>& backend, int batch, int height, int width,
+                            const Mixture* mixture) const {
   std::size_t n = 2 * (backend.size(batch, shape_.channels, height, width) + 4096 / sizeof(S));
   n += backend.size(batch, shape_.channels * cell_nodes, height, width) + 4096 / sizeof(S);
-  std::size_t largest = 0, sum = 0;
-  for (const auto& c : chains_) {
-    const std::size_t one = c->stored(backend, batch, height, width);
-    largest = std::max(largest, one);
-    sum += one;
+  for (std::size_t i = 0; i < chains_.size(); i++) {
+    if (mixture && !mixture->propagated(static_cast<int>(i))) continue;
+    n += chains_[i]->stored(backend, batch, height, width);
+    if (chains_[i]->operation().identity())  // behind dropout
+      n += backend.size(batch, part_channels(), height, width) + 4096 / sizeof(S);
   }
-  return n + (all ? sum : largest * static_cast<std::size_t>(edges));
+  for (const auto& h : halving_) n += h ? h->stored(backend, batch, height, width) : 0;
+  return n;
 }
 
 template <class S>
 std::size_t Cell<S>::probe_stored(const Backend<S>& backend, int batch, int height, int width) const {
-  std::size_t n = 0;
-  for (const auto& c : chains_) n = std::max(n, c->stored(backend, batch, height, width));
-  return n;
+  std::size_t largest = 0;
+  for (std::size_t edge = 0; edge < cell_edges; edge++) {
+    std::size_t n = 0;
+    for (std::size_t k = 0; k < candidates_; k++)
+      n += chains_[edge * candidates_ + k]->stored(backend, batch, height, width);
+    largest = std::max(largest, n);
+  }
+  return largest;
 }
 
 template <class S>
@@ -60,49 +75,151 @@ Source<S> Cell<S>::source(int i) const {
 }
 
 template <class S>
+Source<S> Cell<S>::part_of(const Source<S>& source, int part) const {
+  const int first = part * part_channels();
+  Source<S> slice = {{}, source.norm};
+  const View<const S>& x = source.x;
+  slice.x = x.slice(first, part_channels());
+  if (slice.norm.scale) slice.norm.mean += first, slice.norm.scale += first, slice.norm.shift += first;
+  return slice;
+}
+
+template <class S>
+Source<S> Cell<S>::bypass(int i, int part) const {
+  if (halves(i)) return part_of(halving_[i]->output(), part - 1);
+  return part_of(source(i), part);
+}
+
+template <class S>
+View<S> Cell<S>::node_part(const View<S>& concatenated, int j, int part) const {
+  View<S> view = node(concatenated, j).slice(part, 1);
+  view.channels = part_channels();
+  view.channel_pitch *= shape_.parts;
+  return view;
+}
+
+// All that feeds node j has been run.
+template <class S>
+void Cell<S>::sum_node(const Pass<S>& pass, int j, const Mixture& mixture) {
+  std::vector<Term<S>> terms;
+  for (int part = 0; part < shape_.parts; part++) {
+    terms.clear();
+    for (int i = 0; i < j + cell_inputs; i++) {
+      const int edge = edge_of(j, i);
+      if (part > 0) terms.push_back({bypass(i, part), static_cast<S>(mixture.bypass[edge])});
+      for (int k = 0; part == 0 && k < mixture.candidates; k++) {
+        const int entry = edge * mixture.candidates + k;
+        if (mixture.propagated(entry) && !chain(edge, k).operation().zero)
+          terms.push_back({outputs_[entry], static_cast<S>(mixture.weight[entry])});
+      }
+    }
+    pass.backend.node_sum(pass.run, node_part(output_, j, part), terms.data(),
+                          static_cast<int>(terms.size()));
+  }
+}
+
+// The operations on all edges that leave source i.
+template <class S>
+void Cell<S>::run_from(const Pass<S>& pass, int i, const Mixture& mixture, const SkipDropout* dropout) {
+  std::vector<Chain<S>*> group;
+  std::vector<int> entries;
+  for (int j = i < cell_inputs ? 0 : i - 1; j < cell_nodes; j++) {
+    for (int k = 0; k < mixture.candidates; k++) {
+      const int entry = edge_of(j, i) * mixture.candidates + k;
+      if (!mixture.propagated(entry)) continue;
+      group.push_back(&chain(edge_of(j, i), k));
+      entries.push_back(entry);
+    }
+  }
+  if (!group.empty())
+    Chain<S>::propagate(pass, part_of(source(i), 0), group.data(), static_cast<int>(group.size()));
+  for (std::size_t g = 0; g < group.size(); g++) {
+    Source<S>& output = outputs_[static_cast<std::size_t>(entries[g])];
+    output = group[g]->output();
+    if (!dropout || !group[g]->operation().identity()) continue;
+    const Term<S> term = {output, S(1)};
+    const View<S> y = pass.take(part_channels(), output.x.height, output.x.width);
+    pass.backend.node_sum(pass.run, y, &term, 1);
+    pass.between().drop(pass.run, pass.backend, y, mask_of(*dropout, entries[g]));
+    output = {y, {}};
+  }
+  if (shape_.parts > 1 && halves(i)) {
+    Source<S> rest = source(i);
+    rest.x = rest.x.slice(part_channels(), shape_.channels - part_channels());
+    rest.norm = part_of(source(i), 1).norm;
+    Chain<S>* halving = halving_[i].get();
+    Chain<S>::propagate(pass, rest, &halving, 1);
+  }
+}
+
+template <class S>
 Source<S> Cell<S>::forward(const Pass<S>& pass, const Source<S>& in0, const Source<S>& in1,
-                           const Mixture& mixture) {
+                           const Mixture& mixture, const SkipDropout* dropout) {
   Chain<S>*p0 = &preprocess0_, *p1 = &preprocess1_;
   Chain<S>::propagate(pass, in0, &p0, 1);
   Chain<S>::propagate(pass, in1, &p1, 1);
   int height = in1.x.height, width = in1.x.width;
   if (shape_.reduction) height = (height + 1) / 2, width = (width + 1) / 2;
   output_ = pass.take(shape_.channels * cell_nodes, height, width);
-
-  std::vector<Chain<S>*> group;
-  std::vector<Term<S>> terms;
   for (int i = 0; i < cell_inputs + cell_nodes; i++) {
-    if (i >= cell_inputs) {  // all that feeds this node has been run
-      const int j = i - cell_inputs;
-      terms.clear();
-      for (int from = 0; from < i; from++) {
-        for (int k = 0; k < mixture.candidates; k++) {
-          const int entry = edge_of(j, from) * mixture.candidates + k;
-          if (!mixture.propagated[entry] || chain(edge_of(j, from), k).operation().zero) continue;
-          terms.push_back({chain(edge_of(j, from), k).output(), static_cast<S>(mixture.weight[entry])});
-        }
-      }
-      pass.backend.node_sum(pass.run, node(output_, j), terms.data(), static_cast<int>(terms.size()));
-    }
-    group.clear();
-    for (int j = i < cell_inputs ? 0 : i - 1; j < cell_nodes; j++) {
-      for (int k = 0; k < mixture.candidates; k++) {
-        if (mixture.propagated[edge_of(j, i) * mixture.candidates + k])
-          group.push_back(&chain(edge_of(j, i), k));
-      }
-    }
-    if (!group.empty()) Chain<S>::propagate(pass, source(i), group.data(), static_cast<int>(group.size()));
+    if (i >= cell_inputs) sum_node(pass, i - cell_inputs, mixture);
+    run_from(pass, i, mixture, dropout);
   }
   return {output_, {}};
 }
 
+// g as it reaches an identity skip from behind its dropout.
+template <class S>
+View<const S> Cell<S>::dropped(const Pass<S>& pass, int entry, View<const S> g, const SkipDropout* dropout) {
+  const View<S> masked = pass.take(g.channels, g.height, g.width);
+  pass.backend.add(pass.run, masked, Write::overwrite, g, S(1));
+  pass.between().drop(pass.run, pass.backend, masked, mask_of(*dropout, entry));
+  return masked;
+}
+
+// What went by from source i: its gradient, and that of the edges' own weights.
+template <class S>
+void Cell<S>::backward_bypass(const Pass<S>& pass, int i, const View<S>& d_out, Gradient<S>& dx,
+                              const Mixture& mixture, MixtureGradient* d_mixture) {
+  const int channels = part_channels(), rest = shape_.channels - channels;
+  Gradient<S> d_rest;
+  if (!halves(i)) {
+    if (dx.view) d_rest = {dx.view.slice(channels, rest), dx.written};
+  } else if (dx.view) {
+    const View<const S> y = halving_[i]->output().x;
+    d_rest.view = pass.take(rest, y.height, y.width);
+  }
+  std::vector<Moments> moments(static_cast<std::size_t>(channels));
+  const std::vector<S> zeros(moments.size());
+  for (int j = i < cell_inputs ? 0 : i - 1; j < cell_nodes; j++) {
+    const std::size_t edge = static_cast<std::size_t>(edge_of(j, i));
+    const Write write = d_rest.view ? d_rest.write() : Write::overwrite;
+    for (int part = 1; part < shape_.parts; part++) {
+      const View<const S> g = node_part(d_out, j, part);
+      if (d_rest.view)
+        pass.backend.add(pass.run, d_rest.view.slice((part - 1) * channels, channels), write, g,
+                         static_cast<S>(mixture.bypass[edge]));
+      if (!d_mixture) continue;
+      const Source<S> x = bypass(i, part);
+      pass.backend.gradient_sums(pass.run, moments.data(), g, x.x, x.norm.scale ? x.norm.mean : zeros.data());
+      for (std::size_t c = 0; c < moments.size(); c++)
+        d_mixture->bypass[edge] +=
+            x.norm.scale ? x.norm.scale[c] * moments[c].gradient_y + x.norm.shift[c] * moments[c].gradient
+                         : moments[c].gradient_y;
+    }
+  }
+  if (halves(i) && dx.view)
+    halving_[i]->backward(pass, d_rest.view, S(1), dx.view.slice(channels, rest), Write::overwrite);
+}
+
 template <class S>
 void Cell<S>::backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_in0, Gradient<S>* d_in1,
-                       const Mixture& mixture, double* alpha) {
+                       const Mixture& mixture, MixtureGradient* d_mixture, const SkipDropout* dropout) {
+  double* alpha = d_mixture ? d_mixture->weight.data() : nullptr;
   const std::size_t mark = pass.arena.mark();
-  const bool inputs_wanted = d_in0 || d_in1 || pass.weight_gradients;
+  const bool inputs_wanted = d_in0 || d_in1 || pass.weight_gradients, partial = shape_.parts > 1;
   Gradient<S> d_input[cell_inputs];
-  std::vector<typename Chain<S>::Probe> probes;
+  Probes probes;
   std::vector<double> products;
   for (int i = cell_inputs + cell_nodes - 1; i-- > 0;) {  // the last node feeds none
     Gradient<S> dx;
@@ -112,34 +229,44 @@ void Cell<S>::backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_i
       const Source<S> x = source(i);
       dx.view = pass.take(shape_.channels, x.x.height, x.x.width);
     }
+    Gradient<S> d_part = {partial && dx.view ? dx.view.slice(0, part_channels()) : dx.view, dx.written};
     probes.clear();
     products.assign(static_cast<std::size_t>(cell_nodes) * mixture.candidates, 0);
     std::size_t next = 0;
     for (int j = i < cell_inputs ? 0 : i - 1; j < cell_nodes; j++) {
-      const View<const S> g = node(d_out.view, j);
+      const View<const S> g = node_part(d_out.view, j, 0);
       for (int k = 0; k < mixture.candidates; k++) {
         const int entry = edge_of(j, i) * mixture.candidates + k;
         Chain<S>& c = chain(edge_of(j, i), k);
-        if (!mixture.propagated[entry]) {
-          if (alpha) probes.push_back({&c, g, &products[next++]});
+        if (!mixture.propagated(entry)) {
+          if (alpha && mixture.probed(entry)) probes.push_back({&c, g, &products[next++]});
           continue;
         }
         if (c.operation().zero) continue;
-        const double product = c.backward(pass, g, static_cast<S>(mixture.weight[entry]), dx.view,
-                                          dx.view ? dx.write() : Write::overwrite);
+        const std::size_t before = pass.arena.mark();
+        const View<const S> mine = dropout && c.operation().identity() ? dropped(pass, entry, g, dropout) : g;
+        const double product = c.backward(pass, mine, static_cast<S>(mixture.weight[entry]), d_part.view,
+                                          d_part.view ? d_part.write() : Write::overwrite);
+        pass.arena.rewind(before);
         if (alpha) alpha[entry] += product;
       }
     }
-    if (!probes.empty()) Chain<S>::probe(pass, source(i), probes.data(), static_cast<int>(probes.size()));
+    if (!probes.empty())
+      Chain<S>::probe(pass, part_of(source(i), 0), probes.data(), static_cast<int>(probes.size()));
     next = 0;
     for (int j = i < cell_inputs ? 0 : i - 1; alpha && j < cell_nodes; j++) {
       for (int k = 0; k < mixture.candidates; k++) {
         const int entry = edge_of(j, i) * mixture.candidates + k;
-        if (!mixture.propagated[entry]) alpha[entry] += products[next++];
+        if (mixture.probed(entry)) alpha[entry] += products[next++];
       }
     }
-    if (i < cell_inputs) d_input[i] = dx;
+    if (partial) {
+      backward_bypass(pass, i, d_out.view, dx, mixture, d_mixture);
+      if (d_part.view && !d_part.written) pass.backend.add(pass.run, d_part.view, d_part.write(), {}, S(0));
+    }
+    if (i < cell_inputs) d_input[i] = {dx.view, d_part.written};
   }
+  if (d_mixture && !d_mixture->node_sum.empty()) add_node_sums(pass, d_out.view, d_mixture->node_sum);
   Chain<S>* preprocess[] = {&preprocess0_, &preprocess1_};
   Gradient<S>* d_in[] = {d_in0, d_in1};
   for (int i = 0; i < cell_inputs; i++) {
@@ -151,6 +278,17 @@ void Cell<S>::backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_i
     }
   }
   pass.arena.rewind(mark);
+}
+
+template <class S>
+void Cell<S>::add_node_sums(const Pass<S>& pass, const View<S>& d_out, std::vector<double>& sums) const {
+  std::vector<Moments> moments(static_cast<std::size_t>(shape_.channels));
+  const std::vector<S> zeros(moments.size());
+  for (int j = 0; j < cell_nodes; j++) {
+    const View<const S> g = node(d_out, j);
+    pass.backend.gradient_sums(pass.run, moments.data(), g, g, zeros.data());
+    for (const Moments& m : moments) sums[static_cast<std::size_t>(j)] += m.gradient;
+  }
 }
 
 template class Cell<float>;

@@ -7,9 +7,14 @@
 // Order     sources are taken in order, all operations that leave one together (forward); backward takes them in
 //           reverse: when a source's turn comes, the gradients of all nodes that it feeds are final, so its probes and
 //           its selected operations' backward run on one sweep over it
-// Source    quark0/darts cnn/model_search.py
+// Partial   with parts = k > 1 (PC-DARTS), operations see the first C / k channels of a source only; the others go by,
+//           through a 2 x 2 max pool where the edge has stride 2, times the edge's own weight. A node interleaves the
+//           k parts (channel shuffle): its channel i k + p is channel i of part p, and part 0 is the mixture's.
+// Source    quark0/darts cnn/model_search.py; yuhuixu1993/PC-DARTS model_search.py
 #pragma once
 #include "chain.h"
+#include "session.h"
+#include "skip_dropout.h"
 
 namespace nasp {
 
@@ -22,12 +27,22 @@ constexpr int edge_of(int node, int input) {
 struct Mixture {
   int candidates = 0;
   std::vector<double> weight;  // (edges, candidates)
-  std::vector<char>
-      propagated;  // run, stored and differentiated; the others are probed where gradients are wanted
+  std::vector<Use> use;
+  std::vector<double> bypass;  // (edges): weights of what goes by; used where channels are partial
   explicit Mixture(int candidates = 0)
       : candidates(candidates),
         weight(static_cast<std::size_t>(cell_edges) * candidates),
-        propagated(weight.size()) {}
+        use(weight.size(), Use::probed),
+        bypass(cell_edges) {}
+  bool propagated(int entry) const { return use[static_cast<std::size_t>(entry)] == Use::propagated; }
+  bool probed(int entry) const { return use[static_cast<std::size_t>(entry)] == Use::probed; }
+};
+
+// What backward adds to: gradients of one cell type's mixture, summed over its cells.
+struct MixtureGradient {
+  std::vector<double> weight;    // (edges, candidates)
+  std::vector<double> bypass;    // (edges)
+  std::vector<double> node_sum;  // (nodes): dL/dnode summed over all elements; empty: not wanted
 };
 
 template <class S>
@@ -47,34 +62,59 @@ class Cell {
   struct Shape {
     int in0, in1, channels;  // channels of the two inputs and of a node
     bool reduction, previous_reduction;
+    int parts;  // operations see channels / parts
+    int index;  // in the net
   };
   Cell(const Shape& shape, const std::vector<std::string>& candidates, Parameters<S>& parameters,
        const std::string& prefix);
 
   bool reduction() const { return shape_.reduction; }
   std::size_t packed_bytes() const;
-  // Most scalars that a forward pass stores on inputs of height x width (input 1's), with `edges` propagated edges and
-  // `all` or one operation each.
-  std::size_t stored(const Backend<S>& backend, int batch, int height, int width, int edges, bool all) const;
+  // Most scalars that a forward pass stores on inputs of height x width (input 1's): of the mixture's operations, of every
+  // operation (null).
+  std::size_t stored(const Backend<S>& backend, int batch, int height, int width,
+                     const Mixture* mixture) const;
   std::size_t probe_stored(const Backend<S>& backend, int batch, int height, int width) const;
 
-  Source<S> forward(const Pass<S>& pass, const Source<S>& in0, const Source<S>& in1, const Mixture& mixture);
-  // From the output's gradient. d_in null: the gradient ends here. alpha (edges, candidates): += <dL/dnode, op>; null:
-  // not wanted, and nothing is probed.
+  // dropout: null in evaluation.
+  Source<S> forward(const Pass<S>& pass, const Source<S>& in0, const Source<S>& in1, const Mixture& mixture,
+                    const SkipDropout* dropout);
+  // From the output's gradient. d_in null: the gradient ends here. d_mixture: += <dL/dnode, op>; null: not wanted, and
+  // nothing is probed.
   void backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_in0, Gradient<S>* d_in1,
-                const Mixture& mixture, double* alpha);
+                const Mixture& mixture, MixtureGradient* d_mixture, const SkipDropout* dropout);
 
  private:
+  using Probes = std::vector<typename Chain<S>::Probe>;
+
   Chain<S>& chain(int edge, int k) { return *chains_[static_cast<std::size_t>(edge) * candidates_ + k]; }
+  Dropout mask_of(const SkipDropout& d, int entry) const {
+    return {d.rate, d.seed, d.counter, static_cast<std::uint32_t>(shape_.index * 4096 + entry)};
+  }
+  int part_channels() const { return shape_.channels / shape_.parts; }
+  bool halves(int i) const {
+    return shape_.reduction && i < cell_inputs;
+  }                               // edges from source i have stride 2
   Source<S> source(int i) const;  // inputs, then nodes
+  Source<S> part_of(const Source<S>& source, int part) const;
+  Source<S> bypass(int i, int part) const;  // what goes by from source i into part 1, 2, ... of a node
   View<S> node(const View<S>& concatenated, int j) const {
     return concatenated.slice(j * shape_.channels, shape_.channels);
   }
+  View<S> node_part(const View<S>& concatenated, int j, int part) const;
+  void sum_node(const Pass<S>& pass, int j, const Mixture& mixture);
+  void run_from(const Pass<S>& pass, int i, const Mixture& mixture, const SkipDropout* dropout);
+  void backward_bypass(const Pass<S>& pass, int i, const View<S>& d_out, Gradient<S>& dx,
+                       const Mixture& mixture, MixtureGradient* d_mixture);
+  View<const S> dropped(const Pass<S>& pass, int entry, View<const S> g, const SkipDropout* dropout);
+  void add_node_sums(const Pass<S>& pass, const View<S>& d_out, std::vector<double>& sums) const;
 
   Shape shape_;
   std::size_t candidates_;
   Chain<S> preprocess0_, preprocess1_;
   std::vector<std::unique_ptr<Chain<S>>> chains_;
+  std::unique_ptr<Chain<S>> halving_[cell_inputs];  // of what goes by at stride 2
+  std::vector<Source<S>> outputs_;                  // of the chains, behind dropout
   View<S> output_;
 };
 

@@ -12,14 +12,19 @@ Chain<S>::Chain(Operation operation, Parameters<S>& parameters, const std::strin
     Stage stage;
     stage.named = named;
     if (u.depthwise()) {
-      stage.depthwise = parameters.add(prefix + named.depthwise + ".weight", {u.in, 1, u.kernel, u.kernel},
-                                       Initial::fan_in, u.kernel * u.kernel);
+      stage.first = parameters.add(prefix + named.first + ".weight", {u.in, 1, u.kernel, u.kernel},
+                                   Initial::fan_in, u.kernel * u.kernel);
+    }
+    if (u.paired()) {
+      stage.first =
+          parameters.add(prefix + named.first + ".weight", {u.row.out, u.in, u.row.kernel_h, u.row.kernel_w},
+                         Initial::fan_in, u.in * u.row.taps());
     }
     for (int i = 0; i < u.parts; i++) {
       const DensePart& d = u.dense[i];
       stage.dense[i] =
-          parameters.add(prefix + named.dense[i] + ".weight", {d.out, u.in, d.kernel_h, d.kernel_w},
-                         Initial::fan_in, u.in * d.taps());
+          parameters.add(prefix + named.dense[i] + ".weight", {d.out, u.between(), d.kernel_h, d.kernel_w},
+                         Initial::fan_in, u.between() * d.taps());
     }
     const std::size_t out = static_cast<std::size_t>(u.out);
     if (u.norm) {
@@ -59,7 +64,7 @@ std::size_t Chain<S>::stored(const Backend<S>& backend, int batch, int height, i
 template <class S>
 void Chain<S>::mark_gradients(Parameters<S>& parameters) const {
   for (const Stage& s : stages_) {
-    for (int p : {s.depthwise, s.dense[0], s.dense[1], s.norm.weight, s.norm.bias}) {
+    for (int p : {s.first, s.dense[0], s.dense[1], s.norm.weight, s.norm.bias}) {
       if (p >= 0) parameters.slot(p).has_gradient = true;
     }
   }
@@ -70,14 +75,14 @@ template <class S>
 const S* Chain<S>::pack(Stage& stage, Parameters<S>& parameters, const Backend<S>& backend, bool backward) {
   if (stage.unit().kind != UnitKind::convolve) return nullptr;
   std::uint64_t version = 0;
-  for (int p : {stage.depthwise, stage.dense[0], stage.dense[1]}) {
+  for (int p : {stage.first, stage.dense[0], stage.dense[1]}) {
     if (p >= 0) version += parameters.slot(p).version;
   }
   if (version == stage.packed_version && (stage.packed_backward || !backward)) return stage.packed.data();
   backward = backward || stage.packed_backward;  // a chain that has been selected may be again
   stage.packed.resize(backend.packed_size(stage.unit(), backward));
   UnitWeights<S> weights;
-  if (stage.depthwise >= 0) weights.depthwise = parameters.value(stage.depthwise);
+  if (stage.first >= 0) weights.first = parameters.value(stage.first);
   for (int i = 0; i < stage.unit().parts; i++) weights.dense[i] = parameters.value(stage.dense[i]);
   backend.pack(stage.unit(), stage.packed.data(), weights, backward);
   stage.packed_version = version;
@@ -216,27 +221,32 @@ void Chain<S>::probe(const Pass<S>& pass, const Source<S>& x, const Probe* probe
     if (chain.stages_.size() == 1) units.push_back(first_unit(chain, {}, probes[i].g));
   }
   if (!units.empty()) pass.backend.forward(pass.run, units.data(), static_cast<int>(units.size()), x);
-  for (int i = 0; i < count; i++) {
-    Chain& chain = *probes[i].chain;
-    if (chain.operation_.identity()) {
-      const Moments* m = identity_moments.data() + static_cast<std::size_t>(i) * x.x.channels;
-      for (int c = 0; c < x.x.channels; c++)
-        *probes[i].product += m[c].gradient_y + m[c].mean * m[c].gradient;
-    }
-    if (chain.stages_.empty()) continue;
-    // More than one unit: one chain at a time, so that what lies between its units is still in the cache.
+  // More: an edge at a time, first units in one sweep, so that what lies between the units is still in the cache.
+  for (int begin = 0, end; begin < count; begin = end) {
     const std::size_t mark = pass.arena.mark();
-    Stage& first = chain.stages_.front();
-    if (chain.stages_.size() > 1) {
-      const ForwardUnit<S> unit = first_unit(
-          chain,
-          pass.take(first.unit().out, first.unit().out_height(x.x.height), first.unit().out_width(x.x.width)),
-          {});
-      pass.backend.forward(pass.run, &unit, 1, x);
+    units.clear();
+    for (end = begin; end < count && probes[end].g.data == probes[begin].g.data; end++) {
+      Chain& chain = *probes[end].chain;
+      if (chain.stages_.size() < 2) continue;
+      const Unit& first = chain.stages_.front().unit();
+      units.push_back(first_unit(
+          chain, pass.take(first.out, first.out_height(x.x.height), first.out_width(x.x.width)), {}));
     }
-    chain.normalise(first, pass, pixel_count(pass, first.unit(), x.x));
-    chain.forward_rest(pass, probes[i].g, false);
-    *probes[i].product = chain.product(chain.stages_.back());
+    if (!units.empty()) pass.backend.forward(pass.run, units.data(), static_cast<int>(units.size()), x);
+    for (int i = begin; i < end; i++) {
+      Chain& chain = *probes[i].chain;
+      if (chain.operation_.identity()) {
+        const Moments* m = identity_moments.data() + static_cast<std::size_t>(i) * x.x.channels;
+        for (int c = 0; c < x.x.channels; c++)
+          *probes[i].product += m[c].gradient_y + m[c].mean * m[c].gradient;
+      }
+      if (chain.stages_.empty()) continue;
+      chain.normalise(chain.stages_.front(), pass, pixel_count(pass, chain.stages_.front().unit(), x.x));
+      const std::size_t between = pass.arena.mark();
+      chain.forward_rest(pass, probes[i].g, false);
+      *probes[i].product = chain.product(chain.stages_.back());
+      pass.arena.rewind(between);
+    }
     pass.arena.rewind(mark);
   }
 }
@@ -300,7 +310,7 @@ double Chain<S>::backward(const Pass<S>& pass, View<const S> g, S weight, View<S
     if (!first)
       step.dx = pass.take(unit.in, stage.x.x.height, stage.x.x.width), step.write = Write::overwrite;
     if (pass.weight_gradients) {
-      if (stage.depthwise >= 0) step.depthwise_gradient = pass.parameters.gradient(stage.depthwise);
+      if (stage.first >= 0) step.first_gradient = pass.parameters.gradient(stage.first);
       for (int p = 0; p < unit.parts; p++) step.dense_gradient[p] = pass.parameters.gradient(stage.dense[p]);
     }
     if (step.dx || (pass.weight_gradients && unit.parts > 0)) pass.backend.backward(pass.run, step);

@@ -8,7 +8,7 @@
 #pragma once
 #include <memory>
 
-#include "../backends/backend.h"
+#include "../backends/step_functions.h"
 #include "../core/arena.h"
 #include "../ops/operation.h"
 #include "parameters.h"
@@ -27,6 +27,7 @@ struct Pass {
   bool training;          // batch statistics, and running ones are updated
   bool weight_gradients;  // backward: dw as well as dx
 
+  const StepFunctions<S>& between() const { return step_functions(backend); }
   View<S> take(int channels, int height, int width) const {
     return backend.view(arena.take_as<S>(backend.size(run.batch, channels, height, width)), channels, height,
                         width);
@@ -63,7 +64,7 @@ class Chain {
   };
   struct Stage {  // a unit, its parameters, and what its forward saved
     NamedUnit named;
-    int depthwise = -1, dense[2] = {-1, -1};
+    int first = -1, dense[2] = {-1, -1};
     Norm norm;
     std::vector<S> packed;
     std::uint64_t packed_version = 0;

@@ -36,7 +36,7 @@ void sgd_step(Parameters<S>& parameters, const WeightUpdate& o, double norm) {
     for (std::size_t j = 0; j < p.size; j++) {
       const S step = (p.has_gradient ? factor * g[j] : S(0)) + decay * w[j];
       m[j] = momentum * m[j] + step;
-      w[j] -= lr * m[j];
+      w[j] -= lr * (o.nesterov ? step + momentum * m[j] : m[j]);
     }
     p.version++;
   }

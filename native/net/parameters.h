@@ -75,6 +75,9 @@ class Parameters {
   std::vector<Slot>& slots() { return slots_; }
   const std::vector<Slot>& slots() const { return slots_; }
   const std::vector<Slot>& buffers() const { return buffers_; }
+  std::size_t values() const { return values_.size(); }  // in all slots
+  std::vector<S> buffer_values() const { return buffer_values_; }
+  void restore_buffers(const std::vector<S>& values) { buffer_values_ = values; }
   void forget_gradients() {
     for (Slot& p : slots_) p.has_gradient = false;
   }

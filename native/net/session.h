@@ -6,6 +6,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,15 +23,18 @@ struct SupernetConfig {
   int batch = 64;                           // the largest batch that will be queued
   std::vector<std::string> normal, reduce;  // candidate operations of the two cell types, canonical names
   Precision precision = Precision::f32;
-  std::string isa;     // "" = NASP_ISA or the best the machine has
-  int threads = 0;     // 0 = what the process may use
-  bool dense = false;  // run and differentiate every operation (tests, comparison)
+  std::string isa;           // "" = NASP_ISA or the best the machine has
+  int threads = 0;           // 0 = what the process may use
+  int partial_channels = 1;  // operations see one channel in so many (PC-DARTS); the others go by
+  bool dense = false;        // run and differentiate every operation (tests, comparison)
   std::uint64_t seed = 0;
 };
 
 // group: parameter | buffer | alpha | momentum | adam | gradient | selection
 // names: parameters and buffers as in quark0/darts' state_dict; alphas_normal, alphas_reduce; momentum.<parameter>;
-//        adam.first.<alpha>, adam.second.<alpha>, adam.step (1); grad.<parameter>, grad.<alpha>, selected.<alpha>
+//        adam.first.<alpha>, adam.second.<alpha>, adam.step (1); grad.<parameter>; grad.<alpha>: of the mixture's
+//        entries; grad.nodes.<alpha> (4): dL/dnode summed over all its elements; grad.bypass.<alpha> (14): of the
+//        edges' own weights, where channels are partial; selected.<alpha>: the mixture
 struct TensorInfo {
   std::string name, group;
   std::vector<int> shape;  // O, I, H, W
@@ -49,18 +53,46 @@ struct Discretise {
   std::uint64_t counter = 0;  // position in the selection stream
 };
 
+enum class AlphaOptimizer { adam, sgd };  // sgd: plain gradient, no state
+enum class AlphaProjection {
+  box,
+  none,
+  discrete
+};  // after the step: clipped to [0, 1], as it is, or D itself
+
 struct AlphaUpdate {
+  AlphaOptimizer optimizer = AlphaOptimizer::adam;
+  AlphaProjection projection = AlphaProjection::box;
   double lr = 3e-4, beta1 = 0.5, beta2 = 0.999, eps = 1e-8, weight_decay = 1e-3;
   double eta = 0;                                // complexity regulariser: eta * sum_k cost_k * ||A_:k||^2
   std::vector<double> cost_normal, cost_reduce;  // one a candidate; empty = cell type not regularised
   bool cost_on_alpha = false;  // regulariser's gradient at D (false, released code) or at alpha
-  Discretise discretise;       // of the matrix that follows
+  std::optional<Discretise> discretise = Discretise{};  // of the matrix that follows; none: the mixture stays
+};
+
+// Of an entry of the mixture. absent: not run at all; probed: measured where gradients of the mixture are wanted;
+// propagated: run, stored and differentiated.
+enum class Use : std::uint8_t { absent, probed, propagated };
+
+struct GradientOptions {
+  bool weights = false;          // of the weights too
+  bool node_sums = false;        // grad.nodes.<alpha> too
+  bool keep_statistics = false;  // running statistics stay as they were
+  bool keep_batch = false;       // the ticket is not used up
 };
 
 struct WeightUpdate {
   double lr = 0.025, momentum = 0.9, weight_decay = 3e-4, clip = 5;  // clip <= 0: off
+  bool nesterov = false;
   bool decay_unselected = false;
-  bool apply = true;  // false: only gradients
+  bool apply = true;        // false: only gradients
+  bool mixture = false;     // grad.<alpha> too, from the same pass
+  bool keep_batch = false;  // the ticket is not used up
+};
+
+struct WeightTerm {
+  std::string vector;
+  double factor;
 };
 
 struct StepResult {
@@ -78,7 +110,8 @@ class Session {
   virtual int lanes() const = 0;
 
   virtual std::vector<TensorInfo> tensors() const = 0;
-  // `data` points to tensor size() scalars of the session's precision. write refuses groups gradient and selection.
+  // `data` points to tensor size() scalars of the session's precision. write refuses groups gradient and selection, but
+  // for grad.<alpha>: what update_alpha is to use in place of the mixture's gradient.
   virtual void read(const std::string& name, void* data) const = 0;
   virtual void write(const std::string& name, const void* data) = 0;
 
@@ -89,11 +122,29 @@ class Session {
   // A batch by value: x (N, C, H, W) in the session's precision.
   virtual int load(const void* x, const std::vector<int>& targets) = 0;
 
-  virtual void discretise(const Discretise& options) = 0;     // alpha -> D
-  virtual StepResult architecture_gradient(int ticket) = 0;   // grad.alphas_* = dL/dD, exact, every entry
-  virtual void update_alpha(const AlphaUpdate& options) = 0;  // gradient + regulariser -> Adam -> [0,1] -> D
+  // The mixture: what a node sums. From alpha, or entry by entry: weight and use (edges * candidates), 0 normal, 1
+  // reduce.
+  virtual void discretise(const Discretise& options) = 0;
+  virtual void set_mixture(int type, const std::vector<double>& weight, const std::vector<Use>& use) = 0;
+  virtual void set_bypass(int type, const std::vector<double>& weight) = 0;  // (edges)
+  // From here on identity skips are followed by dropout in steps; `counter`: of the masks.
+  virtual void skip_dropout(double rate, std::uint32_t counter) = 0;
+  // The net anew: so many cells, weights drawn from `seed`, alpha, optimizers and mixture as at the start. Queued batches
+  // stay.
+  virtual void rebuild(int layers, std::uint64_t seed) = 0;
+
+  // grad.alphas_* = dL/dmixture, exact, every entry that is not absent.
+  virtual StepResult architecture_gradient(int ticket, const GradientOptions& options) = 0;
+  virtual void update_alpha(
+      const AlphaUpdate& options) = 0;  // gradient + regulariser -> optimizer -> projection -> D
   virtual StepResult weight_step(int ticket, const WeightUpdate& options) = 0;
-  virtual StepResult evaluate(int ticket) = 0;  // running statistics, D's net
+  // The mixture's net with running statistics, or with the batch's own (running ones stay as they were).
+  virtual StepResult evaluate(int ticket, bool batch_statistics) = 0;
+
+  // Vectors over all weights, by name: weights, gradient (of the last step; 0 where it gave none), momentum, and any
+  // others, made by naming them as `to`. to = sum of factor * vector; not to gradient.
+  virtual void combine(const std::string& to, const std::vector<WeightTerm>& terms) = 0;
+  virtual double norm(const std::string& vector) const = 0;
   // The running step, or if none runs the next, throws ERR_NASP_ABORTED (and frees its ticket), until cancel(false).
   virtual void cancel(bool on = true) = 0;
 

@@ -26,7 +26,8 @@ Supernet<S>::Supernet(const SupernetConfig& config)
     const bool reduction = i == config.layers / 3 || i == 2 * config.layers / 3;
     if (reduction) channels *= 2;
     cells_.push_back(std::make_unique<Cell<S>>(
-        typename Cell<S>::Shape{in0, in1, channels, reduction, previous_reduction},
+        typename Cell<S>::Shape{in0, in1, channels, reduction, previous_reduction, config.partial_channels,
+                                i},
         reduction ? config.reduce : config.normal, parameters_, "cells." + std::to_string(i) + "."));
     previous_reduction = reduction;
     in0 = in1, in1 = cell_nodes * channels;
@@ -55,23 +56,23 @@ std::size_t Supernet<S>::largest_activation(const Backend<S>& backend) const {
 }
 
 template <class S>
-std::size_t Supernet<S>::arena_bytes(const Backend<S>& backend) const {
+std::size_t Supernet<S>::arena_bytes(const Backend<S>& backend, bool every) const {
   int size = config_.image_size, channels = config_.channels;
   const int stem = stem_multiplier * channels;
   const std::size_t image = largest_activation(backend);
   std::size_t n = backend.size(config_.batch, stem, size, size) + 4096;
   std::size_t probes = 0;
   for (const auto& cell : cells_) {
-    n += cell->stored(backend, config_.batch, size, size, cell_edges, config_.dense);
+    n += cell->stored(backend, config_.batch, size, size, every ? nullptr : &mixture(*cell));
     probes = std::max(probes, cell->probe_stored(backend, config_.batch, size, size));
     if (cell->reduction()) size = (size + 1) / 2, channels *= 2;
   }
   return sizeof(S) *
-         (n + probes + 7 * image + 64 * 4096);  // x; gradients: three outputs, two inputs, one between units
+         (n + probes + 9 * image + 64 * 4096);  // x; gradients: three outputs, two inputs, one between units
 }
 
 template <class S>
-void Supernet<S>::forward(const Pass<S>& pass, View<const S> x, S* logits,
+void Supernet<S>::forward(const Pass<S>& pass, View<const S> x, S* logits, const SkipDropout* dropout,
                           const std::atomic<bool>& cancelled) {
   Chain<S>* stem = stem_.get();
   Chain<S>::propagate(pass, {x, {}}, &stem, 1);
@@ -79,7 +80,7 @@ void Supernet<S>::forward(const Pass<S>& pass, View<const S> x, S* logits,
   for (auto& cell : cells_) {
     poll(cancelled);
     const std::size_t n = outputs_.size();
-    outputs_.push_back(cell->forward(pass, outputs_[n - 2], outputs_[n - 1], mixture(*cell)));
+    outputs_.push_back(cell->forward(pass, outputs_[n - 2], outputs_[n - 1], mixture(*cell), dropout));
   }
   pass.backend.global_average(pass.run, pooled_.data(), outputs_.back());
   linear_forward(logits, pooled_.data(), parameters_.value(classifier_weight_),
@@ -87,8 +88,8 @@ void Supernet<S>::forward(const Pass<S>& pass, View<const S> x, S* logits,
 }
 
 template <class S>
-void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool alpha,
-                           const std::atomic<bool>& cancelled) {
+void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool mixture_wanted, bool node_sums,
+                           const SkipDropout* dropout, const std::atomic<bool>& cancelled) {
   const bool dw = pass.weight_gradients;
   parameters_.forget_gradients();
   linear_backward(d_pooled_.data(), dw ? parameters_.gradient(classifier_weight_) : nullptr,
@@ -112,19 +113,29 @@ void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool alpha,
   pass.backend.global_average_backward(pass.run, gradients.back().view, d_pooled_.data());
   gradients.back().written = true;
 
-  std::vector<double> sums[2];
-  for (int t = 0; t < 2; t++) sums[t].assign(alpha_[t].value.size(), 0.0);
+  MixtureGradient sums[2];
+  for (int t = 0; t < 2; t++) {
+    sums[t].weight.assign(alpha_[t].value.size(), 0.0);
+    sums[t].bypass.assign(cell_edges, 0.0);
+    if (node_sums) sums[t].node_sum.assign(cell_nodes, 0.0);
+  }
   for (std::size_t i = cells_.size(); i-- > 0;) {
     poll(cancelled);
+    if (!gradients[i + 2].written)
+      continue;  // nothing but `none`, or nothing at all, leaves this cell: no gradient
     Cell<S>& cell = *cells_[i];
     Gradient<S>& in0 = gradients[std::max<std::size_t>(i, 1)];
     Gradient<S>& in1 = gradients[i + 1];
     const bool to_stem0 = i <= 1, to_stem1 = i == 0;  // the stem's gradient serves its weights only
     cell.backward(pass, gradients[i + 2], to_stem0 && !dw ? nullptr : &in0, to_stem1 && !dw ? nullptr : &in1,
-                  mixture(cell), alpha ? sums[cell.reduction() ? 1 : 0].data() : nullptr);
+                  mixture(cell), mixture_wanted ? &sums[cell.reduction() ? 1 : 0] : nullptr, dropout);
   }
   if (dw && gradients[1].written) stem_->backward(pass, gradients[1].view, S(1), {}, Write::overwrite);
-  for (int t = 0; alpha && t < 2; t++) std::copy(sums[t].begin(), sums[t].end(), alpha_[t].gradient.begin());
+  for (int t = 0; mixture_wanted && t < 2; t++) {
+    std::copy(sums[t].weight.begin(), sums[t].weight.end(), alpha_[t].gradient.begin());
+    std::copy(sums[t].bypass.begin(), sums[t].bypass.end(), alpha_[t].bypass_gradient.begin());
+    std::copy(sums[t].node_sum.begin(), sums[t].node_sum.end(), alpha_[t].node_gradient.begin());
+  }
 }
 
 template class Supernet<float>;

@@ -19,13 +19,17 @@ class Supernet {
   AlphaMatrix<S>& alpha(int type) { return alpha_[type]; }  // 0 normal, 1 reduce
   const AlphaMatrix<S>& alpha(int type) const { return alpha_[type]; }
   std::size_t packed_bytes() const;
-  std::size_t arena_bytes(const Backend<S>& backend) const;         // the most that a step needs
+  // The most that a step needs, at the mixtures that stand, or (every) whatever they are.
+  std::size_t arena_bytes(const Backend<S>& backend, bool every) const;
   std::size_t largest_activation(const Backend<S>& backend) const;  // scalars
 
-  // logits (N, classes) of x (N, C, H, W) at the current D. `cancelled` is polled between cells.
-  void forward(const Pass<S>& pass, View<const S> x, S* logits, const std::atomic<bool>& cancelled);
-  // From d_logits of the forward pass just done. alpha: gradients of both matrices are wanted (overwritten).
-  void backward(const Pass<S>& pass, const S* d_logits, bool alpha, const std::atomic<bool>& cancelled);
+  // logits (N, classes) of x (N, C, H, W) at the current mixtures. `cancelled` is polled between cells.
+  void forward(const Pass<S>& pass, View<const S> x, S* logits, const SkipDropout* dropout,
+               const std::atomic<bool>& cancelled);
+  // From d_logits of the forward pass just done. mixture: gradients of both mixtures are wanted (overwritten), node_sums:
+  // those of the nodes' sums as well.
+  void backward(const Pass<S>& pass, const S* d_logits, bool mixture, bool node_sums,
+                const SkipDropout* dropout, const std::atomic<bool>& cancelled);
 
  private:
   const Mixture& mixture(const Cell<S>& cell) const { return alpha_[cell.reduction() ? 1 : 0].mixture; }

@@ -49,16 +49,9 @@ struct Builder {
               "op.2"}}};
   }
   Operation conv_pair(int kernel) const {  // 1 x k, then k x 1; one BatchNorm
-    return {"",
-            false,
-            {{convolve(channels, channels, true, false, dense(channels, 1, kernel, 1, stride)),
-              "",
-              {"1", ""},
-              ""},
-             {convolve(channels, channels, false, true, dense(channels, kernel, 1, stride, 1)),
-              "",
-              {"2", ""},
-              "3"}}};
+    Unit u = convolve(channels, channels, true, true, dense(channels, kernel, 1, stride, 1));
+    u.row = dense(channels, 1, kernel, 1, stride);
+    return {"", false, {{u, "1", {"2", ""}, "3"}}};
   }
   Operation separable(int kernel) const {
     return {"",
@@ -114,6 +107,12 @@ Operation make_stem(int in, int out) {
   return {"stem", false, {{convolve(in, out, false, true, dense(out, 3, 3, 1, 1)), "", {"0", ""}, "1"}}};
 }
 
+Operation make_halving_pool(int channels) {
+  Unit u;
+  u.kind = UnitKind::max_pool, u.in = u.out = channels, u.kernel = 2, u.stride = 2;
+  return {"halving_pool", false, {{u, "", {}, ""}}};
+}
+
 const std::vector<OperationName>& operation_names() {
   static const std::vector<OperationName> names = {
 #define OPERATION(id, aliases, chain) {#id, aliases},
@@ -127,11 +126,9 @@ OperationCost operation_cost(const Operation& operation, int height, int width) 
   OperationCost cost = {0, 0};
   for (const NamedUnit& n : operation.units) {
     const Unit& u = n.unit;
-    const double pixels = static_cast<double>(u.out_height(height)) * u.out_width(width);
-    double weights = u.depthwise_weights();
-    for (int i = 0; i < u.parts; i++) weights += u.dense_weights(i);
-    cost.parameters += weights;
-    cost.multiply_adds += weights * pixels;
+    cost.parameters += u.first_weights();
+    for (int i = 0; i < u.parts; i++) cost.parameters += u.dense_weights(i);
+    cost.multiply_adds += u.multiply_adds(height, width);
     height = u.out_height(height), width = u.out_width(width);
   }
   return cost;

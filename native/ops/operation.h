@@ -9,7 +9,8 @@ namespace nasp {
 
 struct NamedUnit {
   Unit unit;
-  std::string depthwise, dense[2], norm;  // parameter name without ".weight"; norm: the BatchNorm's module
+  std::string first, dense[2],
+      norm;  // first: the depthwise convolution or row; parameter name without ".weight"; norm: the BatchNorm's module
 };
 
 struct Operation {
@@ -23,10 +24,11 @@ struct Operation {
 // Throws Error ERR_NASP_ARGUMENT for an unknown name, ERR_NASP_SHAPE for a factorized reduce to an odd number.
 Operation make_operation(const std::string& name, int channels, int stride, bool search_pools);
 
-// Not candidates, but of the same kind: the cells' preprocessing, and the stem.
+// Not candidates, but of the same kind: the cells' preprocessing and bypass, and the stem.
 Operation make_relu_conv_bn(int in, int out);
 Operation make_factorized_reduce(int in, int out);
 Operation make_stem(int in, int out);
+Operation make_halving_pool(int channels);  // max pool 2 x 2, stride 2, no BatchNorm: PC-DARTS' bypass
 
 struct OperationName {
   const char *name, *aliases;  // aliases separated by spaces

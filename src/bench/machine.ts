@@ -1,6 +1,5 @@
 /** What a figure was measured on; printed beside every one. */
-import { cpus } from "node:os"
-
+import { cpuName } from "../machine.js"
 import type { NativeAddon } from "../native.js"
 
 export interface Machine {
@@ -14,7 +13,7 @@ export interface Machine {
 export function describeMachine(native: NativeAddon, threads: number): Machine {
   const info = native.info()
   return {
-    cpu: cpus()[0]?.model.trim() ?? process.arch,
+    cpu: cpuName(),
     threads: threads || info.threads,
     isa: info.chosen,
     runtime: `Node ${process.versions.node}`,

@@ -1,10 +1,20 @@
 /**
- * One NASP iteration on random data, timed: discretise, architecture gradient, alpha update, weight step. Alpha's
- * learning rate is 0, so that every repeat times the same selection; its update still runs. Batches lie ready when the
- * clock starts, as the search prepares them ahead of the step. The PyTorch twin is bench/step.py.
+ * One iteration of a method on random data, timed: its own step, as a search runs it. Alpha's learning rate is 0, so that
+ * every repeat times the same architecture (of methods that draw: the same draws); its update still runs. Batches lie
+ * ready when the clock starts, as the search prepares them ahead of the step. The PyTorch twin is bench/step.py (nasp,
+ * darts).
  */
 import { onDevice, places } from "../device.js"
 import { choiceField, flagField, integerField, resolveFields, type FieldValues } from "../expect.js"
+import type { TrainTicket, ValidationTicket } from "../data/halves.js"
+import { evaluationsText } from "../methods/evaluations.js"
+import {
+  findMethod,
+  methods,
+  type MethodSettings,
+  type RunningMethod,
+  type StepBatches,
+} from "../methods/index.js"
 import { loadNative, type NativeSession } from "../native.js"
 import { findSpace, spaces } from "../spaces/index.js"
 import { describeMachine, type Machine } from "./machine.js"
@@ -12,6 +22,11 @@ import { operationMix, randomAlpha, readAlpha, writeAlpha } from "./selection.js
 import { spread } from "./statistics.js"
 
 export const stepBenchFields = {
+  method: choiceField(
+    "nasp",
+    methods.map((m) => m.name),
+    "search method",
+  ),
   space: choiceField(
     "nasp12",
     spaces.map((s) => s.name),
@@ -29,8 +44,14 @@ export const stepBenchFields = {
   dense: flagField("run and differentiate every operation in the architecture step"),
 }
 
+/** Past the epochs in which only the weights learn, and within a first stage. */
+const epoch = 1000
+const epochs = 100_000
+
 export type StepBenchOptions = Partial<FieldValues<typeof stepBenchFields>> & {
-  /** "random" (default), or an alpha.safetensors. */
+  /** The method's own options. */
+  options?: Record<string, unknown>
+  /** Of nasp, lazy-pa and pa: "random" (default), or an alpha.safetensors. */
   selection?: string
   /** Writes the matrices as an alpha.safetensors, for the twin. */
   saveSelection?: string
@@ -50,6 +71,10 @@ export type Phase = (typeof phases)[number]
 export interface StepBenchReport {
   bench: "step"
   engine: "nasp"
+  method: string
+  options: Record<string, unknown>
+  /** By the method's definition, a cell and batch. */
+  evaluations: { architecture: string; weights: string; note: string }
   /** Median over the repeats. */
   seconds: Record<Phase, number>
   /** Smallest and largest. */
@@ -74,8 +99,9 @@ export interface StepBenchReport {
 
 /** @throws NaspError for an option out of range or a file that is no alpha of the space */
 export async function benchStep(options: StepBenchOptions = {}): Promise<StepBenchReport> {
-  const { selection = "random", saveSelection, ...given } = options
+  const { selection = "random", saveSelection, options: own = {}, ...given } = options
   const {
+    method: name,
     space: spaceName,
     seed,
     size,
@@ -84,6 +110,8 @@ export async function benchStep(options: StepBenchOptions = {}): Promise<StepBen
     device,
     ...net
   } = resolveFields(stepBenchFields, given)
+  const method = findMethod(name)
+  const methodOptions = resolveFields(method.fields, own)
   const space = findSpace(spaceName)
   const alpha = selection === "random" ? randomAlpha(space, seed) : readAlpha(selection, space)
   if (saveSelection !== undefined) writeAlpha(saveSelection, space, alpha)
@@ -96,6 +124,7 @@ export async function benchStep(options: StepBenchOptions = {}): Promise<StepBen
     classes,
     imageSize: size,
     imageChannels,
+    ...method.net?.(methodOptions),
     normal: [...space.normal],
     reduce: [...space.reduce],
     precision: "f32",
@@ -103,21 +132,33 @@ export async function benchStep(options: StepBenchOptions = {}): Promise<StepBen
     seed,
   })
   try {
-    session.write("alphas_normal", alpha.normal)
-    session.write("alphas_reduce", alpha.reduce)
+    const settings = { ...frozen, channels: net.channels, layers: net.layers, seed }
+    const noRanking = { validationBatch: () => NaN as ValidationTicket, validationBatches: 0 } // a step ranks nothing
+    const running = method.prepare({ addon: native, session, space, settings, ...noRanking }, methodOptions)
+    if (Object.hasOwn(method.fields, "projection")) {
+      session.write("alphas_normal", alpha.normal)
+      session.write("alphas_reduce", alpha.reduce)
+    }
     const pixels = net.batch * imageChannels * size * size
     const inputs = [0, 1].map((i) => Float32Array.from(native.normals(seed, i, pixels)))
     const targets = Int32Array.from({ length: net.batch }, (_, i) => i % classes)
     const runs: Record<Phase, number>[] = []
     for (let i = 0; i < warmup + repeats; i++) {
-      const tickets = inputs.map((x) => session.load(x, targets)) as [number, number]
-      const seconds = await timeIteration(session, tickets)
+      const seconds = await timeIteration(session, running, (which) => session.load(inputs[which]!, targets))
       if (i >= warmup) runs.push(seconds)
     }
+    const evaluations = method.evaluations(methodOptions)
     const summaries = phases.map((phase) => [phase, spread(runs.map((run) => run[phase]))] as const)
     return {
       bench: "step",
       engine: "nasp",
+      method: name,
+      options: methodOptions,
+      evaluations: {
+        architecture: evaluationsText(evaluations.architecture),
+        weights: evaluationsText(evaluations.weights),
+        note: evaluations.note ?? "",
+      },
       seconds: record(summaries.map(([phase, s]) => [phase, s.median])),
       spread: record(summaries.map(([phase, s]) => [phase, [s.min, s.max]])),
       peak_bytes: process.resourceUsage().maxRSS * 1024,
@@ -139,41 +180,35 @@ export async function benchStep(options: StepBenchOptions = {}): Promise<StepBen
   }
 }
 
-async function timeIteration(session: NativeSession, [validation, training]: [number, number]) {
-  const discretise = { value: "one", edges: "two", epsilon: 0, counter: 0 } as const
+// A search's settings, with an alpha that stays where it is.
+const frozen: Omit<MethodSettings, "channels" | "layers" | "seed"> = {
+  ...{ epochs, lr: 0.025, lrMin: 0.001, momentum: 0.9, weightDecay: 3e-4, clip: 5 },
+  ...{ archLr: 0, archBeta1: 0.5, archBeta2: 0.999, archWeightDecay: 1e-3 },
+}
+
+async function timeIteration(
+  session: NativeSession,
+  method: RunningMethod,
+  load: (which: 0 | 1) => number,
+): Promise<Record<Phase, number>> {
+  const learnsAlpha = method.learnsAlpha?.(epoch) ?? true
+  const batches: StepBatches = {
+    train: load(0) as TrainTicket,
+    validation: learnsAlpha ? (load(1) as ValidationTicket) : null,
+  }
+  session.memory(true)
   const start = performance.now()
-  session.discretise(discretise)
-  const alpha = await session.architectureGradient(validation)
-  session.updateAlpha({
-    lr: 0,
-    beta1: 0.5,
-    beta2: 0.999,
-    eps: 1e-8,
-    weightDecay: 1e-3,
-    eta: 0,
-    costNormal: [],
-    costReduce: [],
-    costOn: "discrete",
-    discretise,
-  })
-  const middle = performance.now()
-  const weight = await session.weightStep(training, {
-    lr: 0.025,
-    momentum: 0.9,
-    weightDecay: 3e-4,
-    clip: 5,
-    unselected: "skipped",
-    apply: true,
-  })
-  const end = performance.now()
+  const { alpha, weights } = await method.step(batches, { step: 0, epoch, stepsPerEpoch: 1, lr: 0.025 })
+  const total = (performance.now() - start) / 1000
+  const weight = weights.forwardSeconds + weights.backwardSeconds
   return {
-    total: (end - start) / 1000,
-    alpha: (middle - start) / 1000,
-    alpha_forward: alpha.forwardSeconds,
-    alpha_backward: alpha.backwardSeconds,
-    weight: (end - middle) / 1000,
-    weight_forward: weight.forwardSeconds,
-    weight_backward: weight.backwardSeconds,
+    total,
+    alpha: total - weight,
+    alpha_forward: alpha?.forwardSeconds ?? 0,
+    alpha_backward: alpha?.backwardSeconds ?? 0,
+    weight,
+    weight_forward: weights.forwardSeconds,
+    weight_backward: weights.backwardSeconds,
   }
 }
 

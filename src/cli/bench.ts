@@ -4,8 +4,16 @@ import type { Command } from "commander"
 import { machineLine } from "../bench/machine.js"
 import { benchOps, opsBenchFields, type OpsBenchOptions } from "../bench/ops.js"
 import { mixText } from "../bench/selection.js"
-import { benchStep, phases, stepBenchFields, type StepBenchOptions } from "../bench/step.js"
+import {
+  benchStep,
+  phases,
+  stepBenchFields,
+  type StepBenchOptions,
+  type StepBenchReport,
+} from "../bench/step.js"
+import { methods } from "../methods/index.js"
 import { addFlags, givenOf } from "./flags.js"
+import { methodFields } from "./method-flags.js"
 
 export function register(program: Command): void {
   const bench = program.command("bench").description("time the engine on this machine")
@@ -24,9 +32,9 @@ export function register(program: Command): void {
 
   const step = bench
     .command("step")
-    .description("one NASP iteration on random data")
+    .description("one iteration of a method on random data")
     .allowExcessArguments(false)
-  addFlags(step, stepBenchFields)
+  addFlags(addFlags(step, stepBenchFields), methodFields)
     .option(
       "--selection <random|FILE>",
       "what is selected: drawn from --seed, or an alpha.safetensors",
@@ -40,8 +48,22 @@ export function register(program: Command): void {
         ...(selection !== undefined && { selection }),
         ...(saveSelection !== undefined && { saveSelection }),
       }
-      return runStep({ ...givenOf(stepBenchFields, options), ...files }, options.json === true)
+      const own = { options: givenOf(methodFields, options) }
+      return runStep({ ...givenOf(stepBenchFields, options), ...files, ...own }, options.json === true)
     })
+
+  const all = bench
+    .command("methods")
+    .description(
+      "one iteration of every method: its operation evaluations and its time, as the table of docs/methods.md",
+    )
+    .allowExcessArguments(false)
+  const { method: _, dense: __, ...tableFields } = stepBenchFields
+  addFlags(all, tableFields)
+    .option("--json", "one JSON object a line")
+    .action((options: Record<string, unknown>) =>
+      runMethods(givenOf(tableFields, options), options.json === true),
+    )
 }
 
 async function runOps(options: OpsBenchOptions, json: boolean): Promise<void> {
@@ -65,10 +87,45 @@ async function runOps(options: OpsBenchOptions, json: boolean): Promise<void> {
   }
 }
 
+// The rows of the table: every method, DARTS in both orders, past what it does without alpha.
+const rows: { method: string; options?: Record<string, unknown> }[] = methods.flatMap(({ name }) => {
+  if (name === "darts") return ["first", "second"].map((order) => ({ method: name, options: { order } }))
+  // At one temperature, with nothing pruned yet.
+  if (name === "asap") return [{ method: name, options: { tau: 0.9, tauDecay: 1 } }]
+  return [{ method: name }]
+})
+
+async function runMethods(options: StepBenchOptions, json: boolean): Promise<void> {
+  let before: StepBenchReport | null = null
+  for (const row of rows) {
+    const report = await benchStep({ ...options, ...row })
+    if (json) {
+      console.log(JSON.stringify(report))
+      continue
+    }
+    if (before === null) {
+      const { machine, space, batch, channels, layers, repeats } = report
+      console.log(
+        `${machineLine(machine)}; ${space}, batch ${batch}, C ${channels}, ${layers} cells; median of ${repeats}`,
+      )
+      console.log("\n| method | architecture step | weight step | | s an iteration | range |")
+      console.log("| --- | --- | --- | --- | --- | --- |")
+    }
+    before = report
+    const { evaluations, seconds, spread } = report
+    const name = row.method === "darts" ? `darts, ${String(row.options?.order)} order` : row.method
+    const range = spread.total.map((s) => s.toFixed(3)).join(" to ")
+    console.log(
+      `| ${name} | ${evaluations.architecture} | ${evaluations.weights} | ${evaluations.note} | ${seconds.total.toFixed(3)} | ${range} |`,
+    )
+  }
+}
+
 async function runStep(options: StepBenchOptions, json: boolean): Promise<void> {
   const report = await benchStep(options)
   const note = json ? console.error : console.log
   note(machineLine(report.machine))
+  note(`${report.method}: alpha ${report.evaluations.architecture}; weights ${report.evaluations.weights}`)
   note(`selected, normal: ${mixText(report.selection.normal)}`)
   note(`selected, reduce: ${mixText(report.selection.reduce)}`)
   if (json) {

@@ -3,9 +3,14 @@ import type { Command } from "commander"
 
 import type { Fields } from "../expect.js"
 
+/** archLr -> --arch-lr */
+export function flagOf(field: string): string {
+  return `--${field.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`
+}
+
 export function addFlags(command: Command, fields: Fields): Command {
   for (const [name, { about, placeholder, initial }] of Object.entries(fields)) {
-    const flag = `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`
+    const flag = flagOf(name)
     const shown = placeholder === "" || initial === null ? about : `${about} (default ${String(initial)})`
     command.option(placeholder === "" ? flag : `${flag} ${placeholder}`, shown)
   }

@@ -10,6 +10,7 @@ import { version } from "../version.js"
 import * as bench from "./bench.js"
 import * as doctor from "./doctor.js"
 import * as quickstart from "./quickstart.js"
+import * as reproduce from "./reproduce.js"
 import * as search from "./search.js"
 import * as verify from "./verify.js"
 
@@ -25,10 +26,11 @@ Examples:
   nasp quickstart                                          a small search on generated data, under a minute
   nasp search --data cifar10 --data-dir DIR --out RUN      the search of the paper
   nasp search --resume RUN                                 go on after an interruption
+  nasp reproduce figure3 --budget 30m                      the paper's figures and tables on this machine
   nasp doctor                                              what was built and what is used`,
   )
 
-for (const command of [search, quickstart, doctor, verify, bench]) command.register(program)
+for (const command of [search, quickstart, doctor, verify, bench, reproduce]) command.register(program)
 
 // A reader that went away (nasp ... | head) is no error; a search takes it as a reason to stop.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {

@@ -62,6 +62,8 @@ export function textProgress(): Progress {
       } else if (event.type === "warning") {
         clear()
         process.stderr.write(`warning: ${event.message}\n`)
+      } else if (event.type === "early_stop") {
+        line(`ends early: ${event.reason}`)
       } else if (event.type === "finished" || event.type === "stopped") {
         clear()
       }

@@ -4,7 +4,7 @@ import type { Command } from "commander"
 
 import { dataSources } from "../data/index.js"
 import { drawGenotype } from "../draw.js"
-import { invalid, type Fields } from "../expect.js"
+import { invalid } from "../expect.js"
 import { methods } from "../methods/index.js"
 import { spaces } from "../spaces/index.js"
 import { searchFields } from "../train/config.js"
@@ -12,10 +12,9 @@ import type { SearchOptions } from "../train/plan.js"
 import { freeRunFolder } from "../train/run-folder.js"
 import type { SearchResult } from "../train/search.js"
 import { drive } from "./drive.js"
-import { addFlags, givenOf } from "./flags.js"
+import { addFlags, flagOf, givenOf } from "./flags.js"
+import { methodFields } from "./method-flags.js"
 import { jsonProgress, silentProgress, textProgress } from "./progress.js"
-
-const methodFields: Fields = Object.assign({}, ...methods.map((method) => method.fields))
 
 export function register(program: Command): void {
   const command = program
@@ -80,12 +79,20 @@ function readCost(text: string): unknown {
   }
 }
 
+function differingDefaults(): { name: string; about: string }[] {
+  return methods.flatMap(({ name, defaults }) => {
+    const list = Object.entries(defaults).map(([field, value]) => `${flagOf(field)} ${String(value)}`)
+    return list.length === 0 ? [] : [{ name, about: list.join(", ") }]
+  })
+}
+
 function help(): string {
   const table = (title: string, rows: readonly { name: string; about: string }[]) =>
     `\n${title}:\n${rows.map(({ name, about }) => `  ${name.padEnd(14)}${about}`).join("\n")}\n`
   return (
     table("Spaces", spaces) +
     table("Methods", methods) +
+    table("Defaults that differ by method", differingDefaults()) +
     table("Data", dataSources) +
     `
 Examples:

@@ -24,12 +24,13 @@ export function register(program: Command): void {
     .command("verify")
     .summary("compute golden files again and compare")
     .description(
-      "Computes again what golden files (kinds op, nasp-step, nasp-trace) hold and prints, per tensor, the largest " +
+      "Computes again what golden files (kinds op, nasp-step, nasp-trace, darts-step) hold and prints, per tensor, the largest " +
         `error relative to that tensor's largest magnitude. Fails above ${tolerances.f32} in f32, ${tolerances.f64} in f64. ` +
-        "In f32, where one element within a rounding of a kink (ReLU, max pool) decides a gradient, a nasp-step or " +
-        `nasp-trace file that misses is computed again on up to ${nearbyTries} nearby inputs (every input and weight moved by two ` +
+        "In f32, where one element within a rounding of a kink (ReLU, max pool) decides a gradient, a supernet's " +
+        `file that misses is computed again on up to ${nearbyTries} nearby inputs (every input and weight moved by two ` +
         "units in the last place at most, from a fixed seed): a tensor passes if it meets the same tolerance in one " +
-        "of these runs, and the file's line says so. Never in f64.",
+        "of these runs, and the file's line says so. Never in f64. Second-order gradients (finite differences across " +
+        "kinks) are printed in f32 and judged in f64.",
     )
     .argument("<file...>", "golden files (.safetensors)")
     .addOption(
@@ -74,12 +75,15 @@ async function verify(
 }
 
 function tensorLine(comparison: Comparison, tolerance: number): string {
-  const { name, error, nearby } = comparison
+  const { name, error, nearby, unjudged } = comparison
+  if (unjudged && Number.isFinite(error)) return `  ${error.toExponential(1)}  ${name}  not judged in f32`
   const elsewhere = nearby === undefined ? "" : `  ${nearby.toExponential(1)} on nearby inputs`
   return `  ${error.toExponential(1)}  ${name}${elsewhere}${meets(comparison, tolerance) ? "" : "  FAILED"}`
 }
 
-function fileLine(file: string, { kind, comparisons, tries }: Verification, tolerance: number): string {
+function fileLine(file: string, verification: Verification, tolerance: number): string {
+  const { kind, tries } = verification
+  const comparisons = verification.comparisons.filter((c) => !(c.unjudged && Number.isFinite(c.error)))
   const largest = (of: readonly Comparison[]) => {
     if (of.length === 0) return "no error"
     const { error, name } = worst(of)

@@ -6,6 +6,8 @@ export interface Comparison {
   error: number
   /** Where that missed the tolerance and the file was tried on nearby inputs: the smallest error there. */
   nearby?: number
+  /** Compared, but not judged. */
+  unjudged?: true
 }
 
 /** A tensor whose largest magnitude is below `zero` is a zero with rounding errors; it counts against `zeroScale`. */

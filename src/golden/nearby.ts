@@ -47,7 +47,8 @@ export async function tryNearby(
   return tries
 }
 
-/** On the file's own inputs or on nearby ones. NaN meets nothing. */
-export function meets({ error, nearby }: Comparison, tolerance: number): boolean {
+/** On the file's own inputs or on nearby ones; what is not judged only has to be a number. NaN meets nothing. */
+export function meets({ error, nearby, unjudged }: Comparison, tolerance: number): boolean {
+  if (unjudged) return Number.isFinite(error)
   return error <= tolerance || (nearby !== undefined && nearby <= tolerance)
 }

@@ -3,7 +3,7 @@
  * weighs the normal cell's operations by their parameters at 12 channels, divided by their sum; the paper's text
  * divides by the mean, which makes eta K times as strong.
  */
-import { invalid } from "../expect.js"
+import { invalid, type Field } from "../expect.js"
 import type { NativeAddon } from "../native.js"
 import type { Space } from "../spaces/index.js"
 import { canonicalOperation } from "../spaces/operations.js"
@@ -55,6 +55,14 @@ function scaled(costs: number[], scale: CostOptions["costScale"]): number[] {
   if (scale === "none" || sum === 0) return costs
   const by = scale === "sum" ? sum : sum / costs.length
   return costs.map((c) => c / by)
+}
+
+export const costField: Field<CostOptions["cost"]> = {
+  initial: "params",
+  expected: "params, flops or costs by operation name, each a finite number of at least 0",
+  about: "regulariser's costs: params, flops, or a JSON file of costs by operation name",
+  placeholder: "<params|flops|file>",
+  accepts: isCost,
 }
 
 /** Whether the value is `params`, `flops` or an object of operation names and costs. */

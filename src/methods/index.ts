@@ -1,18 +1,34 @@
 /**
  * Search methods: what to do with alpha and the weights. The loop in src/train brings batches and the schedule; a
- * method answers with four verbs. A new one is one file and one line here; the command line follows the registry.
+ * method answers with a few verbs. A new one is one file and one line here; the command line, the docs' table, the bench
+ * and the tests' matrix follow the registry.
  */
 import { oneOf, invalid, type Fields, type FieldValues } from "../expect.js"
+import type { TrainTicket, ValidationTicket } from "../data/halves.js"
 import type { CellMatrices } from "../derive.js"
 import type { Genotype } from "../genotype.js"
-import type { NativeAddon, NativeSession, StepResult } from "../native.js"
+import type { NativeAddon, NativeSession, NativeSessionOptions, StepResult } from "../native.js"
 import type { Space } from "../spaces/index.js"
-import { nasp } from "./nasp.js"
+import { asap } from "./asap.js"
+import { darts } from "./darts.js"
+import { enas } from "./enas.js"
+import type { StepEvaluations } from "./evaluations.js"
+import { gdas } from "./gdas.js"
+import type { Matrices } from "./matrices.js"
+import { lazyPa, nasp, pa } from "./nasp.js"
+import { pcDarts } from "./pc-darts.js"
+import { pdarts } from "./pdarts.js"
+import { random } from "./random.js"
+import { snas } from "./snas.js"
 
 /** What every method gets of the run's configuration. */
 export interface MethodSettings {
   channels: number
+  layers: number
+  epochs: number
   seed: number
+  lr: number
+  lrMin: number
   momentum: number
   weightDecay: number
   clip: number
@@ -27,61 +43,116 @@ export interface MethodContext {
   session: NativeSession
   space: Space
   settings: MethodSettings
+  /** A ticket for batch `index` of an endless series through the validation half, for ranking architectures. */
+  validationBatch(index: number): ValidationTicket
+  /** Whole batches of one pass through it. */
+  validationBatches: number
 }
 
-/** Tickets of prepared batches; a step uses up both. */
+/** Tickets of prepared batches; a step uses them up. */
 export interface StepBatches {
-  train: number
-  validation: number
+  train: TrainTicket
+  /** null in epochs for which the method learns no alpha (`learnsAlpha`). */
+  validation: ValidationTicket | null
 }
 
 export interface StepSchedule {
   /** Steps done before this one. */
   step: number
   epoch: number
+  stepsPerEpoch: number
   /** Of the weights. */
   lr: number
 }
 
 export interface StepOutcome {
-  alpha: StepResult
+  /** null where the step had no architecture step of its own. */
+  alpha: StepResult | null
   weights: StepResult
 }
 
+/** Where the loop stands after an epoch's last step, or where the run is cut short. */
+export interface EpochEnd {
+  epoch: number
+  /** Steps done. */
+  step: number
+  /** false: the run ends within the epoch. */
+  whole: boolean
+  /** The run's last step is done. */
+  last: boolean
+}
+
 export interface Derived {
-  /** The net that was searched; the session is left at it. */
+  /** The searched net as a cell. */
   searched: Genotype
   /** The released code's ranking by softmax. */
   softmax: Genotype
+  /** Its discrete matrices. */
   selected: CellMatrices
   alpha: CellMatrices
 }
 
+/** What a method asks of the net, beyond the session's options. */
+export type NetFeatures = Pick<NativeSessionOptions, "partialChannels">
+
 /** A method at work on one session. */
 export interface RunningMethod {
-  /** One training batch and one validation batch. */
+  /** Whether the steps of this epoch have an architecture step on a validation batch. Default: all have. */
+  learnsAlpha?(epoch: number): boolean
+  /** The weights' learning rate, where it is not the cosine over the epochs that the loop brings. */
+  learningRate?(schedule: Omit<StepSchedule, "lr">): number
+  /**
+   * Sets the mixture that these alpha would give and returns what reads dL/dalpha after a pass: for methods whose mixture
+   * is smooth in alpha. Without it, what looks at the loss around the architecture looks at the mixture's entries.
+   */
+  relaxed?(alpha: Matrices): () => Matrices
+  /** One training batch and, where alpha learns, one validation batch. */
   step(batches: StepBatches, schedule: StepSchedule): Promise<StepOutcome>
-  /** After an epoch's last step. */
-  onEpoch(epoch: number): void
+  onEpoch?(end: EpochEnd): Promise<void> | void
+  /** Leaves the session at the net that was searched: what an evaluation is to see. */
   derive(): Derived
-  /** The method's own state beside the session's tensors, as JSON; `restore` takes it back. */
-  save(): unknown
-  restore(state: unknown): void
+  /**
+   * The method's own state beside the session's tensors, as JSON; `restore` takes it back, before the tensors are
+   * written back.
+   */
+  save?(): unknown
+  restore?(state: unknown): void
 }
 
 export interface SearchMethod<F extends Fields = Fields> {
   name: string
   about: string
+  /** Paper, and the code that the defaults are from. */
+  source: string
   /** The method's options: names, defaults, checks and help. */
   fields: F
+  /** Where the source's defaults of the search's own options (epochs, batch, learning rates) differ from the table's. */
+  defaults: Readonly<Record<string, unknown>>
+  /** Default: the plain supernet. */
+  net?(options: FieldValues<F>): NetFeatures
+  /** Operations evaluated a step, by the method's definition. */
+  evaluations(options: FieldValues<F>): StepEvaluations
   /** Sets alpha's start; the weights are the engine's. */
   prepare(context: MethodContext, options: FieldValues<F>): RunningMethod
 }
 
-export const methods = [nasp] as const
+// Options are checked by a method's own fields (resolveFields) before they reach it.
+export const methods: readonly SearchMethod[] = [
+  nasp,
+  lazyPa,
+  pa,
+  darts,
+  snas,
+  asap,
+  gdas,
+  enas,
+  random,
+  pcDarts,
+  pdarts,
+]
 
 /** @throws NaspError ERR_NASP_ARGUMENT */
-export function findMethod(name: string): (typeof methods)[number] {
+export function findMethod(name: string): SearchMethod {
   const method = methods.find((m) => m.name === name)
   if (!method) throw invalid("method", oneOf(methods.map((m) => m.name)), name)
   return method

@@ -4,24 +4,33 @@
  *   4. A <- [0,1](Adam(A, dL_validation/dD + regulariser))      architectureGradient, updateAlpha
  *   5. D = prox(A)                                              updateAlpha
  *   6. w <- SGD(w, dL_train/dw at D)                            weightStep
+ * and its two ablations (section 4.5), which differ in what becomes of A after its step, the option `projection`:
+ *   nasp      box       clipped to [0, 1]
+ *   lazy-pa   none      as it is (lazy proximal iteration, equation 10)
+ *   pa        discrete  A = prox_C(A), discrete itself (proximal iteration, equation 9)
  * Defaults are the released code's (xujinfan/NASP-codes cnn/train_search.py, model_search.py).
  */
-import { searchedGenotype, softmaxGenotype, type CellMatrices } from "../derive.js"
-import { choiceField, numberField, type Field, type FieldValues } from "../expect.js"
-import type { DiscretiseOptions, NativeSession, Values } from "../native.js"
-import { edges } from "../spaces/index.js"
-import { checkCost, costVectors, isCost, type CostOptions } from "./cost.js"
+import { searchedGenotype, softmaxGenotype } from "../derive.js"
+import { choiceField, numberField, type FieldValues } from "../expect.js"
+import type { DiscretiseOptions } from "../native.js"
+import { checkCost, costField, costVectors } from "./cost.js"
 import type { MethodContext, RunningMethod, SearchMethod } from "./index.js"
+import { readMatrices, startAlpha, writeMatrices } from "./matrices.js"
+import { adam, sgd } from "./steps.js"
 
-const costField: Field<CostOptions["cost"]> = {
-  initial: "params",
-  expected: "params, flops or costs by operation name, each a finite number of at least 0",
-  about: "regulariser's costs: params, flops, or a JSON file of costs by operation name",
-  placeholder: "<params|flops|file>",
-  accepts: isCost,
-}
+const projections = ["box", "none", "discrete"] as const
 
 const fields = {
+  projection: choiceField(
+    "box",
+    projections,
+    "alpha after its step: clipped to [0, 1] (NASP), as it is (lazy PA), or discrete itself (PA)",
+  ),
+  optimizer: choiceField(
+    "adam",
+    ["adam", "sgd"],
+    "alpha's optimizer: Adam (released code) or plain gradient",
+  ),
   value: choiceField(
     "one",
     ["one", "kept"],
@@ -60,39 +69,68 @@ const fields = {
   ),
 }
 
-export const nasp: SearchMethod<typeof fields> = {
-  name: "nasp",
-  about: "neural architecture search via proximal iterations (AAAI 2020)",
-  fields,
-  prepare,
+type Options = FieldValues<typeof fields>
+
+function variant(
+  name: string,
+  about: string,
+  projection: (typeof projections)[number],
+): SearchMethod<typeof fields> {
+  return {
+    name,
+    about,
+    source: "Yao et al., AAAI 2020; defaults of xujinfan/NASP-codes",
+    fields: { ...fields, projection: { ...fields.projection, initial: projection } },
+    defaults: {},
+    evaluations({ edges }) {
+      const kept = edges === "two" ? 8 : 14
+      return {
+        architecture: { forward: [0, kept], data: [0, kept], probes: [14, -kept] },
+        weights: { forward: [0, kept], backward: [0, kept] },
+      }
+    },
+    prepare,
+  }
 }
+
+export const nasp = variant("nasp", "neural architecture search via proximal iterations (AAAI 2020)", "box")
+export const lazyPa = variant(
+  "lazy-pa",
+  "lazy proximal iterations: NASP without the box (equation 10)",
+  "none",
+)
+export const pa = variant(
+  "pa",
+  "proximal iterations: alpha itself discrete after each step (equation 9)",
+  "discrete",
+)
 
 // Counters of the selection stream: two selections a step, with room for every row's draws.
 const drawsPerSelection = 64
 
-function prepare(context: MethodContext, options: FieldValues<typeof fields>): RunningMethod {
+function prepare(context: MethodContext, options: Options): RunningMethod {
   const { addon, session, space, settings } = context
   checkCost(addon, space, options.cost)
   const cost =
     options.eta > 0 ? costVectors(addon, space, settings.channels, options) : { normal: [], reduce: [] }
-  startAlpha(context, options.alphaNoise)
+  startAlpha(context, settings.seed, 0.5, options.alphaNoise)
+  if (options.projection === "discrete") {
+    session.discretise({ ...atStart(options), epsilon: 0 })
+    writeMatrices(session, "alphas", readMatrices(session, "selected.alphas"))
+  }
 
   const discretise = (selection: number): DiscretiseOptions => ({
-    value: options.value,
-    edges: options.edges,
-    epsilon: options.epsilon,
+    ...atStart(options),
     counter: selection * drawsPerSelection,
   })
   return {
     async step(batches, { step, lr }) {
       session.discretise(discretise(2 * step))
-      const alpha = await session.architectureGradient(batches.validation)
+      const alpha = await session.architectureGradient(batches.validation!)
       session.updateAlpha({
-        lr: settings.archLr,
-        beta1: settings.archBeta1,
-        beta2: settings.archBeta2,
-        eps: 1e-8,
-        weightDecay: settings.archWeightDecay,
+        ...adam(settings),
+        optimizer: options.optimizer,
+        projection: options.projection,
         eta: options.eta,
         costNormal: cost.normal,
         costReduce: cost.reduce,
@@ -100,19 +138,14 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
         discretise: discretise(2 * step + 1),
       })
       const weights = await session.weightStep(batches.train, {
-        lr,
-        momentum: settings.momentum,
-        weightDecay: settings.weightDecay,
-        clip: settings.clip,
+        ...sgd(settings, lr),
         unselected: options.unselected,
-        apply: true,
       })
       return { alpha, weights }
     },
-    onEpoch() {},
     derive() {
       session.discretise({ ...discretise(0), epsilon: 0 })
-      const alpha = readMatrices(session, "alphas")
+      const alpha = readMatrices(session)
       const selected = readMatrices(session, "selected.alphas")
       return {
         searched: searchedGenotype(space, selected, alpha),
@@ -121,25 +154,9 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
         alpha,
       }
     },
-    save: () => ({}),
-    restore() {},
   }
 }
 
-function startAlpha({ addon, session, space, settings }: MethodContext, noise: number): void {
-  for (const [substream, type] of (["normal", "reduce"] as const).entries()) {
-    const size = edges * space[type].length
-    const start = new Float64Array(size).fill(0.5)
-    if (noise > 0)
-      addon.normals(settings.seed, substream, size).forEach((n, i) => (start[i] = 0.5 + noise * n))
-    session.write(`alphas_${type}`, inPrecision(session, start))
-  }
-}
-
-function inPrecision(session: NativeSession, values: Float64Array): Values {
-  return session.options.precision === "f32" ? new Float32Array(values) : values
-}
-
-function readMatrices(session: NativeSession, prefix: string): CellMatrices {
-  return { normal: session.read(`${prefix}_normal`), reduce: session.read(`${prefix}_reduce`) }
+function atStart({ value, edges, epsilon }: Options): DiscretiseOptions {
+  return { value, edges, epsilon, counter: 0 }
 }

@@ -1,24 +1,32 @@
 /**
  * Which images a step sees. Everything is a function of seed and step, so a resumed run needs no replay.
  *
- * Split     the first half of the records trains, the second half validates (train_portion 0.5, as released)
+ * Split     the first half of the records trains, the second half validates: src/data/halves.ts
  * Training  a permutation an epoch; the last batch is kept, however small
  * Validation a step's batch for alpha walks through permutations of the validation half, a new one each pass; the
  *           rest that fills no batch is left out of that pass (the released code draws every batch anew from a
  *           shuffled loader: always a whole one)
  * Both halves get the training transform, as released; evaluation goes through the validation half in its order.
  */
+import { halvesOf, type TrainTicket, type ValidationRecords, type ValidationTicket } from "../data/halves.js"
 import type { ImageData } from "../data/index.js"
 import type { AugmentOptions, NativeAddon, NativeDataset, NativeSession } from "../native.js"
 import type { StepBatches } from "../methods/index.js"
 
 export interface Batches {
   stepsPerEpoch: number
-  /** Starts the preparation of the two batches of the step that follows `step` steps. */
-  queueStep(step: number): StepBatches
+  /** Starts the preparation of the batches of the step that follows `step` steps; `withValidation`: alpha's too. */
+  queueStep(step: number, withValidation: boolean): StepBatches
+  /** One of them. */
+  queueTrain(step: number): TrainTicket
+  queueAlpha(step: number): ValidationTicket
   /** Batches of one pass over the validation half. */
   validationBatches: number
-  queueValidation(epoch: number, batch: number): number
+  queueValidation(epoch: number, batch: number): ValidationTicket
+  /** Batch `index` of an endless series through the validation half, for methods that rank architectures. */
+  queueRanking(index: number): ValidationTicket
+  /** Whole batches of one pass through it. */
+  rankingBatches: number
 }
 
 interface BatchOptions {
@@ -29,7 +37,7 @@ interface BatchOptions {
 
 // Substreams of the shuffle stream, and regions of the augment stream: image i of a region draws at its base + i.
 const shuffles = { train: 0, validation: 1 }
-const regions = { train: 0, alpha: 2 ** 48, validation: 2 ** 49 }
+const regions = { train: 0, alpha: 2 ** 48, validation: 2 ** 49, ranking: 2 ** 50 }
 
 export function makeBatches(
   addon: NativeAddon,
@@ -38,43 +46,48 @@ export function makeBatches(
   data: ImageData,
   { batch, seed, cutout }: BatchOptions,
 ): Batches {
-  const train = Math.floor(dataset.count / 2)
-  const validation = dataset.count - train
-  const stepsPerEpoch = Math.ceil(train / batch)
-  const wholeBatches = Math.max(1, Math.floor(validation / batch))
-  const augment = (counter: number): AugmentOptions => ({ ...data.augment, cutout, seed, counter })
+  const { train, validation } = halvesOf(dataset.count)
+  const stepsPerEpoch = Math.ceil(train.count / batch)
+  const wholeBatches = Math.max(1, Math.floor(validation.count / batch))
   const permutations = {
-    train: shuffled(addon, seed, shuffles.train, train),
-    validation: shuffled(addon, seed, shuffles.validation, validation),
+    train: shuffled(addon, seed, shuffles.train, train.count),
+    validation: shuffled(addon, seed, shuffles.validation, validation.count),
   }
+  const augment = (counter: number): AugmentOptions => ({ ...data.augment, cutout, seed, counter })
+  const queueValidation = (records: ValidationRecords, counter: number) =>
+    session.queue(dataset, records, augment(counter)) as ValidationTicket
+  const slice = (order: Uint32Array, b: number) => order.slice(b * batch, (b + 1) * batch)
+  // Batch `index` of the series of permutations of the validation half.
+  const queueWhole = (index: number, region: number) => {
+    const positions = slice(permutations.validation(Math.floor(index / wholeBatches)), index % wholeBatches)
+    return queueValidation(validation.records(positions), region + index * batch)
+  }
+
+  const queueTrain = (step: number) => {
+    const positions = slice(permutations.train(Math.floor(step / stepsPerEpoch)), step % stepsPerEpoch)
+    const counter = regions.train + step * batch
+    return session.queue(dataset, train.records(positions), augment(counter)) as TrainTicket
+  }
+  const queueAlpha = (step: number) => queueWhole(step, regions.alpha)
 
   return {
     stepsPerEpoch,
-    queueStep(step) {
-      const slice = (order: Uint32Array, b: number) => order.slice(b * batch, (b + 1) * batch)
-      const trainIndices = slice(permutations.train(Math.floor(step / stepsPerEpoch)), step % stepsPerEpoch)
-      const alphaIndices = slice(
-        permutations.validation(Math.floor(step / wholeBatches)),
-        step % wholeBatches,
-      )
-      const alpha = session.queue(
-        dataset,
-        alphaIndices.map((i) => train + i),
-        augment(regions.alpha + step * batch),
-      )
-      return {
-        validation: alpha,
-        train: session.queue(dataset, trainIndices, augment(regions.train + step * batch)),
-      }
-    },
-    validationBatches: Math.ceil(validation / batch),
+    queueTrain,
+    queueAlpha,
+    queueStep: (step, withValidation) => ({
+      validation: withValidation ? queueAlpha(step) : null,
+      train: queueTrain(step),
+    }),
+    rankingBatches: wholeBatches,
+    queueRanking: (index) => queueWhole(index, regions.ranking),
+    validationBatches: Math.ceil(validation.count / batch),
     queueValidation(epoch, b) {
       const begin = b * batch
-      const indices = Uint32Array.from(
-        { length: Math.min(batch, validation - begin) },
-        (_, i) => train + begin + i,
+      const positions = Array.from({ length: Math.min(batch, validation.count - begin) }, (_, i) => begin + i)
+      return queueValidation(
+        validation.records(positions),
+        regions.validation + epoch * validation.count + begin,
       )
-      return session.queue(dataset, indices, augment(regions.validation + epoch * validation + begin))
     },
   }
 }
@@ -93,9 +106,4 @@ function shuffled(
     last = pass
     return order
   }
-}
-
-/** Cosine from lr to lrMin over the epochs, one value an epoch. */
-export function cosine(lr: number, lrMin: number, epoch: number, epochs: number): number {
-  return lrMin + ((lr - lrMin) * (1 + Math.cos((Math.PI * epoch) / epochs))) / 2
 }

@@ -23,6 +23,10 @@ export interface Progress {
   selection: number[]
   /** The epoch with the highest validation accuracy. */
   best: { epoch: number; val_acc: number } | null
+  /** Dominant eigenvalues after the whole epochs so far, where they are wanted. */
+  eigenvalues: number[]
+  /** Why the search ended early; null: it did not. */
+  ended: string | null
   /** The method's own state. */
   method: unknown
 }
@@ -120,7 +124,10 @@ export function loadCheckpoint(
         `The checkpoint ${file} belongs to another configuration than config.json`,
       )
     }
-    return { file, isa: state.isa, progress: state.progress, content }
+    // What checkpoints of the first run folders do not hold.
+    const { eigenvalues = [], ended = null }: Partial<Progress> = state.progress
+    const progress = { ...state.progress, eigenvalues, ended }
+    return { file, isa: state.isa, progress, content }
   }
   return null
 }

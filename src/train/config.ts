@@ -16,10 +16,12 @@ import {
   optionalField,
   resolveFields,
   type Field,
+  type Fields,
   type FieldValues,
 } from "../expect.js"
-import { findMethod } from "../methods/index.js"
+import { findMethod, methods } from "../methods/index.js"
 import { findSpace } from "../spaces/index.js"
+import { stopFields } from "./early-stop.js"
 
 const nameField = (initial: string, about: string): Field<string> => ({
   initial,
@@ -56,12 +58,20 @@ export const searchFields = {
   archBeta1: numberField(0.5, 0, 0.999999, "first moment's decay of alpha's Adam"),
   archBeta2: numberField(0.999, 0, 0.999999, "second moment's decay of alpha's Adam"),
   archWeightDecay: numberField(1e-3, 0, Infinity, "weight decay of alpha, in the gradient"),
+  ...stopFields,
   cutout: integerField(0, 0, 1024, "side of the square that cutout blanks, 0 = off"),
   dense: flagField("run and differentiate every operation in both steps (for comparison)"),
   precision: choiceField("f32", ["f32", "f64"], "scalar type of the engine"),
   threads: optionalField(integerField(1, 1, 256, "threads; default: what the process may use")),
   checkpointEvery: integerField(100, 1, 1_000_000_000, "steps between checkpoints"),
   keepCheckpoints: integerField(2, 1, 1000, "checkpoints kept"),
+  evaluateDerived: flagField("every epoch, evaluate the derived net with the searched weights too"),
+  compareOrders: integerField(
+    0,
+    0,
+    1_000_000_000,
+    "every so many steps, compare first- and second-order gradients of alpha, 0 = never",
+  ),
 }
 
 /** Every option with its value, the method's own under `options`. */
@@ -78,7 +88,7 @@ export type SearchOptions = Partial<FieldValues<typeof searchFields>> & { option
 /** @throws NaspError ERR_NASP_ARGUMENT that names the field, the expectation and the value */
 export function resolveConfig(given: SearchOptions, ownData = false): SearchConfig {
   const { options = {}, ...rest } = given
-  const config = resolveFields(searchFields, rest)
+  const config = resolveFields(fieldsFor(rest.method), rest)
   findSpace(config.space)
   const method = findMethod(config.method)
   if (!ownData) {
@@ -95,12 +105,44 @@ export function resolveConfig(given: SearchOptions, ownData = false): SearchConf
   }
 }
 
+/** The table with the method's own defaults; an unknown name's are the table's. */
+function fieldsFor(method: unknown): typeof searchFields {
+  const { defaults = {} } = methods.find(({ name }) => name === method) ?? {}
+  const changed = Object.entries(searchFields).map(([name, field]) => [
+    name,
+    Object.hasOwn(defaults, name)
+      ? { ...field, initial: (defaults as Record<string, unknown>)[name] }
+      : field,
+  ])
+  return Object.fromEntries(changed) as typeof searchFields
+}
+
 // What a run's numbers do not depend on.
-const free = new Set<string>(["dataDir", "device", "steps", "threads", "checkpointEvery", "keepCheckpoints"])
+const free = new Set<string>([
+  "dataDir",
+  "device",
+  "steps",
+  "threads",
+  "checkpointEvery",
+  "keepCheckpoints",
+  "evaluateDerived",
+  "compareOrders",
+])
+
+// Added after the first run folders were made: counted only where they are not at their defaults, so that those
+// folders' checkpoints stay valid.
+const later = new Set<string>(["stopSkips", "stopEigenvalue", "projection", "optimizer"])
+
+function counted(values: Record<string, unknown>, fields: Fields): [string, unknown][] {
+  return Object.entries(values).filter(([name, value]) => !later.has(name) || value !== fields[name]?.initial)
+}
 
 /** A hash of what determines a run's numbers, the data's bytes included; checkpoints of another one are refused. */
-export function configHash(config: SearchConfig, dataHash: string): string {
-  const decisive = Object.entries(config).filter(([name]) => !free.has(name))
+export function configHash({ options, ...config }: SearchConfig, dataHash: string): string {
+  const own = Object.fromEntries(counted(options, findMethod(config.method).fields))
+  const decisive = [...counted(config, searchFields), ["options", own] as [string, unknown]].filter(
+    ([name]) => !free.has(name),
+  )
   decisive.sort(([a], [b]) => (a < b ? -1 : 1))
   return createHash("sha256")
     .update(JSON.stringify([decisive, dataHash]))

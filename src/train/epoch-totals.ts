@@ -21,7 +21,7 @@ export function means({ loss, correct, count }: Progress["totals"]): { loss: num
 
 export interface PhaseClock {
   addStep(outcome: StepOutcome): void
-  add(phase: "data" | "validation" | "checkpoint", seconds: number): void
+  add(phase: "data" | "ranking" | "validation" | "checkpoint" | "measures", seconds: number): void
   /** The phases so far and the whole time since the clock was made or last read; starts anew. */
   read(): PhaseSeconds
 }
@@ -33,19 +33,21 @@ export function phaseClock(): PhaseClock {
     weight_forward: 0,
     weight_backward: 0,
     data: 0,
+    ranking: 0,
     validation: 0,
     checkpoint: 0,
+    measures: 0,
     total: 0,
   })
   let sums = zero()
   let began = now()
   return {
     addStep({ alpha, weights }) {
-      sums.alpha_forward += alpha.forwardSeconds
-      sums.alpha_backward += alpha.backwardSeconds
+      sums.alpha_forward += alpha?.forwardSeconds ?? 0
+      sums.alpha_backward += alpha?.backwardSeconds ?? 0
       sums.weight_forward += weights.forwardSeconds
       sums.weight_backward += weights.backwardSeconds
-      sums.data += alpha.waitSeconds + weights.waitSeconds
+      sums.data += (alpha?.waitSeconds ?? 0) + weights.waitSeconds
     },
     add(phase, seconds) {
       sums[phase] += seconds

@@ -4,6 +4,12 @@
  */
 import type { Genotype } from "../genotype.js"
 
+/** Of both cell types, 14 rows (edges) each. */
+export interface CellRows<Row> {
+  normal: Row[]
+  reduce: Row[]
+}
+
 interface At {
   /** Steps done. */
   step: number
@@ -26,6 +32,12 @@ export interface StartEvent extends At {
   last_step: number
   /** The run folder. */
   out: string | null
+  cpu: string
+  /** Parameters of the supernet. */
+  parameters: number
+  /** Columns of alpha, and its values before the next step. */
+  operations: CellRows<string>
+  alpha: CellRows<number[]>
 }
 
 export interface StepEvent extends At {
@@ -35,9 +47,15 @@ export interface StepEvent extends At {
   loss: number
   correct: number
   count: number
-  /** Of the validation batch in the architecture step. */
-  alpha_loss: number
+  /** Of the validation batch in the architecture step; null where the method has none. */
+  alpha_loss: number | null
   gradient_norm: number
+  /** Frobenius norm of alpha's change in this step, over both matrices. */
+  alpha_change: number
+  /** Of 28 rows of alpha, in how many another operation than before is the largest (none is left out). */
+  rows_flipped: number
+  /** The step's own time: no evaluation, no checkpoint. */
+  seconds: number
 }
 
 export interface PhaseSeconds {
@@ -47,8 +65,12 @@ export interface PhaseSeconds {
   weight_backward: number
   /** Waiting for batches. */
   data: number
+  /** What the method does between epochs: ranking samples, training a controller. */
+  ranking: number
   validation: number
   checkpoint: number
+  /** What only measures: evaluateDerived, compareOrders. */
+  measures: number
   total: number
 }
 
@@ -68,9 +90,35 @@ export interface EpochEvent extends At {
   agrees: boolean
   /** Of 28 edges, how many changed their operation, came or went since the epoch began. */
   flipped: number
+  /** Of the validation loss's Hessian in alpha; null where it is not asked for (stopEigenvalue). */
+  eigenvalue: number | null
   /** Of 8 kept edges a cell. */
   skips: { normal: number; reduce: number }
   genotype: Genotype
+  alpha: CellRows<number[]>
+  /** Column of each row's selected operation, -1 where the row is not kept. */
+  selection: CellRows<number>
+  /** With evaluateDerived: the net of `genotype` with the searched weights, on the whole validation half. */
+  derived?: DerivedFigures
+}
+
+export interface DerivedFigures {
+  /** With running statistics, as val_loss and val_acc. */
+  loss: number
+  accuracy: number
+  /** With each batch's own statistics: running ones were gathered by the searched net. Of both nets. */
+  batch_accuracy: number
+  searched_batch_accuracy: number
+}
+
+/** With compareOrders: alpha's gradient at the searched net, at the weights (first) and at an unrolled step (second). */
+export interface OrdersEvent extends At {
+  type: "orders"
+  /** Of the angle between the two, over both matrices; null where one is 0. */
+  cosine: number | null
+  first_norm: number
+  second_norm: number
+  difference_norm: number
 }
 
 export interface CheckpointEvent extends At {
@@ -83,10 +131,24 @@ export interface WarningEvent extends At {
   message: string
 }
 
+/** The search ends here, before its last step (stopSkips, stopEigenvalue); `finished` follows. */
+export interface EarlyStopEvent extends At {
+  type: "early_stop"
+  reason: string
+}
+
 export interface EndEvent extends At {
   /** stopped: on request, before the last step; resumable. */
   type: "finished" | "stopped"
   genotype: Genotype
 }
 
-export type SearchEvent = StartEvent | StepEvent | EpochEvent | CheckpointEvent | WarningEvent | EndEvent
+export type SearchEvent =
+  | StartEvent
+  | StepEvent
+  | EpochEvent
+  | OrdersEvent
+  | CheckpointEvent
+  | EarlyStopEvent
+  | WarningEvent
+  | EndEvent

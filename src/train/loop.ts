@@ -8,20 +8,33 @@
  */
 import { relative } from "node:path"
 
+import { cosine } from "../cosine.js"
 import { sameCell, selectionOf, skips } from "../derive.js"
 import { NaspError } from "../errors.js"
-import type { Derived, RunningMethod } from "../methods/index.js"
-import type { NativeSession } from "../native.js"
-import type { Space } from "../spaces/index.js"
-import { cosine, type Batches } from "./batches.js"
+import type { Derived, EpochEnd, RunningMethod } from "../methods/index.js"
+import type { NativeAddon, NativeSession } from "../native.js"
+import { edges, type Space } from "../spaces/index.js"
+import { alphaRows, readAlpha, watchAlpha } from "./alpha-watch.js"
+import type { Batches } from "./batches.js"
 import { pruneCheckpoints, saveCheckpoint, type Progress } from "./checkpoint.js"
 import type { SearchConfig } from "./config.js"
+import { dominantEigenvalue, reasonToStop } from "./early-stop.js"
 import { addBatch, means, noTotals, now, phaseClock, type PhaseClock } from "./epoch-totals.js"
-import type { CheckpointEvent, EpochEvent, SearchEvent } from "./events.js"
+import { evaluate, evaluateDerived } from "./evaluate.js"
+import type {
+  CellRows,
+  CheckpointEvent,
+  DerivedFigures,
+  EpochEvent,
+  OrdersEvent,
+  SearchEvent,
+} from "./events.js"
+import { compareOrders } from "./orders.js"
 import { writeOutputs } from "./outputs.js"
 import type { RunFolder } from "./run-folder.js"
 
 export interface LoopParts {
+  addon: NativeAddon
   config: SearchConfig
   space: Space
   session: NativeSession
@@ -38,8 +51,8 @@ export interface LoopParts {
 
 export interface LoopControl {
   signal: AbortSignal | undefined
-  /** Set to end after the running step. */
-  stopping: boolean
+  /** Set to end after the running step; "evaluated": with an epoch event for the steps since the last one. */
+  stopping: false | true | "evaluated"
 }
 
 export interface LoopEnd {
@@ -55,23 +68,31 @@ export function lastStep(config: SearchConfig, stepsPerEpoch: number): number {
 export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, LoopEnd> {
   const { config, session, method, batches, run, progress, control } = parts
   const { stepsPerEpoch } = batches
-  const last = lastStep(config, stepsPerEpoch)
+  let last = progress.ended === null ? lastStep(config, stepsPerEpoch) : progress.step
   const clock = phaseClock()
+  const watch = watchAlpha(session, parts.space)
+  let told = progress.step
   session.memory(true)
 
-  let queued = progress.step < last ? batches.queueStep(progress.step) : null
-  while (queued && !control.stopping) {
+  const queueStep = (step: number) => {
+    const learnsAlpha = method.learnsAlpha?.(Math.floor(step / stepsPerEpoch)) ?? true
+    return step < last ? batches.queueStep(step, learnsAlpha) : null
+  }
+  let queued = queueStep(progress.step)
+  while (queued && progress.step < last && !control.stopping) {
     control.signal?.throwIfAborted()
     const step = progress.step
     const epoch = Math.floor(step / stepsPerEpoch)
     if (step % stepsPerEpoch === 0) startEpoch(progress)
-    const lr = cosine(config.lr, config.lrMin, epoch, config.epochs)
+    const schedule = { step, epoch, stepsPerEpoch }
+    const lr = method.learningRate?.(schedule) ?? cosine(config.lr, config.lrMin, epoch, config.epochs)
     const current = queued
-    queued = step + 1 < last ? batches.queueStep(step + 1) : null
+    queued = queueStep(step + 1)
 
-    const outcome = await method.step(current, { step, epoch, lr })
+    const began = now()
+    const outcome = await method.step(current, { ...schedule, lr })
     const { alpha, weights } = outcome
-    checkFinite(alpha.loss, "validation loss of the architecture step")
+    if (alpha) checkFinite(alpha.loss, "validation loss of the architecture step")
     checkFinite(weights.loss, "training loss")
     checkFinite(weights.gradientNorm, "norm of the weights' gradient")
     clock.addStep(outcome)
@@ -85,13 +106,30 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
       loss: weights.loss,
       correct: weights.correct,
       count: weights.count,
-      alpha_loss: alpha.loss,
+      alpha_loss: alpha?.loss ?? null,
       gradient_norm: weights.gradientNorm,
+      ...watch.look(),
+      seconds: now() - began,
     }
 
+    if (config.compareOrders > 0 && progress.step % config.compareOrders === 0) {
+      yield await measureOrders(parts, clock, epoch, lr)
+    }
     const whole = progress.step % stepsPerEpoch === 0
-    if (whole) method.onEpoch(epoch)
-    if (whole || progress.step === last) yield await endEpoch(parts, clock, epoch, lr, whole)
+    if (whole || progress.step === last) {
+      await endSteps(parts, clock, epoch, { whole, last: progress.step === last })
+      const event = await endEpoch(parts, clock, epoch, lr, whole)
+      yield event
+      told = progress.step
+      if (whole && progress.step < last) {
+        progress.ended = reasonToStop(config, event.skips.normal, progress.eigenvalues)
+      }
+      if (progress.ended !== null) {
+        last = progress.step
+        await endSteps(parts, clock, epoch, { whole: false, last: true })
+        yield { type: "early_stop", step: last, epoch, reason: progress.ended }
+      }
+    }
     if (run && (progress.step % config.checkpointEvery === 0 || progress.step === last)) {
       yield checkpoint(parts, run, clock, epoch)
     }
@@ -100,6 +138,11 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
   const derived = method.derive()
   const epoch = Math.max(0, Math.ceil(progress.step / stepsPerEpoch) - 1)
   if (progress.step < last) {
+    if (control.stopping === "evaluated" && told < progress.step) {
+      await endSteps(parts, clock, epoch, { whole: false, last: true })
+      const lr = cosine(config.lr, config.lrMin, epoch, config.epochs)
+      yield await endEpoch(parts, clock, epoch, lr, false)
+    }
     if (run && progress.step % config.checkpointEvery !== 0) yield checkpoint(parts, run, clock, epoch)
     yield { type: "stopped", step: progress.step, epoch, genotype: derived.searched }
     return { status: "stopped", derived }
@@ -110,6 +153,18 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
   }
   yield { type: "finished", step: progress.step, epoch, genotype: derived.searched }
   return { status: "finished", derived }
+}
+
+// What the method does between epochs.
+async function endSteps(
+  { method, progress }: LoopParts,
+  clock: PhaseClock,
+  epoch: number,
+  how: Pick<EpochEnd, "whole" | "last">,
+): Promise<void> {
+  const began = now()
+  await method.onEpoch?.({ epoch, step: progress.step, ...how })
+  clock.add("ranking", now() - began)
 }
 
 function startEpoch(progress: Progress): void {
@@ -130,7 +185,9 @@ async function endEpoch(
   const derived = method.derive()
   const began = now()
   const validation = means(await evaluate(parts, epoch))
+  const eigenvalue = whole && parts.config.stopEigenvalue !== null ? await eigenvalueOf(parts) : null
   clock.add("validation", now() - began)
+  const inherited = await measureDerived(parts, clock, epoch)
   const train = means(progress.totals)
   progress.selection = selectionOf(space, derived.selected)
   if (whole && (progress.best === null || validation.accuracy > progress.best.val_acc)) {
@@ -154,31 +211,56 @@ async function endEpoch(
     },
     agrees: sameCell(derived.searched, derived.softmax),
     flipped: progress.selection.filter((column, row) => column !== progress.epochSelection[row]).length,
+    eigenvalue,
     skips: { normal: skips(derived.searched.normal), reduce: skips(derived.searched.reduce) },
     genotype: derived.searched,
+    alpha: alphaRows(space, readAlpha(session)),
+    selection: inCells(progress.selection),
+    ...(inherited && { derived: inherited }),
   }
 }
 
-async function evaluate(
-  { session, batches, control }: LoopParts,
+async function eigenvalueOf({ addon, session, method, batches, progress }: LoopParts): Promise<number> {
+  const ticket = batches.queueRanking(progress.step)
+  const eigenvalue = await dominantEigenvalue(addon, session, method, ticket)
+  progress.eigenvalues.push(eigenvalue)
+  return eigenvalue
+}
+
+async function measureDerived(
+  parts: LoopParts,
+  clock: PhaseClock,
   epoch: number,
-): Promise<Progress["totals"]> {
-  const totals = noTotals()
-  let queued = batches.queueValidation(epoch, 0)
-  for (let b = 0; b < batches.validationBatches; b++) {
-    control.signal?.throwIfAborted()
-    const current = queued
-    if (b + 1 < batches.validationBatches) queued = batches.queueValidation(epoch, b + 1)
-    addBatch(totals, await session.evaluate(current))
-  }
-  return totals
+): Promise<DerivedFigures | null> {
+  if (!parts.config.evaluateDerived) return null
+  const began = now()
+  const figures = await evaluateDerived(parts, epoch)
+  clock.add("measures", now() - began)
+  return figures
+}
+
+async function measureOrders(
+  { session, method, batches, config, progress }: LoopParts,
+  clock: PhaseClock,
+  epoch: number,
+  lr: number,
+): Promise<OrdersEvent> {
+  const began = now()
+  const figures = await compareOrders({ session, batches, settings: config }, method, progress.step, lr)
+  clock.add("measures", now() - began)
+  return { type: "orders", step: progress.step, epoch, ...figures }
+}
+
+// 14 rows of the normal cell, then those of the reduction cell.
+function inCells(rows: number[]): CellRows<number> {
+  return { normal: rows.slice(0, edges), reduce: rows.slice(edges) }
 }
 
 function checkpoint(parts: LoopParts, run: RunFolder, clock: PhaseClock, epoch: number): CheckpointEvent {
   const { config, space, session, method, progress, hash } = parts
   const began = now()
   progress.selection = selectionOf(space, method.derive().selected)
-  progress.method = method.save()
+  progress.method = method.save?.() ?? null
   run.sync() // events up to here last at least as long as the checkpoint
   const file = saveCheckpoint(run.path, session, hash, progress)
   pruneCheckpoints(run.path, config.checkpointEvery, config.keepCheckpoints)

@@ -96,8 +96,7 @@ export function openRunFolder(path: string): RunFolder {
 
 /** @throws NaspError ERR_NASP_RUN_FOLDER if the folder is none or its config.json cannot be used */
 export function readRunRecord(path: string): RunRecord {
-  const wrong = (why: string) =>
-    new NaspError("ERR_NASP_RUN_FOLDER", `Expected a run folder to resume but ${why}`)
+  const wrong = (why: string) => new NaspError("ERR_NASP_RUN_FOLDER", `Expected a run folder but ${why}`)
   const file = join(path, "config.json")
   if (!existsSync(path)) throw wrong(`${path} does not exist`)
   if (!existsSync(file)) throw wrong(`${path} has no config.json`)
@@ -166,6 +165,11 @@ function open(path: string): RunFolder {
       release()
     },
   }
+}
+
+/** What the run told so far; a line that a killed process left half is left out. */
+export function readRunEvents(path: string): SearchEvent[] {
+  return readEvents(join(path, "events.jsonl"))
 }
 
 function readEvents(file: string): SearchEvent[] {

@@ -7,17 +7,22 @@ import { findDataSource, type ImageData } from "../data/index.js"
 import { selectionOf, type CellMatrices } from "../derive.js"
 import { chooseDevice, onDevice } from "../device.js"
 import { NaspError } from "../errors.js"
+import { invalid } from "../expect.js"
 import type { Genotype } from "../genotype.js"
-import { findMethod, type RunningMethod } from "../methods/index.js"
+import { cpuName } from "../machine.js"
+import { findMethod, type MethodContext, type RunningMethod } from "../methods/index.js"
 import { loadNative, type NativeAddon, type NativeDataset, type NativeSession } from "../native.js"
 import { findSpace, type Space } from "../spaces/index.js"
 import { version } from "../version.js"
-import { makeBatches } from "./batches.js"
+import { alphaRows, readAlpha } from "./alpha-watch.js"
+import { makeBatches, type Batches } from "./batches.js"
 import { listCheckpoints, loadCheckpoint, restoreTensors, type Progress } from "./checkpoint.js"
 import { configHash, dataHash, type SearchConfig } from "./config.js"
 import { noTotals } from "./epoch-totals.js"
 import type { SearchEvent } from "./events.js"
 import { lastStep, runLoop, type LoopControl } from "./loop.js"
+import { descendsOnAlpha } from "./orders.js"
+import { parameterCount } from "./parameter-count.js"
 import { makePlan, rewriteSteps, type Plan, type SearchOptions } from "./plan.js"
 import { createRunFolder, openRunFolder, type RunFolder } from "./run-folder.js"
 
@@ -41,8 +46,11 @@ export interface SearchResult {
 export interface Search extends AsyncIterable<SearchEvent> {
   /** Runs what is left, dropping the events, and gives the result. */
   result(): Promise<SearchResult>
-  /** Ends after the running step, with a checkpoint if there is a run folder. */
-  stop(): void
+  /**
+   * Ends after the running step, with a checkpoint if there is a run folder; `evaluated`: with an epoch event for the
+   * steps since the last one, as where --steps cuts a run short.
+   */
+  stop(how?: { evaluated?: boolean }): void
   /** Aborts the running step and frees everything. Idempotent. */
   dispose(): Promise<void>
 }
@@ -87,8 +95,8 @@ export function search(options: SearchOptions = {}): Search {
       if ("error" in outcome) throw outcome.error
       return outcome.result
     },
-    stop() {
-      control.stopping = true
+    stop({ evaluated = false } = {}) {
+      control.stopping = evaluated ? "evaluated" : true
     },
     dispose: end,
   }
@@ -123,20 +131,21 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
     if (plan.resumed && plan.out !== null) folder = openRunFolder(plan.out)
     const session = openSession(addon, config, space, data)
     control.session = session
-    const method = prepareMethod(addon, session, space, config)
+    const batches = makeBatches(addon, session, dataset, data, config)
+    const method = prepareMethod(
+      {
+        addon,
+        session,
+        space,
+        settings: config,
+        validationBatch: batches.queueRanking,
+        validationBatches: batches.rankingBatches,
+      },
+      config,
+    )
     // A new folder appears only once everything that can be refused has been accepted.
     if (!folder && plan.out !== null) folder = createRunFolder(plan.out, config, digest)
-    const events = steps(plan, control, {
-      addon,
-      note,
-      data,
-      dataset,
-      digest,
-      folder,
-      session,
-      space,
-      method,
-    })
+    const events = steps(plan, control, { addon, note, batches, digest, folder, session, space, method })
     for (;;) {
       const item = await events.next()
       if (item.done) return item.value
@@ -158,8 +167,7 @@ interface Parts {
   addon: NativeAddon
   /** About the device; null: nothing to say. */
   note: string | null
-  data: ImageData
-  dataset: NativeDataset
+  batches: Batches
   digest: string
   folder: RunFolder | null
   session: NativeSession
@@ -169,9 +177,8 @@ interface Parts {
 
 async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerator<SearchEvent, SearchResult> {
   const { config } = plan
-  const { addon, note, data, dataset, digest, folder, session, space, method } = parts
+  const { addon, note, batches, digest, folder, session, space, method } = parts
   const hash = configHash(config, digest)
-  const batches = makeBatches(addon, session, dataset, data, config)
   const warnings: string[] = note === null ? [] : [note]
   const selection = selectionOf(space, method.derive().selected)
   let progress: Progress = {
@@ -180,6 +187,8 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
     epochSelection: selection,
     selection,
     best: null,
+    eigenvalues: [],
+    ended: null,
     method: null,
   }
   let isFinished = false
@@ -187,9 +196,9 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
   if (plan.resumed && folder) {
     const checkpoint = loadCheckpoint(folder.path, hash, (message) => warnings.push(message))
     if (checkpoint) {
-      restoreTensors(session, checkpoint)
       progress = checkpoint.progress
-      method.restore(progress.method)
+      method.restore?.(progress.method)
+      restoreTensors(session, checkpoint)
       if (checkpoint.isa !== session.options.isa) {
         warnings.push(
           `the run was computed with ${checkpoint.isa} and goes on with ${session.options.isa}: its bits will differ from a run never stopped`,
@@ -197,7 +206,8 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
       }
     }
     isFinished =
-      progress.step >= lastStep(config, batches.stepsPerEpoch) && folder.lastEvent()?.type === "finished"
+      (progress.ended !== null || progress.step >= lastStep(config, batches.stepsPerEpoch)) &&
+      folder.lastEvent()?.type === "finished"
     if (!isFinished) {
       if (plan.resumed.override.steps !== undefined) rewriteSteps(folder.path, config.steps)
       folder.cutEvents(progress.step)
@@ -221,11 +231,15 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
       steps_per_epoch: batches.stepsPerEpoch,
       last_step: lastStep(config, batches.stepsPerEpoch),
       out: folder?.path ?? null,
+      cpu: cpuName(),
+      parameters: parameterCount(session),
+      operations: { normal: [...space.normal], reduce: [...space.reduce] },
+      alpha: alphaRows(space, readAlpha(session)),
     }
   }
   const end = isFinished
     ? { status: "finished" as const, derived: method.derive() }
-    : yield* runLoop({ config, space, session, method, batches, run: folder, hash, progress, control })
+    : yield* runLoop({ addon, config, space, session, method, batches, run: folder, hash, progress, control })
   return {
     status: end.status,
     step: progress.step,
@@ -255,20 +269,17 @@ function openSession(addon: NativeAddon, config: SearchConfig, space: Space, dat
     precision: config.precision,
     isa: "",
     threads: config.threads ?? 0,
+    ...findMethod(config.method).net?.(config.options),
     dense: config.dense,
     seed: config.seed,
   })
 }
 
-function prepareMethod(
-  addon: NativeAddon,
-  session: NativeSession,
-  space: Space,
-  config: SearchConfig,
-): RunningMethod {
-  const method = findMethod(config.method)
-  const options = config.options as Parameters<typeof method.prepare>[1]
-  return method.prepare({ addon, session, space, settings: config }, options)
+function prepareMethod(context: MethodContext, config: SearchConfig): RunningMethod {
+  if (config.compareOrders > 0 && !descendsOnAlpha(config)) {
+    throw invalid("method", "one that descends on alpha's gradient, beside compareOrders", config.method)
+  }
+  return findMethod(config.method).prepare(context, config.options)
 }
 
 // A step that was aborted rejects with the engine's word for it; a diverged search says where and what is left.

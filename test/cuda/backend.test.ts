@@ -4,30 +4,22 @@
  * on a card (NASP_TEST_DEVICE=cuda).
  */
 import { execFileSync } from "node:child_process"
-import { existsSync, readdirSync } from "node:fs"
+import { readdirSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { describe, expect, test } from "vitest"
 
 import { generateTextures } from "../../src/data/generated.js"
-import { onDevice, type Place } from "../../src/device.js"
+import type { Place } from "../../src/device.js"
 import { tolerances, verifyFile } from "../../src/golden/index.js"
 import { meets } from "../../src/golden/nearby.js"
-import { loadNative } from "../../src/native.js"
 import { search, type SearchEvent } from "../../src/index.js"
 import { operationCases } from "../ops/cases.js"
 import { compare, sameBits } from "../ops/compare.js"
 import { referenceOperation } from "../reference/operations.js"
+import { device, isBuilt, isEmulated, native, root, there } from "./device.js"
 
-const root = fileURLToPath(new URL("../..", import.meta.url))
-const library = `${root}build/emulation/nasp_cuda_emu.so`
 const fixtures = fileURLToPath(new URL("../fixtures/", import.meta.url))
-const native = loadNative()
-const device: Place = process.env.NASP_TEST_DEVICE === "cuda" ? "cuda" : "cuda-emulated"
-const there = onDevice(native, device)
-const isBuilt = device === "cuda" || existsSync(library)
 const cases = isBuilt ? operationCases(native) : []
-
-if (!isBuilt) console.log("skipped: build/emulation has no nasp_cuda_emu.so (build:cuda -- --emulation)")
 
 describe.skipIf(!isBuilt)(device, () => {
   test.each(cases.map((c, i) => [c.name, c, i] as const))("%s", (_name, { request, tolerance }, i) => {
@@ -48,7 +40,7 @@ describe.skipIf(!isBuilt)(device, () => {
     expected.forEach((loss, i) => expect(Math.abs(found[i]! - loss)).toBeLessThan(1e-4 * Math.abs(loss)))
   })
 
-  test.skipIf(device === "cuda")(
+  test.skipIf(!isEmulated)(
     "a kernel that fails ends its session with a code, and the process goes on",
     () => {
       const script = `
@@ -97,5 +89,5 @@ async function losses(device: Place): Promise<number[]> {
   const events: SearchEvent[] = []
   for await (const event of run) events.push(event)
   await run.result()
-  return events.flatMap((e) => (e.type === "step" ? [e.loss, e.alpha_loss, e.gradient_norm] : []))
+  return events.flatMap((e) => (e.type === "step" ? [e.loss, e.alpha_loss!, e.gradient_norm] : []))
 }

@@ -32,6 +32,9 @@ const sizes: Size[] = [
   { batch: 9, channels: 6, height: 1, width: 1, strides: [1] },
   { batch: 2, channels: 4, height: 18, width: 12 }, // several bands
   { batch: 1, channels: 40, height: 10, width: 8 }, // one image
+  { batch: 18, channels: 20, height: 8, width: 12 }, // Winograd's tiles, more than one group of its outputs
+  { batch: 5, channels: 34, height: 8, width: 8 }, // and those of a row and of a column
+  { batch: 6, channels: 16, height: 4, width: 4 }, // fewer tiles than a group
 ]
 const small = sizes.slice(0, 2)
 const plain = 1e-4

@@ -1,7 +1,7 @@
 // Options: what is refused, and how it is said.
 import { describe, expect, it } from "vitest"
 
-import { cosine } from "../../src/train/batches.js"
+import { cosine } from "../../src/cosine.js"
 import { configHash, resolveConfig, type SearchOptions } from "../../src/train/config.js"
 
 const refused: [SearchOptions | Record<string, unknown>, RegExp][] = [
@@ -29,7 +29,7 @@ const refused: [SearchOptions | Record<string, unknown>, RegExp][] = [
     { space: "nope" },
     /Expected nasp12, nasp12-all, darts7, darts7-split or darts for space but received nope/,
   ],
-  [{ method: "nope" }, /Expected nasp for method but received nope/],
+  [{ method: "nope" }, /Expected nasp, .* for method but received nope/],
   [{ data: "/some/images" }, /folders of images are not read/],
   [{ data: "cifar10" }, /for dataDir/],
   [{ dense: "yes" }, /true or false for dense but received yes/],
@@ -81,6 +81,18 @@ describe("options", () => {
       expect(hash(other)).not.toBe(hash({}))
     }
     expect(hash({}, "e")).not.toBe(hash({}))
+  })
+
+  it("keeps the checkpoints of the first run folders valid: options that came later count where they are set", () => {
+    const hash = (options: SearchOptions) => configHash(resolveConfig(options), "x")
+    expect(hash({})).toBe("9ba26b452a4f221357a5cedd354ede28")
+    expect(hash({ space: "darts7", options: { value: "kept" } })).toBe("09036760b35fa2c332e071aa333dfb2f")
+    for (const later of [
+      { stopSkips: 2 },
+      { options: { optimizer: "sgd" } },
+      { options: { projection: "none" } },
+    ])
+      expect(hash(later)).not.toBe(hash({}))
   })
 })
 

@@ -48,6 +48,8 @@ function session(options: NativeSessionOptions): NativeSession {
     { name: "momentum.w", group: "momentum", shape: [2, 2] },
     { name: "adam.step", group: "adam", shape: [1] },
     { name: "grad.w", group: "gradient", shape: [2, 2] },
+    { name: "grad.alphas_normal", group: "gradient", shape: [14, options.normal.length] },
+    { name: "grad.alphas_reduce", group: "gradient", shape: [14, options.reduce.length] },
     { name: "selected.alphas_normal", group: "selection", shape: [14, options.normal.length] },
     { name: "selected.alphas_reduce", group: "selection", shape: [14, options.reduce.length] },
   ]
@@ -62,10 +64,10 @@ function session(options: NativeSessionOptions): NativeSession {
     if (!found) throw new NaspError("ERR_NASP_UNKNOWN_TENSOR", name)
     return found
   }
-  const take = (ticket: number) => {
+  const take = (ticket: number, keep = false) => {
     const sum = tickets.get(ticket)
     if (sum === undefined) throw new NaspError("ERR_NASP_ARGUMENT", `no ticket ${ticket}`)
-    tickets.delete(ticket)
+    if (!keep) tickets.delete(ticket)
     return sum
   }
   const result = (loss: number): StepResult => ({
@@ -112,10 +114,18 @@ function session(options: NativeSessionOptions): NativeSession {
         }
       }
     },
-    async architectureGradient(ticket) {
-      const sum = take(ticket)
+    setMixture: (type, weight) => get(`selected.alphas_${type}`).set(weight),
+    setBypass: () => {},
+    skipDropout: () => {},
+    rebuild: () => {},
+    combine: () => {},
+    norm: () => 1,
+    async architectureGradient(ticket, how = {}) {
+      const sum = take(ticket, how.keepBatch)
       await pause()
       get("grad.w")[0] = sum
+      for (const type of ["normal", "reduce"] as const)
+        get(`grad.alphas_${type}`).forEach((_, i, gradient) => (gradient[i] = Math.sin(sum * (i + 1))))
       get("b")[0] = (get("b")[0] as number) * 0.9 + (sum % 13)
       return result(2 + (sum % 7) / 10)
     },
@@ -128,10 +138,10 @@ function session(options: NativeSessionOptions): NativeSession {
           alpha[i] = Math.min(1, Math.max(0, v + how.lr * Math.sin(drift * (i + 1))))
         })
       }
-      this.discretise(how.discretise)
+      if (how.discretise) this.discretise(how.discretise)
     },
     async weightStep(ticket, how) {
-      const sum = take(ticket)
+      const sum = take(ticket, how.keepBatch)
       const n = get("adam.step")[0] as number
       fake.onStep(n - 1)
       await pause()

@@ -39,6 +39,13 @@ struct Band {
     return data + (row - first_row) * row_pitch + channel * channel_pitch +
            static_cast<ptrdiff_t>(column + pad) * L::count;
   }
+  // Some of its rows.
+  Band part(int row0, int row1) const {
+    Band some = *this;
+    some.data += (row0 - first_row) * row_pitch;
+    some.first_row = row0, some.rows = row1 - row0;
+    return some;
+  }
   // Rows that a tile asks for beyond the last one are the last one: their results are dropped.
   int clamp_row(int row) const { return smaller(row, first_row + rows - 1); }
 };
@@ -46,6 +53,19 @@ struct Band {
 template <class L>
 void fill_vectors(typename L::scalar* p, int n, L value) {
   for (int i = 0; i < n; i++) value.store(p + static_cast<ptrdiff_t>(i) * L::count);
+}
+
+// Zero columns beside the rows of a band that tiles write into, and zero rows outside the image.
+template <class L>
+void clear_padding(const Band<L>& band, int height) {
+  const int columns = Band<L>::columns(band.width, band.pad);
+  for (int row = band.first_row; row < band.first_row + band.rows; row++) {
+    const bool outside = row < 0 || row >= height;
+    for (int c = 0; c < band.channels; c++) {
+      fill_vectors<L>(band.at(row, c, -band.pad), outside ? columns : band.pad, L::zero());
+      if (!outside) fill_vectors<L>(band.at(row, c, band.width), columns - band.pad - band.width, L::zero());
+    }
+  }
 }
 
 // Writes all rows of the band through `load(channel, row)`, which returns a function of the column's address offset.
@@ -122,7 +142,8 @@ void fill_gradient(const Band<L>& band, const GradientSource<typename L::scalar>
 }
 
 // How an activation is cut into pieces of work: (block, band of input rows). A band's rows are as many as keep it in
-// the second-level cache beside its halo; first rows are even, so that stride 2 cuts where stride 1 does.
+// the second-level cache beside its halo; first rows are multiples of 4: Winograd's tiles fit, and stride 2 cuts where
+// stride 1 does.
 template <class L>
 struct Pieces {
   int rows, per_block, count, height;
@@ -131,9 +152,9 @@ struct Pieces {
     const std::size_t row =
         static_cast<std::size_t>(x.channels) * x.width * L::count * sizeof(typename L::scalar);
     int most = static_cast<int>(target / (row ? row : 1));
-    most = larger(2, most / 2 * 2);
+    most = larger(4, most / 4 * 4);
     per_block = ceil_div(height, most);
-    rows = larger(2, (ceil_div(height, per_block) + 1) / 2 * 2);
+    rows = (ceil_div(height, per_block) + 3) / 4 * 4;
     per_block = ceil_div(height, rows);
     count = per_block * blocks;
   }

@@ -40,7 +40,7 @@ template <class L, int Stride, class Epilogue>
                                   const TilePlace& place, const Epilogue& epilogue) {
   L sum[tile_outputs][tile_pixels];
   NASP_UNROLL for (int o = 0; o < tile_outputs; o++) NASP_UNROLL for (int p = 0; p < tile_pixels; p++)
-      sum[o][p] = L::zero();
+      sum[o][p] = epilogue.start(place.channel + smaller(o, place.outputs - 1));
   const ptrdiff_t pitch = x_row.channel_pitch;
   for (int t = 0; t < x_row.count; t++) {
     const typename L::scalar *x = x_row.taps[t].x + at, *w = x_row.taps[t].w + group;

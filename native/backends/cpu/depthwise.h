@@ -10,19 +10,21 @@
 
 namespace nasp::NASP_ISA {
 
-template <class L>
-struct DepthwiseTile {
-  L sum[depthwise_rows][depthwise_pixels];
+// Where a tile's pixels go: rows and groups of tile_pixels pixels this far apart.
+template <class S>
+struct TilePixels {
+  S* data;
+  ptrdiff_t row_pitch, group_pitch;
 };
 
-// rows[q]: input row q of the tile, at its first column (already shifted left by the padding).
+// One tile. rows[q]: input row q of the tile, at its first column (already shifted left by the padding). Not inlined:
+// the tile has the registers for itself.
 template <class L, int K, int D>
-inline __attribute__((always_inline)) DepthwiseTile<L> depthwise_tile(const typename L::scalar* const* rows,
-                                                                      ptrdiff_t at,
-                                                                      const typename L::scalar* w) {
+[[gnu::noinline]] void depthwise_tile(const typename L::scalar* const* rows, ptrdiff_t at,
+                                      const typename L::scalar* w, const TilePixels<typename L::scalar>& to) {
   constexpr int R = depthwise_rows, P = depthwise_pixels;
-  DepthwiseTile<L> tile;
-  NASP_UNROLL for (int r = 0; r < R; r++) NASP_UNROLL for (int p = 0; p < P; p++) tile.sum[r][p] = L::zero();
+  L sum[R][P];
+  NASP_UNROLL for (int r = 0; r < R; r++) NASP_UNROLL for (int p = 0; p < P; p++) sum[r][p] = L::zero();
   NASP_UNROLL for (int q = 0; q < R + (K - 1) * D; q++) {
     L weight[R][K];
     bool used = false;
@@ -42,12 +44,15 @@ inline __attribute__((always_inline)) DepthwiseTile<L> depthwise_tile(const type
         if (q < r || (q - r) % D != 0 || (q - r) / D >= K) continue;
         NASP_UNROLL for (int t = 0; t < K; t++) {
           const int p = u - t * D;
-          if (p >= 0 && p < P) tile.sum[r][p] += weight[r][t] * x;
+          if (p >= 0 && p < P) sum[r][p] += weight[r][t] * x;
         }
       }
     }
   }
-  return tile;
+  NASP_UNROLL for (int r = 0; r < R; r++) NASP_UNROLL for (int p = 0; p < P; p++) {
+    sum[r][p].store(to.data + r * to.row_pitch + p / tile_pixels * to.group_pitch +
+                    p % tile_pixels * L::count);
+  }
 }
 
 template <class L>
@@ -56,15 +61,20 @@ struct DepthwiseTap {
   typename L::scalar w;
 };
 
-// One row of pixels over any taps; Step columns of x from one pixel to the next.
-template <class L, int Step>
-inline void depthwise_row(L (&sum)[depthwise_pixels], const DepthwiseTap<L>* taps, int count, ptrdiff_t at) {
+// One row of pixels over any taps; `step` columns of x from one pixel to the next.
+template <class L>
+[[gnu::noinline]] void depthwise_row(const TilePixels<typename L::scalar>& to, const DepthwiseTap<L>* taps,
+                                     int count, ptrdiff_t at, int step) {
+  L sum[depthwise_pixels];
   NASP_UNROLL for (int p = 0; p < depthwise_pixels; p++) sum[p] = L::zero();
   for (int t = 0; t < count; t++) {
     const L weight = L::splat(taps[t].w);
-    NASP_UNROLL for (int p = 0; p < depthwise_pixels; p++) sum[p] +=
-        weight * L::load(taps[t].x + at + p * Step * L::count);
+    const auto* x = taps[t].x + at;
+    NASP_UNROLL for (int p = 0; p < depthwise_pixels; p++, x += step * L::count) sum[p] +=
+        weight * L::load(x);
   }
+  NASP_UNROLL for (int p = 0; p < depthwise_pixels; p++) sum[p].store(
+      to.data + p / tile_pixels * to.group_pitch + p % tile_pixels * L::count);
 }
 
 // Calls body.template operator()<K, D>() where a tile exists for the kernel and its dilation; false otherwise.
@@ -107,11 +117,11 @@ template <class L, int K, int KernelRows, int Stride, int Dilation>
       sum[s][t];
 }
 
-// (C, K, K) with every kernel turned round, for the data gradient.
+// (C, K, K); turned round for the data gradient.
 template <class S>
-void turn_depthwise(S* turned, const S* w, int channels, int taps) {
-  for (int c = 0; c < channels; c++, w += taps, turned += taps) {
-    for (int t = 0; t < taps; t++) turned[t] = w[taps - 1 - t];
+void pack_depthwise(S* packed, const S* w, int channels, int taps, bool turned) {
+  for (int c = 0; c < channels; c++, w += taps, packed += taps) {
+    for (int t = 0; t < taps; t++) packed[t] = w[turned ? taps - 1 - t : t];
   }
 }
 

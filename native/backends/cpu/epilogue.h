@@ -1,6 +1,8 @@
 // What becomes of finished pixels. A kernel hands over up to N neighbouring pixels of one output channel, and says at
 // compile time whether they are all there (Whole); it does not know whether they are kept or only measured.
 //
+// A pixel's sum of products begins at start(channel).
+//
 //   Forward<Store, Gradient>   y is stored (propagate), or multiplied with dL/dnode (probe: nothing is stored);
 //                              either way its sums are gathered for the BatchNorm that follows
 //   DataGradient               dx (+)= pixels, where the forward input was positive
@@ -18,43 +20,41 @@ struct Forward {
   View<S> y;             // of the block; unused unless Store
   View<const S> g;       // of the block; unused unless Gradient
   ChannelSums<L>* sums;  // one an output channel of the unit
-  int first_row;         // of the piece: its first pixel is the centre of the sums
+  int first_row, width;  // of the piece: its first pixel is the centre of the sums; of y
+
+  // Where only y - centre is wanted, the products start from it.
+  L start(int channel) const { return Store ? L::zero() : L::zero() - sums[channel].centre; }
 
   template <bool Whole, int N>
-  void pixels(const L (&pixels)[N], int channel, int row, int column, int count) const {
+  NASP_INLINE void pixels(const L (&pixels)[N], int channel, int row, int column, int count) const {
     ChannelSums<L>& kept = sums[channel];
-    if (row == first_row && column == 0)
-      kept = {pixels[0], {L::zero(), L::zero()}, {L::zero(), L::zero()}, L::zero(), L::zero()};
-    ChannelSums<L> total = kept;  // in registers: the compiler must assume that y and the sums overlap
+    const bool first = row == first_row && column == 0;
+    if (first) kept.centre = pixels[0];
+    L centred[N];
+    NASP_UNROLL for (int p = 0; p < N; p++) centred[p] = pixels[p];
+    if (Store || first) {
+      const L centre = kept.centre;
+      NASP_UNROLL for (int p = 0; p < N; p++) centred[p] = pixels[p] - centre;
+    }
+    L sum = kept.y_row, squares = kept.y_squared_row, product = kept.gradient_y;
     S* to = Store ? y.data + row * y.row_pitch + channel * y.channel_pitch +
                         static_cast<ptrdiff_t>(column) * L::count
                   : nullptr;
     const S* from = Gradient ? g.data + row * g.row_pitch + channel * g.channel_pitch +
                                    static_cast<ptrdiff_t>(column) * L::count
                              : nullptr;
-    L sum = L::zero(), squares = L::zero();
-    if constexpr (Whole) {
-      NASP_UNROLL for (int p = 0; p < N; p++) take(total, sum, squares, pixels[p], to, from, p);
+    const auto take = [&](int p) NASP_LAMBDA_INLINE {
+      if constexpr (Store) pixels[p].store(to + static_cast<ptrdiff_t>(p) * L::count);
+      sum += centred[p];
+      squares += centred[p] * centred[p];
+      if constexpr (Gradient) product += centred[p] * L::load(from + static_cast<ptrdiff_t>(p) * L::count);
+    };
+    NASP_UNROLL for (int p = 0; p < N; p++) if (Whole || p < count) take(p);
+    if constexpr (Gradient) kept.gradient_y = product;
+    if (column + count < width) {
+      kept.y_row = sum, kept.y_squared_row = squares;
     } else {
-      for (int p = 0; p < count; p++) take(total, sum, squares, pixels[p], to, from, p);
-    }
-    total.y.add(sum);
-    total.y_squared.add(squares);
-    kept.y = total.y;
-    kept.y_squared = total.y_squared;
-    if constexpr (Gradient) kept.gradient = total.gradient, kept.gradient_y = total.gradient_y;
-  }
-
- private:
-  static void take(ChannelSums<L>& total, L& sum, L& squares, L value, S* to, const S* from, int p) {
-    if constexpr (Store) value.store(to + static_cast<ptrdiff_t>(p) * L::count);
-    const L centred = value - total.centre;
-    sum += centred;
-    squares += centred * centred;
-    if constexpr (Gradient) {
-      const L gradient = L::load(from + static_cast<ptrdiff_t>(p) * L::count);
-      total.gradient += gradient;
-      total.gradient_y += gradient * centred;
+      kept.end_row(sum, squares);
     }
   }
 };
@@ -67,28 +67,27 @@ struct DataGradient {
   bool accumulate;
   int column_step;  // pixels lie this many columns apart
 
+  static L start(int) { return L::zero(); }
   template <bool Whole, int N>
-  void pixels(const L (&pixels)[N], int channel, int row, int column, int count) const {
+  NASP_INLINE void pixels(const L (&pixels)[N], int channel, int row, int column, int count) const {
     S* to =
         dx.data + row * dx.row_pitch + channel * dx.channel_pitch + static_cast<ptrdiff_t>(column) * L::count;
     const ptrdiff_t step = static_cast<ptrdiff_t>(column_step) * L::count;
-    const int n = Whole ? N : count;
     if (!gate.x.data) {
-      NASP_UNROLL for (int p = 0; p < (Whole ? N : n); p++) put(pixels[p], to + p * step);
+      NASP_UNROLL for (int p = 0; p < N; p++) if (Whole || p < count) put(pixels[p], to + p * step);
       return;
     }
     const S* from = gate.x.data + row * gate.x.row_pitch + channel * gate.x.channel_pitch +
                     static_cast<ptrdiff_t>(column) * L::count;
     if (!gate.norm.scale) {
-      NASP_UNROLL for (int p = 0; p < (Whole ? N : n); p++)
+      NASP_UNROLL for (int p = 0; p < N; p++) if (Whole || p < count)
           put(where_positive(L::load(from + p * step), pixels[p]), to + p * step);
       return;
     }
     const L mean = L::splat(gate.norm.mean[channel]), scale = L::splat(gate.norm.scale[channel]),
             shift = L::splat(gate.norm.shift[channel]);
-    NASP_UNROLL for (int p = 0; p < (Whole ? N : n); p++) {
-      put(where_positive(scale * (L::load(from + p * step) - mean) + shift, pixels[p]), to + p * step);
-    }
+    NASP_UNROLL for (int p = 0; p < N; p++) if (Whole || p < count)
+        put(where_positive(scale * (L::load(from + p * step) - mean) + shift, pixels[p]), to + p * step);
   }
 
  private:
@@ -99,21 +98,18 @@ template <class L>
 struct ToBand {
   Band<L> band;
 
+  static L start(int) { return L::zero(); }
   template <bool Whole, int N>
-  void pixels(const L (&pixels)[N], int channel, int row, int column, int count) const {
+  NASP_INLINE void pixels(const L (&pixels)[N], int channel, int row, int column, int count) const {
     auto* to = band.at(row, channel, column);
-    if constexpr (Whole) {
-      NASP_UNROLL for (int p = 0; p < N; p++) pixels[p].store(to + p * L::count);
-    } else {
-      for (int p = 0; p < count; p++) pixels[p].store(to + static_cast<ptrdiff_t>(p) * L::count);
-    }
+    NASP_UNROLL for (int p = 0; p < N; p++) if (Whole || p < count) pixels[p].store(to + p * L::count);
   }
 };
 
 // Up to N pixels of one channel, `count` of them wanted or more.
 template <class L, int N, class Epilogue>
-inline void finish(const L (&pixels)[N], const Epilogue& epilogue, int channel, int row, int column,
-                   int count) {
+NASP_INLINE void finish(const L (&pixels)[N], const Epilogue& epilogue, int channel, int row, int column,
+                        int count) {
   if (count >= N)
     epilogue.template pixels<true>(pixels, channel, row, column, N);
   else

@@ -1,4 +1,5 @@
 // The kernels for avx2: 8 images a vector in float, 4 in double.
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>

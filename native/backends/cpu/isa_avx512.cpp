@@ -1,4 +1,5 @@
 // The kernels for avx512: 16 images a vector in float, 8 in double.
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>

@@ -1,4 +1,5 @@
 // The kernels for baseline: 4 images a vector in float, 2 in double.
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>

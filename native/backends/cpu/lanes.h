@@ -69,5 +69,8 @@ constexpr int floor_div(int a, int b) { return a >= 0 ? a / b : -((b - 1 - a) / 
 
 // Where the loop's bounds are template arguments, the compiler must unroll it for values to live in registers.
 #define NASP_UNROLL _Pragma("GCC unroll 64")
+// What takes a register tile must be inlined, or the tile is kept in memory all along.
+#define NASP_INLINE inline __attribute__((always_inline))
+#define NASP_LAMBDA_INLINE __attribute__((always_inline))
 
 }  // namespace nasp::NASP_ISA

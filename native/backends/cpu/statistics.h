@@ -20,19 +20,31 @@ struct CompensatedSum {
   double lane(int l) const { return static_cast<double>(total.v[l]) - lost.v[l]; }
 };
 
+// Of y - centre, over a piece. A row's sums are plain; rows are added compensated.
 template <class L>
 struct ChannelSums {
-  L centre;  // y, y_squared and gradient_y are of y - centre
+  L centre;
+  L y_row, y_squared_row, gradient_y;
   CompensatedSum<L> y, y_squared;
-  L gradient, gradient_y;
+
+  void begin() {
+    centre = y_row = y_squared_row = gradient_y = L::zero();
+    y = y_squared = {L::zero(), L::zero()};
+  }
+  void end_row(L sum, L squares) {
+    y.add(sum);
+    y_squared.add(squares);
+    y_row = y_squared_row = L::zero();
+  }
 };
 
 struct PieceMoments {
   double count, mean, deviation, gradient, gradient_y;  // gradient_y: sum of g * (y - mean)
 };
 
+// gradient: the piece's sum of g, lane by lane.
 template <class L>
-PieceMoments merge_lanes(const ChannelSums<L>& sums, int pixels, int live) {
+PieceMoments merge_lanes(const ChannelSums<L>& sums, L gradient, int pixels, int live) {
   PieceMoments m = {static_cast<double>(pixels) * live, 0, 0, 0, 0};
   if (m.count == 0) return m;
   double mean[L::count];
@@ -45,9 +57,8 @@ PieceMoments merge_lanes(const ChannelSums<L>& sums, int pixels, int live) {
     const double y = sums.y.lane(l), off = mean[l] - m.mean;
     const double within = sums.y_squared.lane(l) - y * y / pixels;
     m.deviation += (within > 0 ? within : 0) + pixels * off * off;
-    m.gradient += sums.gradient.v[l];
-    m.gradient_y +=
-        sums.gradient_y.v[l] + (static_cast<double>(sums.centre.v[l]) - m.mean) * sums.gradient.v[l];
+    m.gradient += gradient.v[l];
+    m.gradient_y += sums.gradient_y.v[l] + (static_cast<double>(sums.centre.v[l]) - m.mean) * gradient.v[l];
   }
   return m;
 }

@@ -5,7 +5,10 @@
 //   dense      dx = the transposed convolution of dy; dw = dy x activation
 //   depthwise  d mid = 1x1 transposed of dy; dx = turned depthwise of d mid; the depthwise result mid is recomputed for
 //              the 1x1's gradient
+//   pair       the same with a 1 x k convolution in the place of the depthwise one
 #pragma once
+#include <algorithm>
+
 #include "unit_forward.h"
 
 namespace nasp::NASP_ISA {
@@ -22,11 +25,10 @@ struct OutputRows {
 // by parity of the stride: each is a stride-1 convolution of dy over the taps that reach it.
 template <class L, class Epilogue>
 void dense_data_gradient(const DensePart& part, int channels, int first, const typename L::scalar* packed,
-                         const Band<L>& dy, int width, int row0, int row1, Epilogue epilogue) {
+                         const Band<L>& dy, int width, int row0, int row1, const Epilogue& epilogue) {
   using S = typename L::scalar;
   Tap<S> taps[64];
   const ptrdiff_t group_pitch = static_cast<ptrdiff_t>(part.taps()) * part.out * tile_outputs;
-  epilogue.column_step = part.stride_w;
   for (int row = row0; row < row1; row++) {
     for (int parity = 0; parity < part.stride_w; parity++) {
       const int pixels = ceil_div(larger(0, width - parity), part.stride_w);
@@ -52,7 +54,7 @@ void dense_data_gradient(const DensePart& part, int channels, int first, const t
   }
 }
 
-// dw (O, C, kernel) of one dense part over `rows` output rows. x, dy: where channel 0's first pixel of the first tap lies.
+// dw (O, C, kernel) of one dense part += over `rows` output rows. x, dy: where channel 0's first pixel of the first tap lies.
 template <class L, int Stride, int Inputs, int Taps>
 void dense_weight_gradient_columns(const DensePart& part, int channels, typename L::scalar* dw,
                                    const typename L::scalar* dy, ptrdiff_t dy_channel_pitch,
@@ -74,7 +76,7 @@ void dense_weight_gradient_columns(const DensePart& part, int channels, typename
       for (int i = 0; i < O && o + i < part.out; i++) {
         for (int j = 0; j < Inputs && c + j < channels; j++) {
           for (int t = 0; t < Taps; t++) {
-            dw[(static_cast<ptrdiff_t>(o + i) * channels + c + j) * part.taps() + tap + t] =
+            dw[(static_cast<ptrdiff_t>(o + i) * channels + c + j) * part.taps() + tap + t] +=
                 total[(i * Inputs + j) * Taps + t];
           }
         }
@@ -105,7 +107,7 @@ void dense_weight_gradient(const DensePart& part, int channels, typename L::scal
   }
 }
 
-// dw (C, K, K) over `rows` output rows from row0 on.
+// dw (C, K, K) += over `rows` output rows from row0 on.
 template <class L, int K, int Stride, int Dilation>
 void depthwise_weight_gradient(const Unit& unit, typename L::scalar* dw, const Band<L>& dmid,
                                const Band<L>& x, int row0, int rows, int out_width) {
@@ -127,7 +129,7 @@ void depthwise_weight_gradient(const Unit& unit, typename L::scalar* dw, const B
       alignas(sizeof(L)) S total[(N + L::count - 1) / L::count * L::count];
       sum_lanes<L, N>(total, sums);
       for (int i = 0; i < at_once && s + i < K; i++) {
-        for (int t = 0; t < K; t++) dw[(static_cast<ptrdiff_t>(c) * K + s + i) * K + t] = total[i * K + t];
+        for (int t = 0; t < K; t++) dw[(static_cast<ptrdiff_t>(c) * K + s + i) * K + t] += total[i * K + t];
       }
     }
   }
@@ -135,25 +137,11 @@ void depthwise_weight_gradient(const Unit& unit, typename L::scalar* dw, const B
 
 // dx rows [row0, row1) of a depthwise convolution from its output's gradient.
 template <class L, class Epilogue>
-void depthwise_data_gradient(const Unit& unit, const PackedUnit<typename L::scalar>& weights,
-                             const Band<L>& dmid, int width, int row0, int row1, typename L::scalar* mid,
-                             Epilogue epilogue) {
-  constexpr int R = depthwise_rows, P = depthwise_pixels;
+void depthwise_data_gradient(const Unit& unit, const typename L::scalar* w, const typename L::scalar* turned,
+                             const Band<L>& dmid, int width, int row0, int row1, const Epilogue& epilogue) {
+  constexpr int P = depthwise_pixels;
   const int k = unit.kernel, d = unit.dilation, pad = unit.pad();
-  epilogue.column_step = unit.stride;
-  if (unit.stride == 1) {
-    depthwise_rows_of(unit, weights.depthwise_turned, dmid, width, row0, row1, mid, [&](int row, int column) {
-      for (int c = 0; c < unit.in; c++) {
-        for (int r = 0; r < R && row + r < row1; r++) {
-          L pixels[P];
-          NASP_UNROLL for (int p = 0; p < P; p++) pixels[p] =
-              L::load(mid + ((static_cast<ptrdiff_t>(c) * R + r) * P + p) * L::count);
-          finish(pixels, epilogue, c, row + r, column, width - column);
-        }
-      }
-    });
-    return;
-  }
+  if (unit.stride == 1) return depthwise_rows_into(unit, turned, dmid, width, row0, row1, epilogue);
   DepthwiseTap<L> taps[64];
   for (int row = row0; row < row1; row++) {
     for (int c = 0; c < unit.in; c++) {
@@ -164,13 +152,13 @@ void depthwise_data_gradient(const Unit& unit, const PackedUnit<typename L::scal
           if (floor_div(down, unit.stride) * unit.stride != down ||
               floor_div(right, unit.stride) * unit.stride != right)
             continue;
-          taps[count++] = {dmid.at(down / unit.stride, c, right / unit.stride),
-                           weights.depthwise[c * k * k + i]};
+          taps[count++] = {dmid.at(down / unit.stride, c, right / unit.stride), w[c * k * k + i]};
         }
         const int pixels = ceil_div(larger(0, width - parity), unit.stride);
         for (int p = 0; p < pixels; p += P) {
           L sum[P];
-          depthwise_row<L, 1>(sum, taps, count, static_cast<ptrdiff_t>(p) * L::count);
+          depthwise_row<L>({reinterpret_cast<typename L::scalar*>(sum), 0, tile_pixels * L::count}, taps,
+                           count, static_cast<ptrdiff_t>(p) * L::count, 1);
           finish(sum, epilogue, c, row, p * unit.stride + parity, pixels - p);
         }
       }
@@ -192,21 +180,170 @@ void add_pieces(const Run& run, S* total, const S* partial, int pieces, std::siz
   });
 }
 
+// What a piece of a unit's backward works on. dx or dw null: not wanted.
+template <class L>
+struct BackwardPiece {
+  using S = typename L::scalar;
+  const BackwardUnit<S>& step;
+  const Unit& unit;
+  const S* packed;
+  int block, height, width, out_width;
+  L live;
+  int row0, row1, out0, out1;  // its input rows, and the output rows that belong to them
+  Band<L> x, dy;
+  bool need_x;
+  S* scratch;
+  DataGradient<L> to_dx;
+  bool want_dx;
+  S* dw;  // first convolution's, then the dense parts'; zeros at first
+  int x_loaded, dy_loaded;
+
+  // Rows of the bands up to `end`.
+  void load_x(int end) {
+    if (!need_x || end <= x_loaded) return;
+    const bool lowest = unit.kind == UnitKind::max_pool;
+    fill_activation(x.part(x_loaded, end), step.x, block, unit.relu, lowest ? -S(__builtin_inf()) : S(0));
+    x_loaded = end;
+  }
+  void load_dy(int end) {
+    if (end <= dy_loaded) return;
+    fill_gradient(dy.part(dy_loaded, end), step.dy, block, live);
+    dy_loaded = end;
+  }
+  void load_all() {
+    load_x(x.first_row + x.rows);
+    load_dy(dy.first_row + dy.rows);
+  }
+};
+
+// Scalars of scratch.
+template <class L>
+std::size_t backward_scratch(const Unit& u, int width, int rows, int dy_rows, int dy_pad) {
+  if (u.kind != UnitKind::convolve) return pool_backward_scratch<L>(u, rows, width);
+  if (u.first_weights() > 0) {
+    const int out_width = u.out_width(width);
+    return Band<L>::size(u.between(), out_width, dy_rows + rows, dy_pad) +
+           Band<L>::size(u.between(), out_width, rows + 2 * u.reach_h(), 0) +
+           (u.paired() ? paired_scratch<L>(u) : 0);
+  }
+  return forward_scratch<L>(u, width, rows);
+}
+
+// dx rows [row0, row1), of height x width pixels, of one dense convolution: Winograd where it applies, else direct.
+template <class L, class Epilogue>
+void data_gradient(const DensePart& part, int in, const PackedPart& at, const typename L::scalar* packed,
+                   int first, const Band<L>& dy, int height, int width, int row0, int row1,
+                   typename L::scalar* scratch, const Epilogue& epilogue) {
+  const Winograd kind = winograd_of(part, in);
+  if (kind != Winograd::none && winograd_size(height, width))
+    winograd_rows(kind, packed + at.winograd, part.out, in, dy, first, width, row0, row1, scratch, epilogue);
+  else
+    dense_data_gradient(part, in, first, packed + at.direct, dy, width, row0, row1, epilogue);
+}
+
+template <class L>
+void dense_backward(BackwardPiece<L>& p) {
+  const Unit& unit = p.unit;
+  p.load_all();
+  const auto layout = PackedLayout(unit).back;
+  for (int i = 0, first = 0; i < unit.parts; first += unit.dense[i].out, i++) {
+    const DensePart& part = unit.dense[i];
+    p.to_dx.column_step = part.stride_w;
+    if (p.want_dx)
+      data_gradient(part, unit.in, layout.dense[i], p.packed, first, p.dy, p.height, p.width, p.row0, p.row1,
+                    p.scratch, p.to_dx);
+    p.to_dx.accumulate = true;
+    if (!p.dw) continue;
+    dense_weight_gradient(part, unit.in, p.dw, p.dy.at(p.out0, first, 0), p.dy.channel_pitch, p.dy.row_pitch,
+                          p.x, p.out0, p.out1 - p.out0, p.out_width);
+    p.dw += unit.dense_weights(i);
+  }
+}
+
+// A few rows at a time through everything: what one stage has written is in the cache when the next one reads it.
+template <class L>
+void depthwise_backward(BackwardPiece<L>& p) {
+  using S = typename L::scalar;
+  constexpr int at_once = 4;
+  const Unit& unit = p.unit;
+  const PackedLayout layout(unit);
+  const Band<L>& dy = p.dy;
+  const int out_height = unit.out_height(p.height), stride = unit.stride;
+  const Band<L> dmid(p.scratch, unit.in, p.out_width, dy.first_row, dy.rows, dy.pad);
+  S* mid_memory = p.scratch + Band<L>::size(unit.in, p.out_width, dmid.rows, dmid.pad);
+  p.to_dx.column_step = stride;
+  for (int row = p.row0, done = dmid.first_row; row < p.row1; row += at_once) {
+    const int end = smaller(row + at_once, p.row1), out0 = output_row(row, stride),
+              out1 = output_row(end, stride);
+    const int reached = OutputRows(row, end, 2 * unit.pad(), stride, unit.pad()).last + 1;
+    const int needed = smaller(larger(reached, out1), dmid.first_row + dmid.rows);
+    p.load_dy(needed);
+    if (needed > done) {
+      clear_padding(dmid.part(done, needed), out_height);
+      dense_data_gradient(unit.dense[0], unit.in, 0, p.packed + layout.back.dense[0].direct, dy, p.out_width,
+                          larger(0, done), smaller(out_height, needed), ToBand<L>{dmid});
+      done = needed;
+    }
+    if (p.want_dx)
+      depthwise_data_gradient(unit, p.packed + layout.forward.first.direct,
+                              p.packed + layout.back.first.direct, dmid, p.width, row, end, p.to_dx);
+    const int rows = out1 - out0;
+    if (!p.dw || rows == 0) continue;
+    p.load_x(end + unit.pad());
+    const Band<L> mid(mid_memory, unit.in, p.out_width, out0, rows, 0);
+    depthwise_rows_into(unit, p.packed + layout.forward.first.direct, p.x, p.out_width, out0, out1,
+                        ToBand<L>{mid});
+    with_depthwise_kernel(unit.kernel, unit.dilation, [&]<int K, int D>() {
+      if (stride == 1)
+        depthwise_weight_gradient<L, K, 1, D>(unit, p.dw, dmid, p.x, out0, rows, p.out_width);
+      else
+        depthwise_weight_gradient<L, K, 2, D>(unit, p.dw, dmid, p.x, out0, rows, p.out_width);
+    });
+    dense_weight_gradient(unit.dense[0], unit.in, p.dw + unit.first_weights(), dy.at(out0, 0, 0),
+                          dy.channel_pitch, dy.row_pitch, mid, out0, rows, p.out_width);
+  }
+}
+
+template <class L>
+void paired_backward(BackwardPiece<L>& p) {
+  const Unit& unit = p.unit;
+  p.load_all();
+  const auto layout = PackedLayout(unit).back;
+  auto* memory = p.scratch + paired_scratch<L>(unit);
+  const Band<L> dmid(memory, unit.row.out, p.out_width, p.row0, p.row1 - p.row0, p.dy.pad);
+  clear_padding(dmid, p.height);
+  data_gradient(unit.dense[0], unit.row.out, layout.dense[0], p.packed, 0, p.dy, p.height, p.out_width,
+                p.row0, p.row1, p.scratch, ToBand<L>{dmid});
+  p.to_dx.column_step = unit.row.stride_w;
+  if (p.want_dx)
+    data_gradient(unit.row, unit.in, layout.first, p.packed, 0, dmid, p.height, p.width, p.row0, p.row1,
+                  p.scratch, p.to_dx);
+  if (!p.dw) return;
+  dense_weight_gradient(unit.row, unit.in, p.dw, dmid.at(p.row0, 0, 0), dmid.channel_pitch, dmid.row_pitch,
+                        p.x, p.row0, p.row1 - p.row0, p.out_width);
+  if (p.out1 == p.out0) return;
+  memory += Band<L>::size(unit.row.out, p.out_width, dmid.rows, dmid.pad);
+  const Band<L> mid =
+      paired_mid(unit, p.packed, p.x, p.height, p.out_width, p.out0, p.out1, memory, p.scratch);
+  dense_weight_gradient(unit.dense[0], unit.row.out, p.dw + unit.first_weights(), p.dy.at(p.out0, 0, 0),
+                        p.dy.channel_pitch, p.dy.row_pitch, mid, p.out0, p.out1 - p.out0, p.out_width);
+}
+
 template <class L>
 void backward_unit(const Run& run, const BackwardUnit<typename L::scalar>& b) {
   using S = typename L::scalar;
   const Unit& unit = *b.unit;
-  const int height = b.x.x.height, width = b.x.x.width;
-  const int out_height = unit.out_height(height), out_width = unit.out_width(width);
+  const int height = b.x.x.height, width = b.x.x.width, out_width = unit.out_width(width);
   const int s_h = unit.stride_h(), reach_h = unit.reach_h(), reach_w = unit.reach_w();
   const bool want_dx = static_cast<bool>(b.dx),
-             want_dw = b.depthwise_gradient || b.dense_gradient[0] || b.dense_gradient[1];
-  const bool pool = unit.kind != UnitKind::convolve, max_pool = unit.kind == UnitKind::max_pool;
+             want_dw = b.first_gradient || b.dense_gradient[0] || b.dense_gradient[1];
+  const bool max_pool = unit.kind == UnitKind::max_pool;
   const Pieces<L> pieces(b.x.x, ceil_div(run.batch, L::count));
-  const int dense_weights[2] = {unit.parts > 0 ? unit.dense_weights(0) : 0,
-                                unit.parts > 1 ? unit.dense_weights(1) : 0};
-  const std::size_t weights =
-      want_dw ? static_cast<std::size_t>(unit.depthwise_weights()) + dense_weights[0] + dense_weights[1] : 0;
+  std::size_t weights = 0;
+  if (want_dw) {
+    weights = static_cast<std::size_t>(unit.first_weights());
+    for (int i = 0; i < unit.parts; i++) weights += static_cast<std::size_t>(unit.dense_weights(i));
+  }
   S* partial = weights ? static_cast<S*>(run.workspace.shared(Workspace::partial_weights,
                                                               sizeof(S) * weights * pieces.count))
                        : nullptr;
@@ -222,98 +359,37 @@ void backward_unit(const Run& run, const BackwardUnit<typename L::scalar>& b) {
     const int x_halo = max_pool ? 2 * reach_h : reach_h, x_rows = row1 - row0 + 2 * x_halo;
     const std::size_t x_size = need_x ? Band<L>::size(unit.in, width, x_rows, reach_w) : 0;
     const std::size_t dy_size = Band<L>::size(unit.out, out_width, dy_rows, dy_pad);
-    const std::size_t dmid_size = unit.depthwise() ? Band<L>::size(unit.in, out_width, dy_rows, dy_pad) : 0;
-    const std::size_t mid_size = unit.depthwise() ? Band<L>::size(unit.in, out_width, out1 - out0, 0) : 0;
-    const std::size_t scratch_size =
-        pool ? pool_backward_scratch<L>(unit, row1 - row0, width) : forward_scratch<L>(unit, width);
-    S* memory = static_cast<S*>(
-        run.workspace.thread(thread, sizeof(S) * (x_size + dy_size + dmid_size + mid_size + scratch_size)));
+    const std::size_t scratch_size = backward_scratch<L>(unit, width, row1 - row0, dy_rows, dy_pad);
+    S* memory = static_cast<S*>(run.workspace.thread(thread, sizeof(S) * (x_size + dy_size + scratch_size)));
     const Band<L> x(memory, unit.in, width, row0 - x_halo, x_rows, reach_w),
         dy(memory + x_size, unit.out, out_width, dy_first, dy_rows, dy_pad);
-    S* scratch = memory + x_size + dy_size + dmid_size + mid_size;
-    if (need_x) fill_activation(x, b.x, block, unit.relu, max_pool ? -S(__builtin_inf()) : S(0));
-    fill_gradient(dy, b.dy, block, live_lanes<L>(run.batch, block));
-
     DataGradient<L> to_dx = {block_of(b.dx, block), {}, b.write == Write::accumulate, 1};
     if (unit.relu) to_dx.gate = {block_of(b.x.x, block), b.x.norm};
-    if (pool) {
-      if (want_dx) pool_backward(unit, x, dy, height, row0, row1, scratch, to_dx);
-      return;
-    }
-    const PackedUnit<S> packed(unit, b.packed);
     S* dw = partial ? partial + static_cast<std::size_t>(piece) * weights : nullptr;
-    if (unit.depthwise()) {
-      const Band<L> dmid(memory + x_size + dy_size, unit.in, out_width, dy_first, dy_rows, dy_pad);
-      const DensePart& dense = unit.dense[0];
-      const ToBand<L> to_dmid = {dmid};
-      const int columns = Band<L>::columns(out_width, dy_pad);
-      for (int row = dy_first; row < dy_first + dy_rows; row++) {
-        const bool outside = row < 0 || row >= out_height;
-        for (int c = 0; c < unit.in; c++) {
-          auto* padding = dmid.at(row, c, -dy_pad);
-          if (outside)
-            fill_vectors<L>(padding, columns, L::zero());
-          else
-            fill_vectors<L>(padding, dy_pad, L::zero()),
-                fill_vectors<L>(dmid.at(row, c, out_width), columns - dy_pad - out_width, L::zero());
-        }
-        if (outside) continue;
-        const Tap<S> tap = {dy.at(row, 0, 0), packed.dense_transposed[0]};
-        for (int p = 0; p < out_width; p += tile_pixels) {
-          for (int c = 0; c < unit.in; c += tile_outputs) {
-            dense_tile<L, 1>({&tap, 1, unit.out, dy.channel_pitch}, static_cast<ptrdiff_t>(p) * L::count,
-                             static_cast<ptrdiff_t>(c) * unit.out, {c, unit.in - c, row, p, out_width - p},
-                             to_dmid);
-          }
-        }
-      }
-      if (want_dx) depthwise_data_gradient(unit, packed, dmid, width, row0, row1, scratch, to_dx);
-      if (!dw) return;
-      const Band<L> mid(memory + x_size + dy_size + dmid_size, unit.in, out_width, out0, out1 - out0, 0);
-      const ToBand<L> to_mid = {mid};
-      depthwise_rows_of(unit, packed.depthwise, x, out_width, out0, out1, scratch, [&](int row, int column) {
-        constexpr int R = depthwise_rows, P = depthwise_pixels;
-        for (int c = 0; c < unit.in; c++) {
-          for (int r = 0; r < R && row + r < out1; r++) {
-            L pixels[P];
-            NASP_UNROLL for (int p = 0; p < P; p++) pixels[p] =
-                L::load(scratch + ((static_cast<ptrdiff_t>(c) * R + r) * P + p) * L::count);
-            finish(pixels, to_mid, c, row + r, column, out_width - column);
-          }
-        }
-      });
-      const int rows = out1 - out0;
-      with_depthwise_kernel(unit.kernel, unit.dilation, [&]<int K, int D>() {
-        if (unit.stride == 1)
-          depthwise_weight_gradient<L, K, 1, D>(unit, dw, dmid, x, out0, rows, out_width);
-        else
-          depthwise_weight_gradient<L, K, 2, D>(unit, dw, dmid, x, out0, rows, out_width);
-      });
-      dense_weight_gradient(dense, unit.in, dw + unit.depthwise_weights(), dy.at(out0, 0, 0),
-                            dy.channel_pitch, dy.row_pitch, mid, out0, rows, out_width);
-      return;
-    }
-    for (int i = 0, first = 0; i < unit.parts; first += unit.dense[i].out, i++) {
-      const DensePart& part = unit.dense[i];
-      if (want_dx)
-        dense_data_gradient(part, unit.in, first, packed.dense_transposed[i], dy, width, row0, row1, to_dx);
-      to_dx.accumulate = true;
-      if (dw)
-        dense_weight_gradient(part, unit.in, dw, dy.at(out0, first, 0), dy.channel_pitch, dy.row_pitch, x,
-                              out0, out1 - out0, out_width);
-      if (dw) dw += dense_weights[i];
+    if (dw) std::fill_n(dw, weights, S(0));
+    BackwardPiece<L> p = {
+        b,     unit,    b.packed, block,       height,      width, out_width, live_lanes<L>(run.batch, block),
+        row0,  row1,    out0,     out1,        x,           dy,    need_x,    memory + x_size + dy_size,
+        to_dx, want_dx, dw,       x.first_row, dy.first_row};
+    if (unit.kind != UnitKind::convolve) {
+      p.load_all();
+      if (want_dx) pool_backward(unit, x, dy, height, row0, row1, p.scratch, to_dx);
+    } else if (unit.depthwise()) {
+      depthwise_backward(p);
+    } else if (unit.paired()) {
+      paired_backward(p);
+    } else {
+      dense_backward(p);
     }
   });
   if (!weights) return;
   std::size_t at = 0;
-  if (b.depthwise_gradient)
-    add_pieces(run, b.depthwise_gradient, partial, pieces.count, weights, unit.depthwise_weights());
-  at += unit.depthwise_weights();
-  for (int i = 0; i < unit.parts; i++) {
-    if (b.dense_gradient[i])
-      add_pieces(run, b.dense_gradient[i], partial + at, pieces.count, weights, dense_weights[i]);
-    at += dense_weights[i];
-  }
+  const auto add_up = [&](S* gradient, int count) {
+    if (gradient) add_pieces(run, gradient, partial + at, pieces.count, weights, count);
+    at += static_cast<std::size_t>(count);
+  };
+  add_up(b.first_gradient, unit.first_weights());
+  for (int i = 0; i < unit.parts; i++) add_up(b.dense_gradient[i], unit.dense_weights(i));
 }
 
 }  // namespace nasp::NASP_ISA

@@ -1,8 +1,11 @@
 // Units forward: propagate (y stored) and probe (only sums), one driver. All units of a call read the same source, so
 // a piece of work copies its padded rows once and every unit reads them from the cache.
 #pragma once
+#include <algorithm>
+
 #include "../../core/parallel.h"
 #include "../workspace.h"
+#include "packed_unit.h"
 #include "pool.h"
 
 namespace nasp::NASP_ISA {
@@ -16,7 +19,7 @@ inline Load load_of(const Unit& u) {
 // Output rows that belong to the input rows [first, end).
 inline int output_row(int input_row, int stride) { return ceil_div(input_row, stride); }
 
-template <class L, int Stride, class Epilogue>
+template <class L, class Epilogue>
 void dense_rows(const DensePart& part, int first_output, const typename L::scalar* packed, const Band<L>& x,
                 int out_width, int row0, int row1, const Epilogue& epilogue) {
   using S = typename L::scalar;
@@ -33,42 +36,60 @@ void dense_rows(const DensePart& part, int first_output, const typename L::scala
     const TapRow<S> x_row = {taps, count, x.channels, x.channel_pitch};
     for (int p = 0; p < out_width; p += tile_pixels) {
       for (int o = 0, group = 0; o < part.out; o += tile_outputs, group++) {
-        dense_tile<L, Stride>(x_row, static_cast<ptrdiff_t>(p) * Stride * L::count, group * group_pitch,
-                              {first_output + o, part.out - o, row, p, out_width - p}, epilogue);
+        const ptrdiff_t at = static_cast<ptrdiff_t>(p) * part.stride_w * L::count;
+        const TilePlace place = {first_output + o, part.out - o, row, p, out_width - p};
+        if (part.stride_w == 1)
+          dense_tile<L, 1>(x_row, at, group * group_pitch, place, epilogue);
+        else
+          dense_tile<L, 2>(x_row, at, group * group_pitch, place, epilogue);
       }
     }
   }
 }
 
-// The 1x1 convolution of depthwise results: `mid` holds (C, rows, pixels) of a depthwise tile.
-template <class L, class Epilogue>
-void pointwise(int channels, int outputs, const typename L::scalar* packed, const typename L::scalar* mid,
-               int row, int row1, int column, int out_width, const Epilogue& epilogue) {
+// Depthwise results of all channels on their way to a 1x1 convolution: a tile's pixels lie together, channel by channel,
+// so that what a dense tile reads stays in the first-level cache.
+template <class L>
+struct Mid {
   using S = typename L::scalar;
-  constexpr ptrdiff_t pitch = static_cast<ptrdiff_t>(depthwise_rows) * depthwise_pixels * L::count;
-  for (int o = 0; o < outputs; o += tile_outputs) {
-    for (int i = 0; i < depthwise_rows && row + i < row1; i++) {
-      for (int q = 0; q < depthwise_pixels && column + q < out_width; q += tile_pixels) {
-        const Tap<S> tap = {mid + (i * depthwise_pixels + q) * L::count, packed};
-        dense_tile<L, 1>({&tap, 1, channels, pitch}, 0, static_cast<ptrdiff_t>(o) * channels,
+  S* data;
+  int channels;
+
+  static std::size_t size(int channels) {
+    return static_cast<std::size_t>(channels) * depthwise_rows * depthwise_pixels * L::count;
+  }
+  // Pixels [p, p + tile_pixels) of row r of channel c.
+  S* at(int c, int r, int p) const {
+    return data + (static_cast<ptrdiff_t>(r * depthwise_pixels + p) * channels + c * tile_pixels) * L::count;
+  }
+  TilePixels<S> pixels(int c) const {
+    return {at(c, 0, 0), at(c, 1, 0) - at(c, 0, 0), at(c, 0, tile_pixels) - at(c, 0, 0)};
+  }
+};
+
+template <class L, class Epilogue>
+void pointwise(const Mid<L>& mid, int outputs, const typename L::scalar* packed, int row, int row1,
+               int column, int out_width, const Epilogue& epilogue) {
+  for (int i = 0; i < depthwise_rows && row + i < row1; i++) {
+    for (int q = 0; q < depthwise_pixels && column + q < out_width; q += tile_pixels) {
+      const Tap<typename L::scalar> tap = {mid.at(0, i, q), packed};
+      for (int o = 0; o < outputs; o += tile_outputs) {
+        dense_tile<L, 1>({&tap, 1, mid.channels, static_cast<ptrdiff_t>(tile_pixels) * L::count}, 0,
+                         static_cast<ptrdiff_t>(o) * mid.channels,
                          {o, outputs - o, row + i, column + q, out_width - column - q}, epilogue);
       }
     }
   }
 }
 
-// Depthwise rows [row0, row1): tiles of all channels handed to `take(tile memory (C, rows, pixels), row, column)`.
-// Take the tiles one channel at a time through mid, so that what follows finds them in the first-level cache.
-template <class L, class Take>
+// Depthwise rows [row0, row1), a tile at a time: its pixels of channel c are written to to(c), then each(c, row, column);
+// after(row, column) when all channels of the tile have been.
+template <class L, class To, class Each, class After>
 void depthwise_rows_of(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int out_width,
-                       int row0, int row1, typename L::scalar* mid, const Take& take) {
+                       int row0, int row1, const To& to, const Each& each, const After& after) {
   using S = typename L::scalar;
   constexpr int R = depthwise_rows, P = depthwise_pixels;
   const int k = unit.kernel, d = unit.dilation, pad = unit.pad();
-  const auto store = [&](int c, const L(&sum)[P], int r) {
-    NASP_UNROLL for (int p = 0; p < P; p++) sum[p].store(mid + ((static_cast<ptrdiff_t>(c) * R + r) * P + p) *
-                                                                   L::count);
-  };
   const bool tiled =
       unit.stride == 1 && with_depthwise_kernel(k, d, [&]<int K, int D>() {
         const S* rows[R + (K - 1) * D];
@@ -76,11 +97,11 @@ void depthwise_rows_of(const Unit& unit, const typename L::scalar* w, const Band
           for (int q = 0; q < R + (K - 1) * D; q++) rows[q] = x.at(x.clamp_row(row - pad + q), 0, -pad);
           for (int column = 0; column < out_width; column += P) {
             for (int c = 0; c < unit.in; c++) {
-              const auto tile = depthwise_tile<L, K, D>(
-                  rows, c * x.channel_pitch + static_cast<ptrdiff_t>(column) * L::count, w + c * K * K);
-              NASP_UNROLL for (int r = 0; r < R; r++) store(c, tile.sum[r], r);
+              depthwise_tile<L, K, D>(rows, c * x.channel_pitch + static_cast<ptrdiff_t>(column) * L::count,
+                                      w + c * K * K, to(c));
+              each(c, row, column);
             }
-            take(row, column);
+            after(row, column);
           }
         }
       });
@@ -94,55 +115,71 @@ void depthwise_rows_of(const Unit& unit, const typename L::scalar* w, const Band
             taps[i] = {x.at(x.clamp_row((row + r) * unit.stride - pad + i / k * d), c, i % k * d - pad),
                        w[c * k * k + i]};
           }
-          L sum[P];
-          if (unit.stride == 1)
-            depthwise_row<L, 1>(sum, taps, k * k, static_cast<ptrdiff_t>(column) * L::count);
-          else
-            depthwise_row<L, 2>(sum, taps, k * k, static_cast<ptrdiff_t>(column) * 2 * L::count);
-          store(c, sum, r);
+          TilePixels<S> pixels = to(c);
+          pixels.data += r * pixels.row_pitch;
+          depthwise_row<L>(pixels, taps, k * k, static_cast<ptrdiff_t>(column) * unit.stride * L::count,
+                           unit.stride);
         }
+        each(c, row, column);
       }
-      take(row, column);
+      after(row, column);
     }
   }
 }
 
-// A packed unit: [depthwise (C, k, k)] [dense part 0, part 1] and, for backward, the same turned and transposed.
-template <class S>
-struct PackedUnit {
-  const S *depthwise, *dense[2], *depthwise_turned, *dense_transposed[2];
-  PackedUnit(const Unit& u, const S* p) : depthwise(p) {
-    p += u.depthwise_weights();
-    for (int i = 0; i < u.parts; i++)
-      dense[i] = p, p += packed_dense_size(u.dense[i].out, u.in, u.dense[i].taps());
-    depthwise_turned = p;
-    p += u.depthwise_weights();
-    for (int i = 0; i < u.parts; i++)
-      dense_transposed[i] = p, p += packed_dense_size(u.in, u.dense[i].out, u.dense[i].taps());
-  }
-};
-
-template <class S>
-std::size_t packed_size(const Unit& u, bool backward) {
-  std::size_t n = static_cast<std::size_t>(u.depthwise_weights()) * (backward ? 2 : 1);
-  for (int i = 0; i < u.parts; i++) {
-    n += packed_dense_size(u.dense[i].out, u.in, u.dense[i].taps());
-    if (backward) n += packed_dense_size(u.in, u.dense[i].out, u.dense[i].taps());
-  }
-  return n;
+// The same through an epilogue.
+template <class L, class Epilogue>
+void depthwise_rows_into(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int out_width,
+                         int row0, int row1, const Epilogue& epilogue) {
+  constexpr int R = depthwise_rows, P = depthwise_pixels;
+  L tile[R][P];
+  const TilePixels<typename L::scalar> pixels = {reinterpret_cast<typename L::scalar*>(tile), P * L::count,
+                                                 tile_pixels * L::count};
+  depthwise_rows_of(
+      unit, w, x, out_width, row0, row1, [&](int) { return pixels; },
+      [&](int c, int row, int column) {
+        for (int r = 0; r < R && row + r < row1; r++)
+          finish(tile[r], epilogue, c, row + r, column, out_width - column);
+      },
+      [](int, int) {});
 }
 
-template <class S>
-void pack_unit(const Unit& u, S* memory, const UnitWeights<S>& w, bool backward) {
-  const PackedUnit<S> p(u, memory);
-  const int taps = u.kernel * u.kernel;
-  for (int i = 0; i < u.depthwise_weights(); i++) memory[i] = w.depthwise[i];
-  for (int i = 0; i < u.parts; i++) {
-    const DensePart& d = u.dense[i];
-    pack_dense(const_cast<S*>(p.dense[i]), w.dense[i], d.out, u.in, d.taps(), false);
-    if (backward) pack_dense(const_cast<S*>(p.dense_transposed[i]), w.dense[i], d.out, u.in, d.taps(), true);
-  }
-  if (backward && u.depthwise()) turn_depthwise(const_cast<S*>(p.depthwise_turned), w.depthwise, u.in, taps);
+// One dense convolution: Winograd where it applies, else direct.
+template <class L, class Epilogue>
+void dense_part(const DensePart& part, int in, const PackedPart& at, const typename L::scalar* packed,
+                int first_output, const Band<L>& x, int height, int out_width, int row0, int row1,
+                typename L::scalar* scratch, const Epilogue& epilogue) {
+  const Winograd kind = winograd_of(part, in);
+  if (kind != Winograd::none && winograd_size(height, x.width))
+    winograd_rows(kind, packed + at.winograd, in, part.out, x, 0, out_width, row0, row1, scratch, epilogue);
+  else
+    dense_rows<L>(part, first_output, packed + at.direct, x, out_width, row0, row1, epilogue);
+}
+
+// The row convolution of a pair, for the output rows [row0, row1): its results stay in a band of their own, with zeros in
+// the rows outside the image. memory: the band, and behind it the scratch.
+template <class L>
+Band<L> paired_mid(const Unit& unit, const typename L::scalar* packed, const Band<L>& x, int height,
+                   int out_width, int row0, int row1, typename L::scalar* memory,
+                   typename L::scalar* scratch) {
+  const DensePart& column = unit.dense[0];
+  const int first = row0 * column.stride_h - column.pad_h,
+            end = (row1 - 1) * column.stride_h - column.pad_h + column.kernel_h;
+  const Band<L> mid(memory, unit.row.out, out_width, first, end - first, 0);
+  clear_padding(mid, height);
+  dense_part(unit.row, unit.in, PackedLayout(unit).forward.first, packed, 0, x, height, out_width,
+             larger(0, first), smaller(height, end), scratch, ToBand<L>{mid});
+  return mid;
+}
+
+// Scalars of scratch of a pair's convolutions, in either direction.
+template <class L>
+std::size_t paired_scratch(const Unit& u) {
+  const auto of = [&](const DensePart& d, int in) {
+    const Winograd kind = winograd_of(d, in);
+    return std::max(winograd_scratch<L>(kind, in, d.out), winograd_scratch<L>(kind, d.out, in));
+  };
+  return std::max(of(u.row, u.in), of(u.dense[0], u.row.out));
 }
 
 template <class L, class Epilogue>
@@ -154,7 +191,8 @@ void unit_piece(const Unit& unit, const typename L::scalar* packed, const Band<L
       for (int c = 0; c < unit.in; c++) {
         for (int w = 0; w < out_width; w += tile_pixels) {
           L pixels[tile_pixels];
-          NASP_UNROLL for (int j = 0; j < tile_pixels; j++) pixels[j] = L::load(x.at(row, c, w + j));
+          NASP_UNROLL for (int j = 0; j < tile_pixels; j++) pixels[j] =
+              L::load(x.at(row, c, w + j)) + epilogue.start(c);
           finish(pixels, epilogue, c, row, w, out_width - w);
         }
       }
@@ -162,25 +200,37 @@ void unit_piece(const Unit& unit, const typename L::scalar* packed, const Band<L
     return;
   }
   if (unit.kind != UnitKind::convolve) return pool_forward(unit, x, height, row0, row1, scratch, epilogue);
-  const PackedUnit<typename L::scalar> weights(unit, packed);
+  const auto layout = PackedLayout(unit).forward;
   if (unit.depthwise()) {
-    depthwise_rows_of(unit, weights.depthwise, x, out_width, row0, row1, scratch, [&](int row, int column) {
-      pointwise<L>(unit.in, unit.out, weights.dense[0], scratch, row, row1, column, out_width, epilogue);
-    });
+    const Mid<L> mid = {scratch, unit.in};
+    depthwise_rows_of(
+        unit, packed + layout.first.direct, x, out_width, row0, row1, [&](int c) { return mid.pixels(c); },
+        [](int, int, int) {},
+        [&](int row, int column) {
+          pointwise(mid, unit.out, packed + layout.dense[0].direct, row, row1, column, out_width, epilogue);
+        });
     return;
   }
-  for (int i = 0, first = 0; i < unit.parts; first += unit.dense[i].out, i++) {
-    if (unit.dense[i].stride_w == 1)
-      dense_rows<L, 1>(unit.dense[i], first, weights.dense[i], x, out_width, row0, row1, epilogue);
-    else
-      dense_rows<L, 2>(unit.dense[i], first, weights.dense[i], x, out_width, row0, row1, epilogue);
+  if (unit.paired()) {
+    auto* memory = scratch + paired_scratch<L>(unit);
+    const Band<L> mid = paired_mid(unit, packed, x, height, out_width, row0, row1, memory, scratch);
+    dense_part(unit.dense[0], unit.row.out, layout.dense[0], packed, 0, mid, height, out_width, row0, row1,
+               scratch, epilogue);
+    return;
   }
+  for (int i = 0, first = 0; i < unit.parts; first += unit.dense[i].out, i++)
+    dense_part(unit.dense[i], unit.in, layout.dense[i], packed, first, x, height, out_width, row0, row1,
+               scratch, epilogue);
 }
 
-// Scalars of scratch that a unit's piece needs beside its band.
+// Scalars of scratch that a unit's piece of `rows` input rows needs beside its band.
 template <class L>
-std::size_t forward_scratch(const Unit& u, int width) {
-  if (u.depthwise()) return static_cast<std::size_t>(u.in) * depthwise_rows * depthwise_pixels * L::count;
+std::size_t forward_scratch(const Unit& u, int width, int rows) {
+  if (u.depthwise()) return Mid<L>::size(u.in);
+  if (u.paired())
+    return paired_scratch<L>(u) + Band<L>::size(u.row.out, u.out_width(width), rows + 2 * u.reach_h(), 0);
+  if (u.parts == 1 && winograd_of(u.dense[0], u.in) != Winograd::none)
+    return winograd_scratch<L>(winograd_of(u.dense[0], u.in), u.in, u.dense[0].out);
   return (static_cast<std::size_t>(width) + 2 * u.pad() + 2) * L::count;
 }
 
@@ -188,6 +238,22 @@ template <class S>
 View<S> block_of(View<S> v, int block) {
   if (v.data) v.data += block * v.block_pitch;
   return v;
+}
+
+// Sums of rows [row0, row1) of every channel, lane by lane.
+template <class L>
+void row_sums(L* sums, const View<const typename L::scalar>& v, int row0, int row1) {
+  for (int c = 0; c < v.channels; c++) {
+    L sum[4] = {L::zero(), L::zero(), L::zero(), L::zero()};  // an addition takes four cycles
+    for (int row = row0; row < row1; row++) {
+      const auto* from = v.data + row * v.row_pitch + c * v.channel_pitch;
+      int w = 0;
+      for (; w + 4 <= v.width; w += 4)
+        NASP_UNROLL for (int i = 0; i < 4; i++) sum[i] += L::load(from + (w + i) * L::count);
+      for (; w < v.width; w++) sum[0] += L::load(from + w * L::count);
+    }
+    sums[c] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+  }
 }
 
 template <class L>
@@ -204,7 +270,7 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
     most_outputs = larger(most_outputs, unit.out);
     reach_h = larger(reach_h, unit.reach_h());
     reach_w = larger(reach_w, unit.reach_w());
-    const std::size_t need = forward_scratch<L>(unit, width);
+    const std::size_t need = forward_scratch<L>(unit, width, pieces.rows);
     scratch_size = scratch_size > need ? scratch_size : need;
   }
   auto* partial = static_cast<PieceMoments*>(run.workspace.shared(
@@ -214,12 +280,15 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
     const int block = pieces.block(piece), row0 = pieces.first(piece), row1 = pieces.end(piece);
     const int rows = row1 - row0 + 2 * reach_h;
     const std::size_t band_size = Band<L>::size(channels, width, rows, reach_w);
-    const std::size_t sums_size = sizeof(ChannelSums<L>) / sizeof(S) * most_outputs;
-    S* memory =
-        static_cast<S*>(run.workspace.thread(thread, sizeof(S) * (band_size + scratch_size + sums_size)));
+    const std::size_t sums_size = sizeof(ChannelSums<L>) / sizeof(S) * most_outputs,
+                      gradient_size = sizeof(L) / sizeof(S) * most_outputs;
+    S* memory = static_cast<S*>(
+        run.workspace.thread(thread, sizeof(S) * (band_size + scratch_size + sums_size + gradient_size)));
     const Band<L> band(memory, channels, width, row0 - reach_h, rows, reach_w);
     S* scratch = memory + band_size;
     auto* sums = reinterpret_cast<ChannelSums<L>*>(scratch + scratch_size);
+    auto* gradient = reinterpret_cast<L*>(scratch + scratch_size + sums_size);
+    const S* summed = nullptr;  // whose sums `gradient` holds: units of an edge share their g
     PieceMoments* moments = partial + static_cast<ptrdiff_t>(piece) * outputs;
     const int live = live_count(L::count, run.batch, block);
     bool filled = false;
@@ -232,21 +301,25 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
                         loaded == Load::lowest_padding ? -S(__builtin_inf()) : S(0));
       }
       const int from = output_row(row0, unit.stride_h()), to = output_row(row1, unit.stride_h());
-      const int pixels = (to - from) * unit.out_width(width);
+      const int out_width = unit.out_width(width), pixels = (to - from) * out_width;
       if (pixels > 0) {
         const auto y = block_of(units[u].y, block);
         const auto g = block_of(units[u].g, block);
+        for (int c = 0; c < unit.out; c++) sums[c].begin();
+        if (g && g.data != summed) row_sums<L>(gradient, g, from, to), summed = g.data;
         if (y && g)
           unit_piece(unit, units[u].packed, band, height, from, to, scratch,
-                     Forward<L, true, true>{y, g, sums, from});
+                     Forward<L, true, true>{y, g, sums, from, out_width});
         else if (g)
           unit_piece(unit, units[u].packed, band, height, from, to, scratch,
-                     Forward<L, false, true>{y, g, sums, from});
+                     Forward<L, false, true>{y, g, sums, from, out_width});
         else
           unit_piece(unit, units[u].packed, band, height, from, to, scratch,
-                     Forward<L, true, false>{y, g, sums, from});
+                     Forward<L, true, false>{y, g, sums, from, out_width});
       }
-      for (int c = 0; c < unit.out; c++) moments[c] = merge_lanes<L>(sums[c], pixels, pixels > 0 ? live : 0);
+      for (int c = 0; c < unit.out; c++)
+        moments[c] =
+            merge_lanes<L>(sums[c], units[u].g ? gradient[c] : L::zero(), pixels, pixels > 0 ? live : 0);
       moments += unit.out;
     }
   });

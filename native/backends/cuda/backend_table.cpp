@@ -95,7 +95,8 @@ void gradient_sums(const Run& run, Moments* moments, View<const float> g, View<c
   Call call(run, __func__);
   Context& context = call.context;
   MomentsArguments a = {};
-  a.x = {y.data, pitch_of(y), {}, false}, a.g = g.data, a.g_pitch = pitch_of(g), a.map = map_of(y, run.batch);
+  a.x = {y.data, pitch_of(y), {}, false}, a.g = g.data, a.g_pitch = pitch_of(g), a.g_step = step_of(g),
+  a.map = map_of(y, run.batch);
   a.centre = context.upload(mean, static_cast<std::size_t>(y.channels));
   a.partial = context.scratch.take<double>(context.queue,
                                            static_cast<std::size_t>(moment_pieces(a.map)) * 4 * y.channels);
@@ -117,7 +118,7 @@ void node_sum(const Run& run, View<float> y, const Term<float>* terms, int count
   for (int t = 0; t < count; t++) sources.push_back(upload_source(context, terms[t].x, false));
   context.send();
   NodeSumArguments a = {};
-  a.y = y.data, a.pitch = pitch_of(y), a.map = map_of(y, run.batch);
+  a.y = y.data, a.pitch = pitch_of(y), a.step = step_of(y), a.map = map_of(y, run.batch);
   for (int first = 0; first == 0 || first < count; first += most_terms) {
     a.count = count - first < most_terms ? count - first : most_terms;
     for (int t = 0; t < a.count; t++)
@@ -131,7 +132,7 @@ void add(const Run& run, View<float> dx, Write write, View<const float> g, float
   Call call(run, __func__);
   AddArguments a = {};
   a.dx = dx.data, a.dx_pitch = pitch_of(dx), a.weight = weight, a.map = map_of(dx, run.batch);
-  if (g) a.g = g.data, a.g_pitch = pitch_of(g);
+  if (g) a.g = g.data, a.g_pitch = pitch_of(g), a.g_step = step_of(g);
   a.accumulate = g && write == Write::accumulate;
   launch_add(call.context.queue, a);
 }
@@ -168,6 +169,9 @@ const DeviceFunctions device_functions = {
     [](void* device) { delete context_of(device); },
     [](void* device, DeviceFailure& failure) { failure = context_of(device)->queue.failure(); },
     [](void* device) { return context_of(device)->queue.counts(); },
+    [](void* device, std::size_t bytes, int batch, DeviceFailure& failure) {
+      context_of(device)->has_room(0, bytes, batch, failure);
+    },
     [](void* device, std::size_t bytes) -> void* {
       void* memory = nullptr;
       return context_of(device)->queue.ok() && cudaMalloc(&memory, bytes) == cudaSuccess ? memory : nullptr;
@@ -188,6 +192,14 @@ const DeviceFunctions device_functions = {
     },
 };
 
+void drop(const Run& run, const Backend<float>&, View<float> x, const Dropout& dropout) {
+  Call call(run, __func__);
+  launch_drop(call.context.queue, {x.data, pitch_of(x), static_cast<float>(1 / (1 - dropout.rate)), dropout,
+                                   map_of(x, run.batch)});
+}
+
+const StepFunctions<float> step_functions = {drop};
+
 const Backend<float> backend = {"cuda",
                                 1,
                                 blocks,
@@ -205,7 +217,8 @@ const Backend<float> backend = {"cuda",
                                 add,
                                 global_average,
                                 global_average_backward,
-                                &device_functions};
+                                &device_functions,
+                                &step_functions};
 
 int probe(char* text, std::size_t size) {
   int count = 0;
@@ -242,8 +255,13 @@ void libraries(char* text, std::size_t size) {
 
 extern "C" __attribute__((visibility("default"))) const nasp::CudaTable* nasp_cuda_table() {
   using namespace nasp;
-  static const CudaTable table = {CudaTable::current,      sizeof(CudaTable), sizeof(Backend<float>),
-                                  sizeof(DeviceFunctions), &cuda::backend,    cuda::probe,
+  static const CudaTable table = {CudaTable::current,
+                                  sizeof(CudaTable),
+                                  sizeof(Backend<float>),
+                                  sizeof(DeviceFunctions),
+                                  sizeof(StepFunctions<float>),
+                                  &cuda::backend,
+                                  cuda::probe,
                                   cuda::libraries};
   return &table;
 }

@@ -1,5 +1,6 @@
 #include "context.h"
 
+#include <cstdio>
 #include <cstring>
 
 namespace nasp::cuda {
@@ -35,9 +36,15 @@ Context* Context::open(const DevicePlan& plan, DeviceFailure& failure) {
 }
 
 Context::Context(const DevicePlan& plan) {
+  const std::size_t fixed = buffer_bytes + partial_bytes + Convolutions::workspace_bytes;
+  DeviceFailure failure;
   scratch.size = activations_at_work * (plan.largest * sizeof(float) + alignment) + partial_bytes;
-  (void)(queue.check(cudaSetDevice(0), "choosing device 0") && fits(plan) &&
-         queue.check(cudaStreamCreateWithFlags(&queue.stream, cudaStreamNonBlocking), "making a stream") &&
+  if (!queue.check(cudaSetDevice(0), "choosing device 0") ||
+      !has_room(fixed, scratch.size - partial_bytes + plan.activations, plan.batch, failure)) {
+    queue.fail(failure);
+    return;
+  }
+  (void)(queue.check(cudaStreamCreateWithFlags(&queue.stream, cudaStreamNonBlocking), "making a stream") &&
          queue.check(cublasCreate(&blas), "starting cuBLAS") &&
          queue.check(cublasSetStream(blas, queue.stream), "giving cuBLAS its stream") &&
          queue.check(cublasSetMathMode(blas, CUBLAS_PEDANTIC_MATH), "asking cuBLAS for float32") &&
@@ -48,18 +55,21 @@ Context::Context(const DevicePlan& plan) {
                      "device memory for kernels"));
 }
 
-// Whether the device has the memory that the session will ask for; all of it is in proportion to the batch but a rest.
-bool Context::fits(const DevicePlan& plan) {
+bool Context::has_room(std::size_t fixed, std::size_t proportional, int batch, DeviceFailure& failure) {
   std::size_t free = 0, total = 0;
-  if (!queue.check(cudaMemGetInfo(&free, &total), "asking for free memory")) return false;
-  const std::size_t rest = buffer_bytes + partial_bytes + Convolutions::workspace_bytes,
-                    activations = scratch.size - partial_bytes + plan.activations;
-  if (rest + activations <= free) return true;
-  const double share = free > rest ? static_cast<double>(free - rest) / static_cast<double>(activations) : 0;
-  queue.fail("ERR_NASP_OUT_OF_MEMORY",
-             "The session asks for %zu MiB of device memory and %zu MiB are free: a batch of %d would fit, "
-             "not one of %d",
-             (rest + activations) >> 20, free >> 20, static_cast<int>(share * plan.batch), plan.batch);
+  if (!queue.check(cudaMemGetInfo(&free, &total), "asking for free memory")) {
+    failure = queue.failure();
+    return false;
+  }
+  if (fixed + proportional <= free) return true;
+  const double share =
+      free > fixed ? static_cast<double>(free - fixed) / static_cast<double>(proportional) : 0;
+  failure.code = "ERR_NASP_OUT_OF_MEMORY";
+  std::snprintf(
+      failure.message, sizeof(failure.message),
+      "The session asks for %zu MiB of device memory and %zu MiB are free: a batch of %d would fit, "
+      "not one of %d",
+      (fixed + proportional) >> 20, free >> 20, static_cast<int>(share * batch), batch);
   return false;
 }
 

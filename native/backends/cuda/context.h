@@ -53,6 +53,9 @@ class Context {
   void download(Moments* to, const Moments* from, int count);
   void download(void* to, const void* from, std::size_t bytes) { owe({to, 0, bytes, 0, 0, 0}, from); }
   void deliver();
+  // Whether the device has so many bytes free: `fixed` ones, and others in proportion to the batch. What it says of a batch
+  // that would fit goes to `failure`.
+  bool has_room(std::size_t fixed, std::size_t proportional, int batch, DeviceFailure& failure);
 
   // Page-locked memory for a copy to or from the device. A call, or the part of one since begin(), takes most_pinned bytes
   // at most, and leaves them alone until the queue has been waited for.
@@ -67,7 +70,6 @@ class Context {
     int outputs, taps, channels;
   };
   explicit Context(const DevicePlan& plan);
-  bool fits(const DevicePlan& plan);
   void owe(Owed what, const void* from);
 
   char *host_ = nullptr, *mirror_ = nullptr;  // the page-locked buffer, and as much device memory

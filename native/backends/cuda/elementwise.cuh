@@ -20,7 +20,7 @@ template <int V>
 __global__ void fold_gradient(FoldArguments a) {
   const Place p = place_in<V>(a.map);
   if (!p.inside) return;
-  Vec<V> y = load<V>(a.g + p.pixel * a.g_pitch + p.c);
+  Vec<V> y = load<V>(a.g + p.pixel * a.g_pitch + p.c * a.g_step);
   if (a.a) {
     const Vec<V> x = load<V>(a.x + p.pixel * a.x_pitch + p.c);
     const Vec<V> mean = load<V>(a.mean + p.c), scale = load<V>(a.a + p.c), slope = load<V>(a.b + p.c),
@@ -49,7 +49,7 @@ template <int V>
 __global__ void node_sum(NodeSumArguments a) {
   const Place p = place_in<V>(a.map);
   if (!p.inside) return;
-  float* to = a.y + p.pixel * a.pitch + p.c;
+  float* to = a.y + p.pixel * a.pitch + p.c * a.step;
   Vec<V> sum = load_if<V>(a.accumulate, to, 0);
   for (int t = 0; t < a.count; t++) {
     const Vec<V> x = load_activation<V>(a.x[t], true, p.pixel, p.c, 0);
@@ -64,7 +64,7 @@ __global__ void add_scaled(AddArguments a) {
   if (!p.inside) return;
   float* to = a.dx + p.pixel * a.dx_pitch + p.c;
   Vec<V> sum = load_if<V>(a.accumulate, to, 0);
-  const Vec<V> g = load_if<V>(a.g != nullptr, a.g ? a.g + p.pixel * a.g_pitch + p.c : nullptr, 0);
+  const Vec<V> g = load_if<V>(a.g != nullptr, a.g ? a.g + p.pixel * a.g_pitch + p.c * a.g_step : nullptr, 0);
   NASP_UNROLL for (int i = 0; i < V; i++) sum.v[i] += a.weight * g.v[i];
   store(to, sum);
 }

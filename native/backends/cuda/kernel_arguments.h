@@ -1,8 +1,9 @@
-// What kernels are given: plain structs of device pointers and sizes, the same for host and device.
+// What kernels are given: plain structs of device pointers and sizes, the same for host and device. A pitch is from a pixel
+// to the next, a step from a channel to the next (interleaved parts of nodes); where there is none, channels are neighbours.
 #pragma once
 #include <cstddef>
 
-#include "../backend.h"
+#include "../step_functions.h"
 
 #if defined(__CUDACC__)
 #define NASP_BOTH __host__ __device__
@@ -47,7 +48,7 @@ struct ActivateArguments {  // y = the activation at the sampled pixels, 0 beyon
 struct FoldArguments {  // y = a * g + b * (x - mean) + c; a null: g
   float* y;             // compact
   const float *g, *x, *mean, *a, *b, *c;
-  int g_pitch, x_pitch;
+  int g_pitch, g_step, x_pitch;
   Map map;
 };
 
@@ -61,7 +62,7 @@ struct PassArguments {  // dx (+)= d at the pixels that were sampled; the others
 constexpr int most_terms = 8;
 struct NodeSumArguments {  // y (+)= sum of weight * x
   float* y;
-  int pitch, count;
+  int pitch, step, count;
   bool accumulate;
   Activation x[most_terms];
   float weight[most_terms];
@@ -71,7 +72,7 @@ struct NodeSumArguments {  // y (+)= sum of weight * x
 struct AddArguments {  // dx (+)= weight * g; g null: dx = 0
   float* dx;
   const float* g;
-  int dx_pitch, g_pitch;
+  int dx_pitch, g_pitch, g_step;
   float weight;
   bool accumulate;
   Map map;
@@ -112,11 +113,19 @@ struct PoolArguments {
 struct MomentsArguments {
   Activation x;
   const float* g;  // null: no products
-  int g_pitch;
+  int g_pitch, g_step;
   const float* centre;  // null: the first pixel's value
   double* partial;      // (pieces, 4, C)
   Moments* moments;
   int pieces, pixels_a_piece;
+  Map map;
+};
+
+struct DropArguments {
+  float* x;
+  int pitch;
+  float factor;  // of what is kept
+  Dropout dropout;
   Map map;
 };
 

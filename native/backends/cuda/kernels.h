@@ -26,6 +26,9 @@ void launch_depthwise_weight_gradient(Queue&, int kernel, DepthwiseArguments, fl
 void launch_pool_forward(Queue&, const PoolArguments&);
 void launch_pool_backward(Queue&, const PoolArguments&);
 
+// skip_dropout.cu
+void launch_drop(Queue&, const DropArguments&);
+
 // statistics.cu: moment_pieces of them, and 4 * C doubles of partial sums a piece
 int moment_pieces(const Map& map);
 void launch_moments(Queue&, MomentsArguments);

@@ -1,4 +1,4 @@
-// Kernel bodies of max and average pooling, odd windows, padding (k - 1) / 2.
+// Kernel bodies of max and average pooling, padding (k - 1) / 2.
 //
 //   max    pads with -inf; on ties the gradient goes to the first maximum in row-major order (as PyTorch)
 //   avg    the mean over the window's pixels inside the image

@@ -14,6 +14,10 @@ void Queue::fail(const char* code, const char* format, ...) {
   va_end(arguments);
 }
 
+void Queue::fail(const DeviceFailure& failure) {
+  if (ok()) failure_ = failure;
+}
+
 bool Queue::check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return true;
   fail(error == cudaErrorMemoryAllocation ? "ERR_NASP_OUT_OF_MEMORY" : "ERR_NASP_INTERNAL",

@@ -22,6 +22,7 @@ class Queue {
   bool check(cudnnStatus_t status, const char* what);
   bool check(cublasStatus_t status, const char* what);
   void fail(const char* code, const char* format, ...) __attribute__((format(printf, 3, 4)));
+  void fail(const DeviceFailure& failure);
 
   void launched(const char* kernel);     // after <<<>>>
   void called() { counts_.launches++; }  // after a library's call

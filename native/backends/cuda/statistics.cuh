@@ -24,8 +24,9 @@ __global__ void piece_moments(MomentsArguments a) {
     const int begin = blockIdx.y * a.pixels_a_piece, end = min(begin + a.pixels_a_piece, a.map.pixels());
     for (int pixel = begin + threadIdx.y; pixel < end; pixel += blockDim.y) {
       const Vec<V> x = load_activation<V>(a.x, true, pixel, c, 0);
-      const Vec<V> g = load_if<V>(a.g != nullptr,
-                                  a.g ? a.g + static_cast<std::size_t>(pixel) * a.g_pitch + c : nullptr, 0);
+      const Vec<V> g =
+          load_if<V>(a.g != nullptr,
+                     a.g ? a.g + static_cast<std::size_t>(pixel) * a.g_pitch + c * a.g_step : nullptr, 0);
       NASP_UNROLL for (int i = 0; i < V; i++) {
         const float off = x.v[i] - centre.v[i];
         sum[0].v[i] += off;

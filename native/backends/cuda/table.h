@@ -6,14 +6,14 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "../backend.h"
 #include "../device.h"
+#include "../step_functions.h"
 
 namespace nasp {
 
 struct CudaTable {
   static constexpr std::uint32_t current = 1;
-  std::uint32_t version, size, backend_size, device_size;
+  std::uint32_t version, size, backend_size, device_size, step_size;
 
   const Backend<float>* backend;
   // 0 and the name of device 0, or CUDA's error number and what to do about it. Nothing is set up.

@@ -2,6 +2,8 @@
 // and to the gradients of its weights.
 //
 //   dense      dx = the transposed convolution of dy; dw = dy x activation
+//   pair       d mid = the transposed k x 1 of dy; dx = the transposed 1 x k of d mid; mid is computed again for the k x 1's
+//              gradient
 //   depthwise  d mid = 1x1 transposed of dy; dx = transposed depthwise of d mid; the depthwise result is computed again for
 //              the 1x1's gradient
 // Scratch    at most dy, d mid, mid or an activated copy, and dx before the ReLU: see activations_at_work (context.cpp)
@@ -35,6 +37,8 @@ struct Backward {
   bool wants_dx() const { return static_cast<bool>(b.dx); }
   void pool() const;
   void depthwise() const;
+  void pair() const;
+  const float* activated(const Map& read, const Sampling& sampling, int* pitch) const;
   void dense(int part, int first, const float* w) const;
   void pass(const float* d, const Map& sampled, const Sampling& sampling, bool accumulate) const;
 };
@@ -44,7 +48,7 @@ Gradient folded(Context& context, const GradientSource<float>& dy, const Map& ma
   if (!dy.a && compact(dy.g)) return {dy.g.data, map};
   FoldArguments a = coefficients;
   a.y = context.scratch.take<float>(context.queue, scalars(map));
-  a.g = dy.g.data, a.g_pitch = pitch_of(dy.g), a.map = map;
+  a.g = dy.g.data, a.g_pitch = pitch_of(dy.g), a.g_step = step_of(dy.g), a.map = map;
   if (dy.a) a.x = dy.y.data, a.x_pitch = pitch_of(dy.y);
   launch_fold_gradient(context.queue, a);
   return {a.y, map};
@@ -69,25 +73,25 @@ void Backward::pool() const {
 void Backward::depthwise() const {
   const Map between = {output.batch, output.height, output.width, unit.in};
   const DenseCall product = {&unit.dense[0], between, output};
-  const float* dense_weights = weights + unit.depthwise_weights();
+  const float* dense_weights = weights + packed_first(unit);
   DepthwiseArguments a = {};
   a.x = x, a.w = weights, a.input = input, a.output = between;
   a.dilation = unit.dilation, a.stride = unit.stride, a.pad = unit.pad();
   float* d_mid = scratch.take<float>(queue, scalars(between));
-  if (wants_dx() || b.depthwise_gradient)
+  if (wants_dx() || b.first_gradient)
     dense_data_gradient(context, product, d_mid, unit.in, dy.data, unit.out, dense_weights);
   if (wants_dx()) {
     a.y = d_mid, a.to = to;
     launch_depthwise_data_gradient(queue, unit.kernel, a);
   }
-  if (b.depthwise_gradient) {
+  if (b.first_gradient) {
     const int taps = unit.kernel * unit.kernel;
-    const std::size_t n = static_cast<std::size_t>(unit.depthwise_weights());
+    const std::size_t n = static_cast<std::size_t>(unit.first_weights());
     float* total = scratch.take<float>(queue, n);
     a.y = d_mid;
     a.partial = scratch.take<float>(queue, n * static_cast<std::size_t>(depthwise_pieces(between)));
     launch_depthwise_weight_gradient(queue, unit.kernel, a, total);
-    context.download(b.depthwise_gradient, total, 1, taps, unit.in);
+    context.download(b.first_gradient, total, 1, taps, unit.in);
   }
   if (b.dense_gradient[0]) {
     a.y = scratch.take<float>(queue, scalars(between));
@@ -95,6 +99,47 @@ void Backward::depthwise() const {
     float* dw = scratch.take<float>(queue, static_cast<std::size_t>(unit.dense_weights(0)));
     dense_weight_gradient(context, product, dw, a.y, unit.in, dy.data, unit.out);
     context.download(b.dense_gradient[0], dw, unit.out, 1, unit.in);
+  }
+}
+
+// What the unit's products read: the source itself, or a compact copy of it.
+const float* Backward::activated(const Map& read, const Sampling& sampling, int* pitch) const {
+  *pitch = unit.in;
+  const bool whole = sampling.stride_h == 1 && sampling.stride_w == 1 && sampling.offset_h == 0;
+  if (!x.relu && !x.norm.scale && whole && x.pitch == unit.in) return x.x;
+  float* copy = scratch.take<float>(queue, scalars(read));
+  launch_activate(queue, {copy, x, input, read, sampling});
+  return copy;
+}
+
+void Backward::pair() const {
+  const Map between = {input.batch, input.height, output.width, unit.row.out};
+  const DenseCall row = {&unit.row, input, between}, column = {&unit.dense[0], between, output};
+  const float* column_weights = weights + packed_first(unit);
+  float* d_mid = scratch.take<float>(queue, scalars(between));
+  if (wants_dx() || b.first_gradient)
+    dense_data_gradient(context, column, d_mid, unit.row.out, dy.data, unit.out, column_weights);
+  if (wants_dx()) {
+    const std::size_t mark = scratch.mark();
+    float* before_relu = scratch.take<float>(queue, scalars(input));
+    dense_data_gradient(context, row, before_relu, unit.in, d_mid, unit.row.out, weights);
+    pass(before_relu, input, {}, to.accumulate);
+    scratch.rewind(mark);
+  }
+  if (!b.first_gradient && !b.dense_gradient[0]) return;
+  int pitch = 0;
+  const float* read = activated(input, {}, &pitch);
+  if (b.first_gradient) {
+    float* dw = scratch.take<float>(queue, static_cast<std::size_t>(unit.first_weights()));
+    dense_weight_gradient(context, row, dw, read, pitch, d_mid, unit.row.out);
+    context.download(b.first_gradient, dw, unit.row.out, unit.row.taps(), unit.in);
+  }
+  if (b.dense_gradient[0]) {
+    float* mid = scratch.take<float>(queue, scalars(between));
+    dense_forward(context, row, mid, unit.row.out, read, pitch, weights);
+    float* dw = scratch.take<float>(queue, static_cast<std::size_t>(unit.dense_weights(0)));
+    dense_weight_gradient(context, column, dw, mid, unit.row.out, dy.data, unit.out);
+    context.download(b.dense_gradient[0], dw, unit.out, unit.dense[0].taps(), unit.row.out);
   }
 }
 
@@ -111,13 +156,8 @@ void Backward::dense(int i, int first, const float* w) const {
     scratch.rewind(mark);
   }
   if (!b.dense_gradient[i]) return;
-  const float* read_x = x.x;
-  int pitch = x.pitch;
-  if (x.relu || x.norm.scale || part.stride_h > 1 || pitch != unit.in) {
-    float* copy = scratch.take<float>(queue, scalars(read));
-    launch_activate(queue, {copy, x, input, read, d.sampling()});
-    read_x = copy, pitch = unit.in;
-  }
+  int pitch = 0;
+  const float* read_x = activated(read, d.sampling(), &pitch);
   float* dw = scratch.take<float>(queue, static_cast<std::size_t>(unit.dense_weights(i)));
   dense_weight_gradient(context, d, dw, read_x, pitch, dy.data + first, unit.out);
   context.download(b.dense_gradient[i], dw, part.out, part.taps(), unit.in);
@@ -153,6 +193,8 @@ void backward_unit(const Run& run, const BackwardUnit<float>& b) {
     work.pool();
   } else if (unit.depthwise()) {
     work.depthwise();
+  } else if (unit.paired()) {
+    work.pair();
   } else {
     const float* w = weights;
     for (int i = 0, first = 0; i < unit.parts; first += unit.dense[i].out, i++) {

@@ -69,7 +69,7 @@ void moments_of(Context& context, const Activation& y, const Map& map, View<cons
                 Moments* moments) {
   MomentsArguments a = {};
   a.x = y, a.map = map, a.moments = moments;
-  if (g) a.g = g.data, a.g_pitch = pitch_of(g);
+  if (g) a.g = g.data, a.g_pitch = pitch_of(g), a.g_step = step_of(g);
   a.partial = context.scratch.take<double>(context.queue,
                                            static_cast<std::size_t>(moment_pieces(map)) * 4 * map.channels);
   launch_moments(context.queue, a);
@@ -87,7 +87,9 @@ void forward_unit(Context& context, Inputs& inputs, const ForwardUnit<float>& u,
   }
   const Map output = {input.batch, unit.out_height(input.height), unit.out_width(input.width), unit.out};
   // Copies outlive the unit, so they are taken before what is given back at its end.
-  if (unit.kind == UnitKind::convolve && !unit.depthwise()) {
+  if (unit.paired()) {
+    inputs.copy(unit.relu, {}, input, true);
+  } else if (unit.kind == UnitKind::convolve && !unit.depthwise()) {
     for (int i = 0; i < unit.parts; i++) {
       const DenseCall d = {
           &unit.dense[i], input, {output.batch, output.height, output.width, unit.dense[i].out}};
@@ -110,7 +112,14 @@ void forward_unit(Context& context, Inputs& inputs, const ForwardUnit<float>& u,
     a.pad = unit.pad();
     launch_depthwise_forward(queue, unit.kernel, a);
     dense_forward(context, {&unit.dense[0], between, output}, y, unit.out, a.y, unit.in,
-                  weights + unit.depthwise_weights());
+                  weights + packed_first(unit));
+  } else if (unit.paired()) {
+    const Map between = {input.batch, input.height, output.width, unit.row.out};
+    const Inputs::Matrix x = inputs.copy(unit.relu, {}, input, true);
+    float* mid = scratch.take<float>(queue, scalars(between));
+    dense_forward(context, {&unit.row, input, between}, mid, unit.row.out, x.data, x.pitch, weights);
+    dense_forward(context, {&unit.dense[0], between, output}, y, unit.out, mid, unit.row.out,
+                  weights + packed_first(unit));
   } else {
     dense_parts(context, inputs, unit, input, output, y, weights);
   }
@@ -143,12 +152,13 @@ void forward_units(const Run& run, const ForwardUnit<float>* units, int count, c
 }
 
 std::size_t packed_size(const Unit& unit, bool) {
-  std::size_t n = static_cast<std::size_t>(unit.depthwise_weights());
+  std::size_t n = packed_first(unit);
   for (int i = 0; i < unit.parts; i++) n += static_cast<std::size_t>(unit.dense_weights(i));
   return n;
 }
 
 void pack_unit(const Unit& unit, float* packed, const UnitWeights<float>& w, bool) {
+  const float* end_of_first = packed + packed_first(unit);
   // (outputs, channels, taps) -> (outputs, taps, channels)
   const auto pack = [&](const float* from, int outputs, int channels, int taps) {
     for (int o = 0; o < outputs; o++) {
@@ -157,8 +167,11 @@ void pack_unit(const Unit& unit, float* packed, const UnitWeights<float>& w, boo
       }
     }
   };
-  if (unit.depthwise()) pack(w.depthwise, 1, unit.in, unit.kernel * unit.kernel);
-  for (int i = 0; i < unit.parts; i++) pack(w.dense[i], unit.dense[i].out, unit.in, unit.dense[i].taps());
+  if (unit.depthwise()) pack(w.first, 1, unit.in, unit.kernel * unit.kernel);
+  if (unit.paired()) pack(w.first, unit.row.out, unit.in, unit.row.taps());
+  while (packed < end_of_first) *packed++ = 0;
+  for (int i = 0; i < unit.parts; i++)
+    pack(w.dense[i], unit.dense[i].out, unit.between(), unit.dense[i].taps());
 }
 
 }  // namespace nasp::cuda

@@ -234,9 +234,8 @@ cudnnStatus_t cudnnBackendSetAttribute(Raw d, Name name, cudnnBackendAttributeTy
 cudnnStatus_t cudnnBackendFinalize(Raw d) {
   const std::lock_guard<std::recursive_mutex> lock(mutex);
   const Raw device = properties();
-  if (notes[d].type == CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR)
-    REAL(cudnnBackendSetAttribute)
-    (d, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &device);
+  if (notes[d].type == CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR) REAL(cudnnBackendSetAttribute)
+  (d, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &device);
   return REAL(cudnnBackendFinalize)(d);
 }
 

@@ -7,6 +7,7 @@
 #include "../depthwise.cuh"
 #include "../elementwise.cuh"
 #include "../pool.cuh"
+#include "../skip_dropout.cuh"
 #include "../statistics.cuh"
 
 namespace nasp::emulation {
@@ -46,6 +47,7 @@ const Kernel kernels[] = {
     BY_WIDTH(PoolArguments, max_pool_winners),
     BY_WIDTH(PoolArguments, avg_pool_forward),
     BY_WIDTH(PoolArguments, pool_backward),
+    KERNEL(DropArguments, drop),
     BY_WIDTH(MomentsArguments, piece_moments),
     KERNEL(MomentsArguments, merge_moments),
 };

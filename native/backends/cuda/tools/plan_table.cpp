@@ -39,9 +39,12 @@ void add_shapes(std::vector<ConvolutionShape>& shapes, const Operation& operatio
   for (const NamedUnit& n : operation.units) {
     const Unit& u = n.unit;
     const int out_height = u.out_height(height), out_width = u.out_width(width);
+    const int between_width = u.paired() ? out_width : width;
+    if (u.paired()) shapes.push_back({batch, u.in, height, width, u.row.out, height, out_width, u.row});
     for (int i = 0; i < u.parts && !u.depthwise(); i++) {
       if (u.dense[i].taps() > 1)
-        shapes.push_back({batch, u.in, height, width, u.dense[i].out, out_height, out_width, u.dense[i]});
+        shapes.push_back(
+            {batch, u.between(), height, between_width, u.dense[i].out, out_height, out_width, u.dense[i]});
     }
     height = out_height, width = out_width;
   }

@@ -1,0 +1,67 @@
+// A unit's weights as the kernels read them, and where each part of them lies.
+#pragma once
+#include "depthwise.h"
+#include "winograd.h"
+
+namespace nasp::NASP_ISA {
+
+// Where the parts of a packed unit lie. Forward: the first convolution (depthwise (C, k, k) or a row), then the dense parts;
+// then the same for backward, turned and transposed. A row or dense part: its direct and, where it has one, its Winograd
+// form.
+struct PackedPart {
+  std::size_t direct, winograd;
+};
+struct PackedLayout {
+  struct Half {
+    PackedPart first, dense[2];
+  };
+  Half forward, back;
+  std::size_t forward_size, size;
+
+  explicit PackedLayout(const Unit& u) {
+    size = 0;
+    for (Half* half : {&forward, &back}) {
+      const bool transposed = half == &back;
+      const auto add = [&](const DensePart& d, int in) -> PackedPart {
+        const int to = transposed ? in : d.out, from = transposed ? d.out : in;
+        const std::size_t direct = size, winograd = direct + packed_dense_size(to, from, d.taps());
+        size = winograd + packed_winograd_size(winograd_of(d, in), to, from);
+        return {direct, winograd};
+      };
+      half->first = {size, size};
+      if (u.paired())
+        half->first = add(u.row, u.in);
+      else
+        size += static_cast<std::size_t>(u.first_weights());
+      for (int i = 0; i < u.parts; i++) half->dense[i] = add(u.dense[i], u.between());
+      if (!transposed) forward_size = size;
+    }
+  }
+};
+
+template <class S>
+std::size_t packed_size(const Unit& u, bool backward) {
+  const PackedLayout layout(u);
+  return backward ? layout.size : layout.forward_size;
+}
+
+template <class S>
+void pack_unit(const Unit& u, S* packed, const UnitWeights<S>& w, bool backward) {
+  const PackedLayout layout(u);
+  for (const bool transposed : {false, true}) {
+    if (transposed && !backward) return;
+    const auto& half = transposed ? layout.back : layout.forward;
+    const auto pack = [&](const PackedPart& at, const S* weights, const DensePart& d, int in) {
+      const Winograd kind = winograd_of(d, in);
+      pack_dense(packed + at.direct, weights, d.out, in, d.taps(), transposed);
+      if (kind != Winograd::none) pack_winograd(kind, packed + at.winograd, weights, d.out, in, transposed);
+    };
+    if (u.paired())
+      pack(half.first, w.first, u.row, u.in);
+    else if (u.depthwise())
+      pack_depthwise(packed + half.first.direct, w.first, u.in, u.kernel * u.kernel, transposed);
+    for (int i = 0; i < u.parts; i++) pack(half.dense[i], w.dense[i], u.dense[i], u.between());
+  }
+}
+
+}  // namespace nasp::NASP_ISA

@@ -1,0 +1,131 @@
+// The batches of a session: prepared by the loader's thread or given by value, each under a ticket until a step has
+// used it. At most 8 at a time.
+#pragma once
+#include <array>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../core/error.h"
+#include "../data/augment.h"
+#include "../data/batch_loader.h"
+#include "session.h"
+
+namespace nasp {
+
+inline void expect(bool ok, const std::string& what, const std::string& received) {
+  if (!ok) throw Error("ERR_NASP_ARGUMENT", "Expected " + what + " but received " + received);
+}
+
+template <class S>
+struct StepBatch {
+  bool used = false, by_value = false;
+  int ticket = 0;
+  BatchLoader::Ticket job = 0;
+  int count = 0;
+  std::vector<S> planes;  // (count, C, H, W), filled by the loader's thread
+  std::vector<int> targets;
+};
+
+template <class S>
+class StepBatches {
+ public:
+  explicit StepBatches(const SupernetConfig& config)
+      : most_(config.batch),
+        classes_(config.classes),
+        image_channels_(config.image_channels),
+        image_size_(config.image_size) {}
+  ~StepBatches() { loader_.drop_all(); }
+
+  int queue(std::shared_ptr<const Dataset> dataset, std::vector<std::uint32_t> indices,
+            const Augment& augment) {
+    check_indices(*dataset, indices.data(), static_cast<int>(indices.size()));
+    check_augment(*dataset, augment);
+    const auto image = [](int channels, int height, int width) {
+      return std::to_string(channels) + " x " + std::to_string(height) + " x " + std::to_string(width);
+    };
+    expect(dataset->channels == image_channels_ && dataset->height == image_size_ &&
+               dataset->width == image_size_,
+           "images of " + image(image_channels_, image_size_, image_size_),
+           image(dataset->channels, dataset->height, dataset->width));
+    for (std::uint32_t i : indices)
+      expect(dataset->labels[i] < classes_, "labels below " + std::to_string(classes_),
+             std::to_string(dataset->labels[i]));
+    StepBatch<S>& batch = reserve(static_cast<int>(indices.size()));
+    batch.by_value = false;
+    batch.job = loader_.submit([&batch, dataset = std::move(dataset), indices = std::move(indices), augment] {
+      augment_batch(*dataset, indices.data(), batch.count, augment, batch.planes.data(),
+                    batch.targets.data());
+    });
+    return batch.ticket;
+  }
+
+  int load(const S* x, const std::vector<int>& targets) {
+    for (int t : targets)
+      expect(t >= 0 && t < classes_, "targets from 0 to " + std::to_string(classes_ - 1), std::to_string(t));
+    StepBatch<S>& batch = reserve(static_cast<int>(targets.size()));
+    std::copy(x, x + image_values() * targets.size(), batch.planes.begin());
+    batch.targets = targets;
+    batch.by_value = true;
+    return batch.ticket;
+  }
+
+  // Ready to be used: waits for the loader.
+  StepBatch<S>& ready(StepBatch<S>& batch) {
+    if (!batch.by_value) loader_.wait(batch.job);
+    return batch;
+  }
+
+  StepBatch<S>& of(int ticket) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (StepBatch<S>& b : batches_) {
+      if (b.used && b.ticket == ticket) return b;
+    }
+    throw Error("ERR_NASP_ARGUMENT",
+                "Expected the ticket of a queued batch but received " + std::to_string(ticket));
+  }
+
+  void free(StepBatch<S>& batch) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    batch.used = false;
+  }
+
+  std::size_t bytes() const {
+    std::size_t n = 0;
+    for (const StepBatch<S>& b : batches_) n += b.planes.size() * sizeof(S);
+    return n;
+  }
+
+ private:
+  std::size_t image_values() const {
+    return static_cast<std::size_t>(image_channels_) * image_size_ * image_size_;
+  }
+
+  StepBatch<S>& reserve(int count) {
+    expect(count >= 1 && count <= most_, "1 to " + std::to_string(most_) + " images for a batch",
+           std::to_string(count));
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (StepBatch<S>& b : batches_) {
+      if (b.used) continue;
+      b.used = true;
+      b.ticket = ++tickets_;
+      b.count = count;
+      b.planes.resize(static_cast<std::size_t>(most_) * image_values());
+      b.targets.resize(static_cast<std::size_t>(most_));
+      return b;
+    }
+    throw Error("ERR_NASP_BUSY",
+                "Expected at most " + std::to_string(batches_.size()) +
+                    " batches to be outstanding but received another; give their tickets to steps first");
+  }
+
+  int most_, classes_, image_channels_, image_size_;
+  std::mutex mutex_;
+  std::array<StepBatch<S>, 8> batches_;
+  int tickets_ = 0;
+  BatchLoader loader_;  // last: its thread writes to the batches
+};
+
+}  // namespace nasp

@@ -1,0 +1,89 @@
+/** What the commands of `nasp reproduce` share: running the sides until done or interrupted, and leaving a report. */
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+
+import { invalid } from "../expect.js"
+import {
+  comparisonFields,
+  runComparison,
+  type ComparedRuns,
+  type ComparisonOptions,
+} from "../reproduce/comparison.js"
+import { readHistories, type History } from "../reproduce/history.js"
+import { writeReport, type Report } from "../reproduce/report.js"
+import type { PlannedRun } from "../reproduce/turns.js"
+import type { SearchEvent } from "../train/events.js"
+import { shellWord } from "./drive.js"
+import { givenOf } from "./flags.js"
+
+/** Options as commander gives them. */
+export type Given = Record<string, unknown>
+
+/** The runs of `--from`, beside which only what says where the report goes may stand. */
+export function drawnFrom({ from, ...options }: Given): History[] {
+  const others = Object.keys(options).filter((name) => !["out", "json", "quiet"].includes(name))
+  if (others.length > 0)
+    throw invalid("an option beside from", "out, json or quiet (the runs hold the rest)", others[0])
+  return readHistories(from as string[])
+}
+
+/** The comparison's runs in `out`; null where a signal ended them: then what to do is said. */
+export async function searchAll(
+  comparison: ComparedRuns,
+  options: Given,
+  out: string,
+): Promise<History[] | null> {
+  const abort = new AbortController()
+  const stop = (signal: NodeJS.Signals) => {
+    process.exitCode = signal === "SIGINT" ? 130 : 143
+    if (abort.signal.aborted) process.exit()
+    abort.abort()
+    process.stderr.write("finishing the step and saving; once more stops at once\n")
+  }
+  const signals = ["SIGINT", "SIGTERM"] as const
+  for (const signal of signals) process.on(signal, stop)
+  try {
+    const histories = await runComparison(comparison, {
+      ...asked(options),
+      given: givenOf(comparisonFields, options),
+      out,
+      onEvent: options.quiet === true ? () => {} : tell,
+      signal: abort.signal,
+    })
+    if (!histories) process.stderr.write(`stopped; the same command with --out ${shellWord(out)} goes on\n`)
+    return histories
+  } finally {
+    for (const signal of signals) process.off(signal, stop)
+  }
+}
+
+function asked({ budget, sides, set }: Given): Pick<ComparisonOptions, "budget" | "sides" | "set"> {
+  return {
+    ...(typeof budget === "string" && { budget }),
+    ...(typeof sides === "string" && { sides: sides.split(",") }),
+    ...(Array.isArray(set) && { set: set as string[] }),
+  }
+}
+
+// A line an epoch on stderr: stdout is for the result.
+function tell({ side, seed }: PlannedRun, event: SearchEvent, seconds: number): void {
+  if (event.type === "warning")
+    process.stderr.write(`warning: ${side.name}, seed ${seed}: ${event.message}\n`)
+  if (event.type !== "epoch") return
+  process.stderr.write(
+    `${side.name}, seed ${seed}: step ${event.step}, ${seconds.toFixed(1)} s, validation accuracy ${(100 * event.val_acc).toFixed(1)} %\n`,
+  )
+}
+
+/** @returns the files, in lines */
+export function leaveReport(artefact: string, out: string, report: Report): string {
+  return writeReport(out, artefact, report).join("\n")
+}
+
+/** reproduce/<name>-<n> with the first n that is free. */
+export function freeFolder(name: string): string {
+  for (let n = 1; ; n++) {
+    const path = join("reproduce", `${name}-${n}`)
+    if (!existsSync(path)) return path
+  }
+}

@@ -1,0 +1,130 @@
+/** `nasp reproduce table6`: timed batches, beside the paper's seconds; with --budget searches too, for the error. */
+import { join } from "node:path"
+import type { Command } from "commander"
+
+import { describeMachine, machineLine } from "../bench/machine.js"
+import { integerField, resolveFields } from "../expect.js"
+import { loadNative, type NativeAddon } from "../native.js"
+import { comparisonFields, type ComparedRuns } from "../reproduce/comparison.js"
+import type { History } from "../reproduce/history.js"
+import { epochImages } from "../reproduce/paper-table6.js"
+import { findSide } from "../reproduce/sides.js"
+import { entriesOfRuns, entriesOfTimed, rowOf, type Table6Entry } from "../reproduce/table6.js"
+import { table6Report, type Table6Notes } from "../reproduce/table6-report.js"
+import { timeSteps } from "../reproduce/table6-timing.js"
+import { findSpace } from "../spaces/index.js"
+import { addFlags, givenOf } from "./flags.js"
+import { drawnFrom, freeFolder, leaveReport, searchAll, type Given } from "./reproduce-runs.js"
+
+const defaultSpaces = "darts7,darts7-split,nasp12,nasp12-all"
+const defaultSides = "darts,darts-2,nasp"
+
+const { space: _space, ...searchFields } = comparisonFields
+const fields = {
+  ...searchFields,
+  batches: integerField(3, 1, 10_000, "timed batches of each row, after one that is not"),
+}
+
+export function registerTable6(reproduce: Command): void {
+  const command = reproduce
+    .command("table6")
+    .description("seconds an epoch by what they go into, DARTS and NASP in each space, beside the paper's")
+    .allowExcessArguments(false)
+    .option("--spaces <names>", `comma-separated (default ${defaultSpaces})`)
+    .option("--sides <names>", `methods, comma-separated (default ${defaultSides})`)
+    .option("--from <runs...>", "the epochs of these run folders in place of timed batches")
+    .option("--budget <time|steps>", "search with every side and space that long (30m, 4000), for the error")
+    .option(
+      "--set <name=value...>",
+      "options of the methods, for every side that has them (in those searches)",
+    )
+    .option("--out <folder>", "write table6.json and table6.csv there too")
+    .option("--json", "one JSON object a row on stdout")
+    .option("--quiet", "print nothing while it runs")
+  addFlags(command, fields)
+    .addHelpText(
+      "after",
+      `
+Seconds are extrapolated to ${epochImages} images. NASP's depend on what is selected: each
+timed batch draws a selection of its own from --seed.
+
+Examples:
+  nasp reproduce table6 --batches 2 --json
+  nasp reproduce table6 --spaces nasp12 --batches 10 --out OUT
+  nasp reproduce table6 --spaces darts7 --budget 30m --data cifar10 --data-dir DIR`,
+    )
+    .action(run)
+}
+
+async function run(options: Given): Promise<void> {
+  const addon = loadNative()
+  const result = Array.isArray(options.from) ? ofRuns(options, addon) : await timed(options, addon)
+  if (!result) return
+  const report = table6Report(result.entries, result.notes)
+  const files = typeof options.out === "string" ? `\n\n${leaveReport("table6", options.out, report)}` : ""
+  const rows = result.entries.map((e) => JSON.stringify(rowOf(e)))
+  process.stdout.write(`${options.json === true ? rows.join("\n") : `${report.text}${files}`}\n`)
+}
+
+interface Result {
+  entries: Table6Entry[]
+  notes: Table6Notes
+}
+
+function ofRuns(options: Given, addon: NativeAddon): Result {
+  const histories = drawnFrom(options)
+  const [first] = histories
+  const { cpu = "", isa = "", threads = 0 } = first?.start ?? {}
+  const lines = [`Seconds of the epochs of ${histories.length} runs, per ${epochImages} images.`, differs]
+  return {
+    entries: entriesOfRuns(histories, addon),
+    notes: { machine: `${cpu}, ${threads} threads, ${isa}`, lines },
+  }
+}
+
+async function timed(options: Given, addon: NativeAddon): Promise<Result | null> {
+  const { batches, batch, channels, layers, seed, threads } = resolveFields(fields, givenOf(fields, options))
+  const spaces = listOf(options.spaces, defaultSpaces)
+  for (const name of spaces) findSpace(name)
+  const sides = listOf(options.sides, defaultSides).map(findSide)
+  const tell = (text: string) => {
+    if (options.quiet !== true) process.stderr.write(`${text}\n`)
+  }
+  const histories = typeof options.budget === "string" ? await searches(options, spaces) : []
+  if (!histories) return null
+  const steps = await timeSteps(
+    { addon, sides, spaces, batches, batch, channels, layers, seed, threads },
+    (space) => tell(`timing ${space}: ${batches} + 1 batches of ${sides.map((s) => s.name).join(", ")}`),
+  )
+  const drawn = `seeds ${seed + 1} to ${seed + batches}`
+  const lines = [
+    `Seconds an epoch of ${epochImages} images, mean ± standard deviation of ${batches} timed batches of ${batch}; C ${channels}, ${layers} cells.`,
+    `NASP's selections are drawn at random, one a batch: ${drawn}; final net (M) is the mean over them${histories.length > 0 ? ", or of the searched cell" : ""}.`,
+    `Under overhead the paper's line has what it does not list: its total less its columns. error (%): of the searched net on the search-validation half; (in brackets) the paper's, of the trained net on the test set.`,
+    differs,
+  ]
+  return {
+    entries: entriesOfTimed(steps, histories, addon),
+    notes: { machine: machineLine(describeMachine(addon, threads ?? 0)), lines },
+  }
+}
+
+const differs =
+  "Differs from the paper's protocol: a CPU here, a GPU there; the paper leaves open which of darts7 and darts7-split, nasp12 and nasp12-all its rows are."
+
+/** Each space's runs in a folder of its own; null where a signal ended them. */
+async function searches(options: Given, spaces: readonly string[]): Promise<History[] | null> {
+  const out = typeof options.out === "string" ? options.out : freeFolder("table6")
+  const histories: History[] = []
+  for (const space of spaces) {
+    const comparison: ComparedRuns = { sides: defaultSides.split(","), space, measures: {}, leastSteps: 0 }
+    const found = await searchAll(comparison, options, join(out, space))
+    if (!found) return null
+    histories.push(...found)
+  }
+  return histories
+}
+
+function listOf(value: unknown, otherwise: string): string[] {
+  return (typeof value === "string" ? value : otherwise).split(",")
+}

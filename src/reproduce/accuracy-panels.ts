@@ -1,0 +1,64 @@
+/** Two panels as in the paper's Figure 3: validation accuracy of the searched net against seconds and against epochs. */
+import type { Panel } from "./chart/panel.js"
+import { drawFigure } from "./chart/figure.js"
+import { validationCurve, seriesOf, type Axis, type SideRuns } from "./curves.js"
+import type { History } from "./history.js"
+import { lookOf } from "./sides.js"
+import { summarise } from "./statistics.js"
+
+export interface AccuracyFigure {
+  title: string
+  /** "a" and "b", or "c" and "d". */
+  letters: readonly [string, string]
+  sides: readonly SideRuns[]
+  caption: readonly string[]
+}
+
+const names: Record<Axis, string> = { seconds: "search time (s)", epochs: "epochs" }
+
+export function drawAccuracy({ title, letters, sides, caption }: AccuracyFigure): string {
+  const panel = (axis: Axis, letter: string): Panel => ({
+    title: `(${letter}) against ${axis === "seconds" ? "time" : "epochs"}`,
+    x: names[axis],
+    y: "validation accuracy, searched net (%)",
+    yTick: (v) => String(Number((100 * v).toFixed(1))),
+    series: sides.map((s) =>
+      seriesOf(
+        s.side,
+        validationCurve(s, axis, (m) => m.validation),
+      ),
+    ),
+  })
+  return drawFigure({
+    title,
+    columns: 2,
+    panels: [panel("seconds", letters[0]), panel("epochs", letters[1])],
+    legend: sides.map(({ side }) => ({ look: lookOf(side), label: side.label })),
+    caption,
+  })
+}
+
+/** The mean curves, for JSON. */
+export function accuracyCurves(sides: readonly SideRuns[]) {
+  return sides.flatMap((s) =>
+    (["seconds", "epochs"] as const).map((axis) => ({
+      side: s.side.name,
+      axis,
+      points: validationCurve(s, axis, (m) => m.validation),
+    })),
+  )
+}
+
+/** Over the seeds of a side: the last and the best accuracy, and what it took. */
+export function accuracySummary({ runs }: SideRuns) {
+  const over = (value: (run: History) => number | undefined) =>
+    summarise(runs.flatMap((run) => value(run) ?? []))
+  return {
+    last: over(({ moments }) => moments.at(-1)?.validation),
+    best: over(({ moments }) =>
+      moments.length > 0 ? Math.max(...moments.map((m) => m.validation)) : undefined,
+    ),
+    steps: over(({ moments }) => moments.at(-1)?.step),
+    seconds: over(({ moments }) => moments.at(-1)?.seconds),
+  }
+}

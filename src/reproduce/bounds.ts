@@ -1,0 +1,35 @@
+/**
+ * Whether alpha has reached the bounds of its box, without which NASP and the lazy proximal step are the same, and how
+ * restless it is: for the methods with proximal steps.
+ */
+import { atBound, type SideRuns } from "./curves.js"
+import { summarise } from "./statistics.js"
+import { rounded, textTable, withSpread } from "./text-table.js"
+
+/** Methods of the paper's section 4.5. */
+export const proximalMethods = ["nasp", "lazy-pa", "pa"]
+
+export function boundSummary({ runs }: SideRuns) {
+  const ends = runs.flatMap(({ moments }) => moments.at(-1) ?? [])
+  return {
+    at_bound: summarise(ends.map((m) => atBound(m).count)),
+    entries: ends[0] ? atBound(ends[0]).entries : 0,
+    flips_a_step: summarise(
+      runs.flatMap(({ moments }) => {
+        const steps = moments.reduce((sum, m) => sum + m.sinceLast.steps, 0)
+        return steps > 0 ? moments.reduce((sum, m) => sum + m.sinceLast.flips, 0) / steps : []
+      }),
+    ),
+  }
+}
+
+export function boundTable(sides: readonly SideRuns[]): string {
+  return textTable(
+    ["side", "entries at a bound", "of", "rows that change their operation a step"],
+    sides.map((s) => {
+      const { at_bound, entries, flips_a_step } = boundSummary(s)
+      const short = (v: number) => rounded(v) ?? ""
+      return [s.side.label, withSpread(at_bound, short), entries, withSpread(flips_a_step, short)]
+    }),
+  )
+}

@@ -1,0 +1,142 @@
+/** From runs to what the figures share: sides with their seeds, mean curves, rows, the run list, the caption. */
+import type { ValidationFigure } from "../data/halves.js"
+import type { Point } from "./chart/panel.js"
+import type { History, Moment } from "./history.js"
+import { lookOf, type Side } from "./sides.js"
+import { drawable, meanAtCommonPoints, meanInterpolated, type CurvePoint } from "./statistics.js"
+import type { Cell } from "./text-table.js"
+
+export type Axis = "seconds" | "epochs"
+
+export interface SideRuns {
+  side: Side
+  runs: History[]
+}
+
+export function bySide(histories: readonly History[]): SideRuns[] {
+  const groups = new Map<string, SideRuns>()
+  for (const history of histories) {
+    const group = groups.get(history.side.name) ?? { side: history.side, runs: [] }
+    group.runs.push(history)
+    groups.set(history.side.name, group)
+  }
+  return [...groups.values()]
+}
+
+/** Mean curve of a side over its seeds; moments where the value is null are left out. */
+export function meanCurve(
+  { runs }: SideRuns,
+  axis: Axis,
+  value: (moment: Moment) => number | null,
+): CurvePoint[] {
+  const curves = runs.map(({ moments }) =>
+    moments.flatMap((moment): Point[] => {
+      const y = value(moment)
+      return y === null ? [] : [{ x: moment[axis], y }]
+    }),
+  )
+  return axis === "seconds" ? meanInterpolated(curves) : meanAtCommonPoints(curves)
+}
+
+/** The same for what must have been measured on the search-validation half: no other accuracy gets in. */
+export function validationCurve(
+  side: SideRuns,
+  axis: Axis,
+  value: (moment: Moment) => ValidationFigure | null,
+): CurvePoint[] {
+  return meanCurve(side, axis, value)
+}
+
+export function seriesOf(side: Side, curve: readonly CurvePoint[]) {
+  return { look: lookOf(side), ...drawable(curve) }
+}
+
+/** Entries of alpha at 0 or 1, or beyond where nothing keeps them inside, and how many there are. */
+export function atBound({ alpha }: Pick<Moment, "alpha">): { count: number; entries: number } {
+  const values = [...alpha.normal, ...alpha.reduce].flat()
+  return { count: values.filter((v) => v <= 0 || v >= 1).length, entries: values.length }
+}
+
+export const momentHeader = [
+  "side",
+  "seed",
+  "step",
+  "epochs",
+  "seconds",
+  "validation_accuracy",
+  "train_accuracy",
+  "derived_accuracy",
+  "derived_batch_accuracy",
+  "searched_batch_accuracy",
+  "rows_flipped",
+  "alpha_change",
+  "alpha_at_bound",
+] as const
+
+/** A row an epoch and run: the CSV of every figure that is made of curves. */
+export function momentRows(histories: readonly History[]): Cell[][] {
+  return histories.flatMap(({ side, seed, moments }) =>
+    moments.map((m) => [
+      side.name,
+      seed,
+      m.step,
+      m.epochs,
+      m.seconds,
+      m.validation,
+      m.train,
+      m.derived?.running ?? null,
+      m.derived?.batch ?? null,
+      m.derived?.searchedBatch ?? null,
+      m.sinceLast.flips,
+      m.sinceLast.alphaChange,
+      atBound(m).count,
+    ]),
+  )
+}
+
+/** The runs in the JSON of a figure. */
+export function runList(histories: readonly History[]) {
+  return histories.map(({ side, seed, config, start, moments }) => ({
+    side: side.name,
+    seed,
+    method: config.method,
+    options: config.options,
+    space: config.space,
+    channels: config.channels,
+    layers: config.layers,
+    batch: config.batch,
+    schedule_epochs: config.epochs,
+    data: config.data,
+    steps_per_epoch: start.steps_per_epoch,
+    steps: moments.at(-1)?.step ?? 0,
+    seconds: moments.at(-1)?.seconds ?? 0,
+    version: start.version,
+    cpu: start.cpu,
+    isa: start.isa,
+    threads: start.threads,
+  }))
+}
+
+const paper = { data: "cifar10", steps: 391, channels: 16, layers: 8, epochs: 50 }
+
+/** The lines under a picture: what ran on what, and in one line what differs from the paper's protocol. */
+export function caption(histories: readonly History[], differs: readonly string[]): string[] {
+  const [first] = histories
+  if (!first) return []
+  const { config, start } = first
+  const seeds = [...new Set(histories.map((h) => h.seed))]
+  const spread = seeds.length > 1 ? "Mean and standard deviation over seeds" : "Seed"
+  const ran = `${spread} ${seeds.join(", ")}. ${config.space}, C ${config.channels}, ${config.layers} cells, batch ${config.batch}, ${config.data}, ${start.steps_per_epoch} steps an epoch, schedule of ${config.epochs} epochs. ${start.cpu}, ${start.isa}, ${start.threads} threads.`
+  const own = [
+    ...(config.data !== paper.data || start.steps_per_epoch !== paper.steps
+      ? [`${config.data} with ${start.steps_per_epoch} steps an epoch (paper: CIFAR-10, ${paper.steps})`]
+      : []),
+    ...(config.channels !== paper.channels || config.layers !== paper.layers
+      ? [`C ${config.channels}, ${config.layers} cells (paper: ${paper.channels}, ${paper.layers})`]
+      : []),
+    ...(config.epochs !== paper.epochs
+      ? [`a schedule of ${config.epochs} epochs (paper: ${paper.epochs})`]
+      : []),
+  ]
+  return [ran, `Differs from the paper's protocol: ${[...own, ...differs].join("; ")}.`]
+}

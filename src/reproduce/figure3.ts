@@ -1,0 +1,75 @@
+/**
+ * Figure 3 (paper, 4.4 and 4.5): validation accuracy of the searched net against search time and epochs; a, b: NASP
+ * beside DARTS of both orders (and whatever other side was run), c, d: NASP beside its variants with plain proximal
+ * steps. One set of runs serves all four panels.
+ */
+import { accuracyCurves, accuracySummary, drawAccuracy } from "./accuracy-panels.js"
+import { boundSummary, boundTable, proximalMethods } from "./bounds.js"
+import type { Comparison } from "./comparison.js"
+import { bySide, caption, momentHeader, momentRows, runList, type SideRuns } from "./curves.js"
+import type { History } from "./history.js"
+import type { Report } from "./report.js"
+import { percent, rounded, textTable, withSpread } from "./text-table.js"
+
+const differs = ["seconds are this machine's"]
+
+export const figure3: Comparison = {
+  name: "figure3",
+  about: "accuracy against time and epochs: NASP beside DARTS (a, b) and plain proximal steps (c, d)",
+  sides: ["nasp", "darts", "darts-2", "lazy-pa", "pa"],
+  space: "darts7",
+  measures: {},
+  leastSteps: 4000,
+  draw,
+}
+
+function draw(histories: readonly History[]): Report {
+  const sides = bySide(histories)
+  const isPlain = ({ side }: SideRuns) => side.method === "pa" || side.method === "lazy-pa"
+  const ab = sides.filter((s) => !isPlain(s))
+  const cd = sides.filter((s) => proximalMethods.includes(s.side.method))
+  const lines = caption(histories, differs)
+  const pictures: Record<string, string> = {}
+  if (ab.length > 0) {
+    const title = "Figure 3 (a, b): convergence beside DARTS"
+    pictures["figure3-ab"] = drawAccuracy({ title, letters: ["a", "b"], sides: ab, caption: lines })
+  }
+  if (cd.some(isPlain)) {
+    const title = "Figure 3 (c, d): convergence beside plain proximal steps"
+    pictures["figure3-cd"] = drawAccuracy({ title, letters: ["c", "d"], sides: cd, caption: lines })
+  }
+  return {
+    json: {
+      artefact: "figure3",
+      caption: lines,
+      runs: runList(histories),
+      curves: accuracyCurves(sides),
+      summary: sides.map((s) => ({
+        side: s.side.name,
+        ...accuracySummary(s),
+        ...(cd.includes(s) && boundSummary(s)),
+      })),
+    },
+    csv: { header: momentHeader, rows: momentRows(histories) },
+    pictures,
+    text: [accuracyTable(sides), ...(cd.some(isPlain) ? ["", boundTable(cd)] : []), ...lines].join("\n"),
+  }
+}
+
+export function accuracyTable(sides: readonly SideRuns[]): string {
+  return textTable(
+    ["side", "seeds", "last accuracy (%)", "best (%)", "steps", "search seconds"],
+    sides.map((s) => {
+      const { last, best, steps, seconds } = accuracySummary(s)
+      const short = (v: number) => rounded(v, 4) ?? ""
+      return [
+        s.side.label,
+        s.runs.length,
+        withSpread(last, percent),
+        withSpread(best, percent),
+        withSpread(steps, short),
+        withSpread(seconds, short),
+      ]
+    }),
+  )
+}

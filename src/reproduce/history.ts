@@ -1,0 +1,183 @@
+/**
+ * What a run folder says of a search: the one source of every figure, whether it was just run or long ago. The
+ * accuracies of the two halves have types of their own, so that a figure of one cannot be drawn with the other. The
+ * test set is in neither: a search never reads it.
+ */
+import { existsSync, readdirSync } from "node:fs"
+import { join } from "node:path"
+
+import type { TrainFigure, ValidationFigure } from "../data/halves.js"
+import { NaspError } from "../errors.js"
+import type { Genotype } from "../genotype.js"
+import type { SearchConfig } from "../train/config.js"
+import type {
+  CellRows,
+  DerivedFigures,
+  EpochEvent,
+  PhaseSeconds,
+  SearchEvent,
+  StartEvent,
+  StepEvent,
+} from "../train/events.js"
+import { readRunEvents, readRunRecord } from "../train/run-folder.js"
+import { sideOf, sides, type Side } from "./sides.js"
+
+export interface Moment {
+  step: number
+  /** Epochs done, a fraction where a budget ended inside one. */
+  epochs: number
+  /** Of search: no evaluation, no checkpoints. */
+  seconds: number
+  validation: ValidationFigure
+  train: TrainFigure
+  /** Of the derived net with the searched weights, where that was measured. */
+  derived: DerivedAccuracies | null
+  alpha: CellRows<number[]>
+  selection: CellRows<number>
+  genotype: Genotype
+  /** Over the steps since the moment before, or since the start. */
+  sinceLast: {
+    steps: number
+    /** Changes of a row's largest operation, added up. */
+    flips: number
+    /** Mean of ||A_{t+1} - A_t||. */
+    alphaChange: number
+    /** Of the steps alone. */
+    stepSeconds: number
+    /** By phase, evaluation and checkpoints among them. */
+    phases: PhaseSeconds
+  }
+}
+
+/** With running statistics, and with each batch's own beside the searched net's with them. */
+export interface DerivedAccuracies {
+  running: ValidationFigure
+  batch: ValidationFigure
+  searchedBatch: ValidationFigure
+}
+
+export interface History {
+  folder: string
+  side: Side
+  seed: number
+  config: SearchConfig
+  start: StartEvent
+  moments: Moment[]
+  /** Where alpha's gradients of both orders were compared. */
+  orders: { epochs: number; step: number; cosine: number | null; ratio: number | null }[]
+}
+
+/**
+ * The runs in these folders: run folders themselves, or folders that hold some (also in `runs/`). Sorted by side and seed.
+ * @throws NaspError ERR_NASP_RUN_FOLDER for a folder without a run that can be drawn
+ */
+export function readHistories(folders: readonly string[]): History[] {
+  const histories = folders.flatMap(runsIn).map(readHistory)
+  const order = sides().map((s) => s.name)
+  const place = ({ side }: History) => (order.indexOf(side.name) + order.length) % order.length
+  return histories.sort((a, b) => place(a) - place(b) || a.seed - b.seed)
+}
+
+function runsIn(folder: string): string[] {
+  const isRun = (path: string) => existsSync(join(path, "config.json"))
+  if (isRun(folder)) return [folder]
+  const places = [folder, join(folder, "runs")].filter((path) => existsSync(path))
+  const runs = places
+    .flatMap((path) => readdirSync(path).map((name) => join(path, name)))
+    .filter(isRun)
+    .sort()
+  if (runs.length === 0) {
+    throw new NaspError(
+      "ERR_NASP_RUN_FOLDER",
+      `Expected a run folder or a folder of runs but found no run in ${folder}`,
+    )
+  }
+  return runs
+}
+
+export function readHistory(folder: string): History {
+  const { config } = readRunRecord(folder)
+  const events = readRunEvents(folder)
+  const start = events.find((e): e is StartEvent => e.type === "start")
+  const old = events.find((e) => e.type === "epoch" && e.alpha === undefined)
+  if (!start?.alpha || old) {
+    throw new NaspError(
+      "ERR_NASP_RUN_FOLDER",
+      `Expected a run whose events hold alpha, but those of ${folder} do not: it was ${start ? "made by an older version" : "never started"}`,
+    )
+  }
+  return {
+    folder,
+    side: sideOf(config),
+    seed: config.seed,
+    config,
+    start,
+    moments: momentsOf(start, events),
+    orders: ordersOf(start, events),
+  }
+}
+
+function accuraciesOf(derived: DerivedFigures): DerivedAccuracies {
+  return {
+    running: derived.accuracy as ValidationFigure,
+    batch: derived.batch_accuracy as ValidationFigure,
+    searchedBatch: derived.searched_batch_accuracy as ValidationFigure,
+  }
+}
+
+function ordersOf(start: StartEvent, events: readonly SearchEvent[]): History["orders"] {
+  return events.flatMap((e) =>
+    e.type === "orders"
+      ? [
+          {
+            epochs: e.step / start.steps_per_epoch,
+            step: e.step,
+            cosine: e.cosine,
+            ratio: e.first_norm > 0 ? e.difference_norm / e.first_norm : null,
+          },
+        ]
+      : [],
+  )
+}
+
+/** What an event adds to the time of the search: steps, and what the method does between epochs. */
+export function searchSeconds(event: SearchEvent): number {
+  if (event.type === "step") return event.seconds
+  return event.type === "epoch" ? event.seconds.ranking : 0
+}
+
+function momentsOf(start: StartEvent, events: readonly SearchEvent[]): Moment[] {
+  const moments: Moment[] = []
+  let seconds = 0
+  let since: StepEvent[] = []
+  for (const event of events) {
+    seconds += searchSeconds(event)
+    if (event.type === "step") since.push(event)
+    if (event.type !== "epoch") continue
+    moments.push(moment(event, start, seconds, since))
+    since = []
+  }
+  return moments
+}
+
+function moment(e: EpochEvent, start: StartEvent, seconds: number, since: readonly StepEvent[]): Moment {
+  const sum = (of: (s: StepEvent) => number) => since.reduce((total, s) => total + of(s), 0)
+  return {
+    step: e.step,
+    epochs: e.step / start.steps_per_epoch,
+    seconds,
+    validation: e.val_acc as ValidationFigure,
+    train: e.train_acc as TrainFigure,
+    derived: e.derived ? accuraciesOf(e.derived) : null,
+    alpha: e.alpha,
+    selection: e.selection,
+    genotype: e.genotype,
+    sinceLast: {
+      steps: since.length,
+      flips: sum((s) => s.rows_flipped),
+      alphaChange: since.length === 0 ? 0 : sum((s) => s.alpha_change) / since.length,
+      stepSeconds: sum((s) => s.seconds),
+      phases: e.seconds,
+    },
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * Section 3.2's argument as numbers: does alpha's gradient need the second order? The cosine between the gradients of
+ * both orders, at the discrete point for NASP and at the softmax for DARTS; how often selections change; and
+ * ||A_{t+1} - A_t||, which Theorem 2 assumes to vanish.
+ */
+import { NaspError } from "../errors.js"
+import { drawFigure } from "./chart/figure.js"
+import type { Panel } from "./chart/panel.js"
+import type { Comparison } from "./comparison.js"
+import { bySide, caption, meanCurve, momentHeader, momentRows, runList, seriesOf } from "./curves.js"
+import type { SideRuns } from "./curves.js"
+import { changesOf } from "./figure4.js"
+import type { History } from "./history.js"
+import type { Report } from "./report.js"
+import { lookOf } from "./sides.js"
+import { meanAtCommonPoints, summarise } from "./statistics.js"
+import { rounded, textTable, withSpread } from "./text-table.js"
+
+const differs = [
+  "the paper argues and gives no numbers",
+  "in NASP's unrolled step unselected weights decay and follow their momentum, as in the released code under PyTorch 0.3",
+]
+
+export const secondOrder: Comparison = {
+  name: "second-order",
+  about:
+    "cosine between alpha's gradients of both orders, selections flipped, how far alpha moves (3.2, Theorem 2)",
+  sides: ["nasp", "darts"],
+  space: "darts7",
+  measures: { compareOrders: 50 },
+  leastSteps: 0,
+  draw,
+}
+
+function draw(histories: readonly History[]): Report {
+  const without = histories.find(({ orders }) => orders.length === 0)
+  if (without) {
+    throw new NaspError(
+      "ERR_NASP_RUN_FOLDER",
+      `Expected a run with --compare-orders, and as many steps, but ${without.folder} holds no comparison`,
+    )
+  }
+  const sides = bySide(histories)
+  const lines = caption(histories, differs)
+  return {
+    json: {
+      artefact: "second-order",
+      caption: lines,
+      runs: runList(histories),
+      orders: histories.map(({ side, seed, orders }) => ({ side: side.name, seed, orders })),
+      curves: sides.map((s) => ({
+        side: s.side.name,
+        cosine: cosineCurve(s),
+        flips: meanCurve(s, "epochs", (m) => m.sinceLast.flips),
+        alpha_change: meanCurve(s, "epochs", (m) => m.sinceLast.alphaChange),
+      })),
+      summary: sides.map((s) => ({ side: s.side.name, ...summaryOf(s) })),
+    },
+    csv: { header: momentHeader, rows: momentRows(histories) },
+    pictures: {
+      "second-order": drawFigure({
+        title: "Second order: does alpha's gradient need it?",
+        columns: 2,
+        panels: panels(sides),
+        legend: sides.map(({ side }) => ({ look: lookOf(side), label: side.label })),
+        caption: lines,
+      }),
+    },
+    text: [table(sides), ...lines].join("\n"),
+  }
+}
+
+function panels(sides: readonly SideRuns[]): Panel[] {
+  return [
+    {
+      title: "gradients of both orders",
+      x: "epochs",
+      y: "cosine",
+      series: sides.map((s) => seriesOf(s.side, cosineCurve(s))),
+    },
+    {
+      title: "rows whose largest operation changed",
+      x: "epochs",
+      y: "changes an epoch, over 28 rows",
+      series: sides.map((s) =>
+        seriesOf(
+          s.side,
+          meanCurve(s, "epochs", (m) => m.sinceLast.flips),
+        ),
+      ),
+    },
+    {
+      title: "how far alpha moves in a step",
+      x: "epochs",
+      y: "‖A(t+1) - A(t)‖, mean of an epoch",
+      series: sides.map((s) =>
+        seriesOf(
+          s.side,
+          meanCurve(s, "epochs", (m) => m.sinceLast.alphaChange),
+        ),
+      ),
+    },
+  ]
+}
+
+function cosineCurve({ runs }: SideRuns) {
+  return meanAtCommonPoints(
+    runs.map(({ orders }) =>
+      orders.flatMap(({ epochs, cosine }) => (cosine === null ? [] : [{ x: epochs, y: cosine }])),
+    ),
+  )
+}
+
+function summaryOf(side: SideRuns) {
+  const all = side.runs.flatMap(({ orders }) => orders)
+  return {
+    /** Over all places and seeds. */
+    cosine: summarise(all.flatMap(({ cosine }) => cosine ?? [])),
+    smallest_cosine: Math.min(...all.flatMap(({ cosine }) => cosine ?? [])),
+    /** ||second - first|| / ||first||. */
+    relative_difference: summarise(all.flatMap(({ ratio }) => ratio ?? [])),
+    ...changesOf(side),
+    alpha_change_last_epoch: summarise(
+      side.runs.flatMap(({ moments }) => moments.at(-1)?.sinceLast.alphaChange ?? []),
+    ),
+  }
+}
+
+function table(sides: readonly SideRuns[]): string {
+  const short = (v: number) => rounded(v) ?? ""
+  return textTable(
+    [
+      ...["side", "cosine", "smallest", "|second - first| / |first|"],
+      ...["edges that change an epoch", "rows that change a step", "|A(t+1) - A(t)|, last epoch"],
+    ],
+    sides.map((s) => {
+      const sums = summaryOf(s)
+      return [
+        s.side.label,
+        withSpread(sums.cosine, short),
+        rounded(sums.smallest_cosine),
+        withSpread(sums.relative_difference, short),
+        withSpread(sums.selections_an_epoch, short),
+        withSpread(sums.rows_a_step, short),
+        withSpread(sums.alpha_change_last_epoch, short),
+      ]
+    }),
+  )
+}

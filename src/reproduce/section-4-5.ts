@@ -1,0 +1,84 @@
+/**
+ * Section 4.5 of the paper (its Figure 3 c, d): NASP beside lazy (equation 10) and standard (equation 9) proximal
+ * steps, with the number of entries of alpha at a bound of the box: with few steps from 0.5 none gets there, and then
+ * NASP and the lazy update are the same.
+ */
+import { accuracyCurves, accuracySummary, drawAccuracy } from "./accuracy-panels.js"
+import { NaspError } from "../errors.js"
+import { boundSummary, boundTable, proximalMethods } from "./bounds.js"
+import { drawFigure } from "./chart/figure.js"
+import type { Comparison } from "./comparison.js"
+import { atBound, bySide, caption, meanCurve, momentHeader, momentRows, runList, seriesOf } from "./curves.js"
+import { accuracyTable } from "./figure3.js"
+import type { History } from "./history.js"
+import type { Report } from "./report.js"
+import { lookOf } from "./sides.js"
+
+const differs = [
+  "seconds are this machine's",
+  "step size and optimizer of alpha are those of the runs' options (the paper names none for equations 9 and 10)",
+]
+
+export const section45: Comparison = {
+  name: "section4.5",
+  about: "NASP beside lazy and standard proximal steps (Figure 3 c, d), and alpha at the bounds of its box",
+  sides: proximalMethods,
+  space: "darts7",
+  measures: {},
+  leastSteps: 4000,
+  draw,
+}
+
+function draw(histories: readonly History[]): Report {
+  // A softmax's alpha has no box to be at the bounds of.
+  const proximal = histories.filter((h) => proximalMethods.includes(h.config.method))
+  if (proximal.length === 0) {
+    const found = [...new Set(histories.map((h) => h.config.method))].join(", ")
+    throw new NaspError("ERR_NASP_RUN_FOLDER", `Expected runs of nasp, lazy-pa or pa but found ${found}`)
+  }
+  return drawProximal(proximal)
+}
+
+function drawProximal(histories: readonly History[]): Report {
+  const sides = bySide(histories)
+  const lines = caption(histories, differs)
+  const bounds = sides.map((s) => ({ side: s.side.name, ...boundSummary(s) }))
+  return {
+    json: {
+      artefact: "section4.5",
+      caption: lines,
+      runs: runList(histories),
+      curves: accuracyCurves(sides),
+      summary: sides.map((s, i) => ({ ...accuracySummary(s), ...bounds[i] })),
+    },
+    csv: { header: momentHeader, rows: momentRows(histories) },
+    pictures: {
+      "section4.5-cd": drawAccuracy({
+        title: "Section 4.5, Figure 3 (c, d): NASP beside plain proximal steps",
+        letters: ["c", "d"],
+        sides,
+        caption: lines,
+      }),
+      "section4.5-bounds": drawFigure({
+        title: "Section 4.5: entries of alpha at a bound of the box [0, 1]",
+        columns: 1,
+        panels: [
+          {
+            title: "at 0 or 1, or beyond",
+            x: "epochs",
+            y: "entries of alpha",
+            series: sides.map((s) =>
+              seriesOf(
+                s.side,
+                meanCurve(s, "epochs", (m) => atBound(m).count),
+              ),
+            ),
+          },
+        ],
+        legend: sides.map(({ side }) => ({ look: lookOf(side), label: side.label })),
+        caption: lines,
+      }),
+    },
+    text: [accuracyTable(sides), "", boundTable(sides), ...lines].join("\n"),
+  }
+}

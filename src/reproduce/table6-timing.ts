@@ -1,0 +1,168 @@
+/**
+ * Times steps for Table 6: the sides of a space on one session, in turn, batch by batch, on batches that are prepared
+ * ahead as in a search. NASP's time depends on what is selected, so each timed batch draws a selection of its own;
+ * alpha's learning rate is 0, so that it stays.
+ */
+import { randomAlpha } from "../bench/selection.js"
+import { generateTextures } from "../data/generated.js"
+import { resolveFields } from "../expect.js"
+import {
+  findMethod,
+  type MethodContext,
+  type MethodSettings,
+  type RunningMethod,
+  type StepBatches,
+} from "../methods/index.js"
+import type { NativeAddon, NativeSession } from "../native.js"
+import { findSpace, type Space } from "../spaces/index.js"
+import { makeBatches, type Batches } from "../train/batches.js"
+import { searchFields } from "../train/config.js"
+import { parameterCount } from "../train/parameter-count.js"
+import { finalParameters } from "./final-net.js"
+import type { Side } from "./sides.js"
+import { clockedSession, type StepClock, type StepSeconds } from "./step-clock.js"
+
+export interface TimingOptions {
+  addon: NativeAddon
+  sides: readonly Side[]
+  spaces: readonly string[]
+  /** Timed batches of each side and space, after one that is not. */
+  batches: number
+  batch: number
+  channels: number
+  layers: number
+  seed: number
+  threads: number | null
+}
+
+export interface Timed {
+  side: Side
+  space: Space
+  /** One a batch. */
+  steps: StepSeconds[]
+  batch: number
+  /** Of the supernet. */
+  supernet: number
+  /** Of the net that each timed batch's selection would become in the end; empty where nothing was selected. */
+  final: number[]
+}
+
+/** @param tell is told of every space that begins */
+export async function timeSteps(options: TimingOptions, tell: (space: string) => void): Promise<Timed[]> {
+  const timed: Timed[] = []
+  for (const name of options.spaces) {
+    tell(name)
+    timed.push(...(await timeSpace(findSpace(name), options)))
+  }
+  return timed
+}
+
+// For methods whose step asks: past the epochs in which only the weights learn, and within a first stage.
+const epoch = 1000
+const epochs = 100_000
+const stepsPerEpoch = 391
+
+interface Clocked {
+  timed: Timed
+  method: RunningMethod
+  clock: StepClock
+  batches: Batches
+  /** Selects at random, where time depends on it. */
+  draw: ((round: number) => void) | null
+}
+
+// The orders of one method share a session; what a method asks of its net is its own.
+async function timeSpace(space: Space, options: TimingOptions): Promise<Timed[]> {
+  const { addon, batch, channels, layers, seed } = options
+  const data = generateTextures(4 * batch, seed)
+  const { images, labels, mean, std, size } = data
+  const dataset = new addon.Dataset({ images, labels, channels: 3, height: size, width: size, mean, std })
+  const sessions = new Map<string, { session: NativeSession; batches: Batches }>()
+  const sessionOf = (side: Side) => {
+    const method = findMethod(side.method)
+    const net = method.net?.(resolveFields(method.fields, side.options))
+    const key = JSON.stringify([method.name, net])
+    const there = sessions.get(key)
+    if (there) return there
+    const session = new addon.Session({
+      ...{ channels, layers, batch, seed, ...net },
+      ...{ classes: data.classes.length, imageSize: size, imageChannels: 3 },
+      ...{ normal: [...space.normal], reduce: [...space.reduce] },
+      ...{ precision: "f32", isa: "", threads: options.threads ?? 0, dense: false },
+    })
+    const made = {
+      session,
+      batches: makeBatches(addon, session, dataset, data, { batch, seed, cutout: 0 }),
+    }
+    sessions.set(key, made)
+    return made
+  }
+  try {
+    const sides = options.sides.map((side) => {
+      const { session, batches } = sessionOf(side)
+      return prepare(side, space, session, batches, options)
+    })
+    const turns = Array.from({ length: options.batches + 1 }, (_, round) =>
+      sides.map((side) => ({ side, round })),
+    ).flat()
+    const queue = (turn: (typeof turns)[number] | undefined) =>
+      turn ? turn.side.batches.queueStep(turn.round, turn.side.method.learnsAlpha?.(epoch) ?? true) : null
+    let queued = queue(turns[0])
+    for (const [i, { side, round }] of turns.entries()) {
+      const current = queued!
+      queued = queue(turns[i + 1]) // prepared while this step runs
+      await timeStep(side, current, round, options.addon)
+    }
+    return sides.map(({ timed }) => timed)
+  } finally {
+    for (const { session } of sessions.values()) session.dispose()
+  }
+}
+
+function prepare(
+  side: Side,
+  space: Space,
+  session: NativeSession,
+  batches: Batches,
+  { addon, batch, channels, layers, seed }: TimingOptions,
+): Clocked {
+  const clock = clockedSession(session)
+  const defaults = resolveFields(searchFields, {})
+  const settings: MethodSettings = { ...defaults, epochs, channels, layers, seed, archLr: 0 }
+  const method = findMethod(side.method)
+  const context: MethodContext = {
+    ...{ addon, session: clock.session, space, settings },
+    validationBatch: batches.queueRanking,
+    validationBatches: batches.rankingBatches,
+  }
+  const selects = "projection" in method.fields
+  return {
+    timed: { side, space, steps: [], batch, supernet: parameterCount(session), final: [] },
+    method: method.prepare(context, resolveFields(method.fields, side.options)),
+    clock,
+    batches,
+    draw: selects ? (round) => writeAlpha(session, randomAlpha(space, seed + round)) : null,
+  }
+}
+
+// The first round warms up.
+async function timeStep(
+  { timed, method, clock, draw }: Clocked,
+  tickets: StepBatches,
+  round: number,
+  addon: NativeAddon,
+): Promise<void> {
+  draw?.(round)
+  const { searched } = method.derive() // sides that share the session: this one's net
+  clock.start()
+  await method.step(tickets, { step: round, epoch, stepsPerEpoch, lr: searchFields.lr.initial })
+  const seconds = clock.read()
+  if (round === 0) return
+  timed.steps.push(seconds)
+  if (draw) timed.final.push(finalParameters(addon, searched))
+}
+
+function writeAlpha(session: NativeSession, alpha: { normal: Float32Array; reduce: Float32Array }): void {
+  session.write("alphas_normal", alpha.normal)
+  session.write("alphas_reduce", alpha.reduce)
+}

@@ -1,0 +1,154 @@
+/**
+ * Table 6 of the paper: seconds an epoch of 25,000 images by what they go into, for DARTS and NASP in each space, from
+ * timed batches or from the epochs of runs, beside the paper's. The error is that of a search, where one was run: the
+ * paper's is that of the net trained afterwards, and the row says so.
+ */
+import type { NativeAddon } from "../native.js"
+import { findSpace, type Space } from "../spaces/index.js"
+import { bySide } from "./curves.js"
+import { finalParameters } from "./final-net.js"
+import type { History } from "./history.js"
+import { epochImages, orderOf, paperRow, type EpochSeconds, type PaperRow } from "./paper-table6.js"
+import type { Side } from "./sides.js"
+import { summarise, type Summary } from "./statistics.js"
+import type { StepSeconds } from "./step-clock.js"
+import type { Timed } from "./table6-timing.js"
+
+/** A row of `--json`. */
+export interface Table6Row {
+  method: string
+  order: "first" | "second"
+  space: string
+  /** Operations in both cell types together: 7 or 12 in the paper's table. */
+  ops: number
+  /** Mean. */
+  seconds: EpochSeconds & { total: number }
+  paper: PaperRow
+}
+
+export interface Table6Entry extends Table6Row {
+  side: Side
+  /** What each of `seconds` is the mean of. */
+  spread: Record<keyof EpochSeconds, (Summary & { min: number; max: number }) | null>
+  /** Seconds here over the paper's. */
+  ratio: Record<keyof EpochSeconds, number | null>
+  /** Of the supernet. */
+  supernet: number
+  /** Of the final net of what was selected or found; null where nothing was. */
+  parameters: Summary | null
+  /** 1 - validation accuracy of the searched net, at the end of the search. */
+  searchError: Summary | null
+  samples: "timed batches" | "epochs of runs"
+}
+
+export const columns = [
+  "alpha_first",
+  "alpha_second",
+  "forward",
+  "backward",
+  "data",
+  "overhead",
+  "total",
+] as const satisfies readonly (keyof EpochSeconds)[]
+
+/** @param histories of searches of the same sides and spaces, for error and parameters; may be empty */
+export function entriesOfTimed(
+  timed: readonly Timed[],
+  histories: readonly History[],
+  addon: NativeAddon,
+): Table6Entry[] {
+  return timed.map(({ side, space, steps, batch, supernet, final }) => {
+    const found = histories.filter((h) => h.side.name === side.name && h.config.space === space.name)
+    return {
+      ...entry(
+        side,
+        space,
+        steps.map((s) => scaled(s, epochImages / batch)),
+        "timed batches",
+      ),
+      supernet,
+      ...(found.length > 0 ? searched(found, addon) : { parameters: summarise(final), searchError: null }),
+    }
+  })
+}
+
+/** From runs alone: each whole epoch that was not interrupted is a sample. */
+export function entriesOfRuns(histories: readonly History[], addon: NativeAddon): Table6Entry[] {
+  const spaces = [...new Set(histories.map((h) => h.config.space))]
+  return spaces.flatMap((name) =>
+    bySide(histories.filter((h) => h.config.space === name)).flatMap(({ side, runs }) => {
+      const samples = runs.flatMap(epochSamples)
+      if (samples.length === 0) return []
+      return [
+        {
+          ...entry(side, findSpace(name), samples, "epochs of runs"),
+          supernet: runs[0]?.start.parameters ?? 0,
+          ...searched(runs, addon),
+        },
+      ]
+    }),
+  )
+}
+
+function epochSamples({ config, moments }: History): StepSeconds[] {
+  return moments.flatMap(({ sinceLast: { steps, stepSeconds, phases } }) => {
+    // The phases of an epoch that a resume cut in two hold only its second part.
+    if (steps === 0 || stepSeconds > phases.total) return []
+    const total = phases.total - phases.validation - phases.checkpoint - phases.measures
+    const alpha = phases.alpha_forward + phases.alpha_backward + phases.ranking
+    const { weight_forward: forward, weight_backward: backward, data } = phases
+    const overhead = total - alpha - forward - backward - data
+    return [scaled({ alpha, forward, backward, data, overhead, total }, epochImages / (steps * config.batch))]
+  })
+}
+
+function searched(runs: readonly History[], addon: NativeAddon) {
+  const ends = runs.flatMap(({ moments }) => moments.at(-1) ?? [])
+  return {
+    parameters: summarise(ends.map(({ genotype }) => finalParameters(addon, genotype))),
+    searchError: summarise(ends.map(({ validation }) => 1 - validation)),
+  }
+}
+
+function scaled(seconds: StepSeconds, by: number): StepSeconds {
+  const { alpha, forward, backward, data, overhead, total } = seconds
+  return {
+    ...{ alpha: alpha * by, forward: forward * by, backward: backward * by },
+    ...{ data: data * by, overhead: overhead * by, total: total * by },
+  }
+}
+
+function entry(side: Side, space: Space, samples: readonly StepSeconds[], kind: Table6Entry["samples"]) {
+  const order = orderOf(side)
+  const of = (column: keyof EpochSeconds) =>
+    column === "alpha_first" || column === "alpha_second"
+      ? column === `alpha_${order}`
+        ? samples.map((s) => s.alpha)
+        : []
+      : samples.map((s) => s[column])
+  const spread = eachColumn((column) => {
+    const values = of(column)
+    const summary = summarise(values)
+    return summary && { ...summary, min: Math.min(...values), max: Math.max(...values) }
+  })
+  const seconds = eachColumn((column) => spread[column]?.mean ?? null)
+  const ops = new Set([...space.normal, ...space.reduce].filter((name) => name !== "none")).size
+  const paper = paperRow(side, ops)
+  const ratio = eachColumn((column) => {
+    const [here, there] = [seconds[column], paper[column]]
+    return here === null || there === null ? null : here / there
+  })
+  return {
+    ...{ side, method: side.method, order, space: space.name, ops, paper, spread, ratio, samples: kind },
+    seconds: { ...seconds, total: seconds.total ?? NaN },
+  }
+}
+
+function eachColumn<T>(make: (column: keyof EpochSeconds) => T): Record<keyof EpochSeconds, T> {
+  return Object.fromEntries(columns.map((column) => [column, make(column)])) as Record<keyof EpochSeconds, T>
+}
+
+/** Exactly what `--json` prints. */
+export function rowOf({ method, order, space, ops, seconds, paper }: Table6Entry): Table6Row {
+  return { method, order, space, ops, seconds, paper }
+}

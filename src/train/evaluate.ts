@@ -1,0 +1,57 @@
+/** The whole validation half through the net of the session, or through the net that would be derived from it. */
+import { matricesOfGenotype } from "../derive.js"
+import type { RunningMethod } from "../methods/index.js"
+import { mixWeights } from "../methods/matrices.js"
+import type { NativeSession } from "../native.js"
+import type { Space } from "../spaces/index.js"
+import type { Batches } from "./batches.js"
+import type { Progress } from "./checkpoint.js"
+import type { DerivedFigures } from "./events.js"
+import { addBatch, means, noTotals } from "./epoch-totals.js"
+
+export interface EvaluationParts {
+  space: Space
+  session: NativeSession
+  method: RunningMethod
+  batches: Batches
+  control: { signal: AbortSignal | undefined }
+}
+
+/** Training transform; running statistics, or each batch's own. */
+export async function evaluate(
+  { session, batches, control }: EvaluationParts,
+  epoch: number,
+  batchStatistics = false,
+): Promise<Progress["totals"]> {
+  const totals = noTotals()
+  let queued = batches.queueValidation(epoch, 0)
+  for (let b = 0; b < batches.validationBatches; b++) {
+    control.signal?.throwIfAborted()
+    const current = queued
+    if (b + 1 < batches.validationBatches) queued = batches.queueValidation(epoch, b + 1)
+    addBatch(totals, await session.evaluate(current, { batchStatistics }))
+  }
+  return totals
+}
+
+/**
+ * The genotype that the method would return, as a net of one operation an edge and two edges a node, with the
+ * searched weights, beside the searched net. The searched net is put back.
+ */
+export async function evaluateDerived(parts: EvaluationParts, epoch: number): Promise<DerivedFigures> {
+  const { session, method, space } = parts
+  const { searched } = method.derive()
+  const searchedBatch = means(await evaluate(parts, epoch, true))
+  try {
+    mixWeights(session, matricesOfGenotype(space, searched))
+    const derived = means(await evaluate(parts, epoch))
+    const derivedBatch = means(await evaluate(parts, epoch, true))
+    return {
+      ...derived,
+      batch_accuracy: derivedBatch.accuracy,
+      searched_batch_accuracy: searchedBatch.accuracy,
+    }
+  } finally {
+    method.derive()
+  }
+}

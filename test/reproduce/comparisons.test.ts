@@ -1,0 +1,248 @@
+// Comparisons from runs to reports, on a fake engine: turns, budgets, going on, drawing again, what is refused.
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+
+import type * as generatedModule from "../../src/data/generated.js"
+import { comparisons } from "../../src/reproduce/index.js"
+import { runComparison, type Comparison, type ComparisonOptions } from "../../src/reproduce/comparison.js"
+import { atBound } from "../../src/reproduce/curves.js"
+import { readHistories } from "../../src/reproduce/history.js"
+import { entriesOfRuns } from "../../src/reproduce/table6.js"
+import type { SearchEvent } from "../../src/train/events.js"
+import type { PlannedRun } from "../../src/reproduce/turns.js"
+import { csv } from "../../src/reproduce/text-table.js"
+import { fake, fakeAddon, resetFake } from "../train/fake-native.js"
+
+vi.mock("../../src/native.js", async (original) => ({
+  ...(await original<object>()),
+  loadNative: () => fakeAddon,
+}))
+vi.mock("../../src/data/generated.js", async (original) => {
+  const actual = await original<typeof generatedModule>()
+  const data = actual.generateTextures(200, 1)
+  return { ...actual, generated: { ...actual.generated, load: () => data } }
+})
+
+// 100 images train: 7 steps an epoch.
+const small = { batch: 16, channels: 4, layers: 3, epochs: 3, seeds: 2, archLr: 0.02, checkpointEvery: 5 }
+
+let folder = ""
+beforeEach(() => {
+  resetFake()
+  folder = mkdtempSync(join(tmpdir(), "nasp-reproduce-"))
+})
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+const at = (name: string) => join(folder, name)
+
+const find = (name: string) => comparisons.find((c) => c.name === name) as Comparison
+
+async function run(name: string, options: Partial<ComparisonOptions> = {}) {
+  const histories = await runComparison(find(name), {
+    given: small,
+    out: at(name),
+    onEvent: () => {},
+    signal: new AbortController().signal,
+    ...options,
+  })
+  return histories!
+}
+
+describe("runs of a comparison", () => {
+  it("take turns, an epoch each, seed after seed, with equal steps", async () => {
+    const turns: string[] = []
+    const onEvent = ({ side, seed }: PlannedRun, event: SearchEvent) => {
+      if (event.type === "epoch") turns.push(`${side.name} ${seed} ${event.step}`)
+    }
+    const histories = await run("section4.5", { budget: "16", onEvent })
+    const ofSeed = (seed: number) =>
+      [7, 14, 16].flatMap((step) => ["nasp", "lazy-pa", "pa"].map((side) => `${side} ${seed} ${step}`))
+    expect(turns).toEqual([...ofSeed(0), ...ofSeed(1)])
+    expect(histories.map((h) => [h.side.name, h.seed, h.moments.at(-1)?.step])).toEqual([
+      ["nasp", 0, 16],
+      ["nasp", 1, 16],
+      ["lazy-pa", 0, 16],
+      ["lazy-pa", 1, 16],
+      ["pa", 0, 16],
+      ["pa", 1, 16],
+    ])
+  })
+
+  it("end with an evaluated moment where their seconds are used up", async () => {
+    const histories = await run("figure3", {
+      sides: ["nasp", "lazy-pa"],
+      budget: "0.05s",
+      given: { ...small, epochs: 5000 },
+    })
+    for (const { moments } of histories) {
+      const last = moments.at(-1)!
+      expect(last.seconds).toBeGreaterThanOrEqual(0.05)
+      expect(last.seconds - moments.at(-1)!.sinceLast.stepSeconds).toBeLessThan(0.05)
+      expect(last.step).toBe(moments.reduce((sum, m) => sum + m.sinceLast.steps, 0))
+      expect(last.epochs).toBe(last.step / 7)
+    }
+  })
+
+  it("last all epochs, and as many more as make the least steps, unless a budget says otherwise", async () => {
+    const all = await run("figure4", { sides: ["nasp"] })
+    expect(all.map((h) => h.moments.at(-1)?.step)).toEqual([21, 21])
+    const { planRuns } = await import("../../src/reproduce/comparison.js")
+    const options = { given: small, out: at("x"), onEvent: () => {}, signal: new AbortController().signal }
+    expect(planRuns(find("section4.5"), options).runs[0]?.options).toMatchObject({ steps: 4000, epochs: 572 })
+    expect(planRuns(find("section4.5"), { ...options, budget: "2epochs" }).runs[0]?.options).toMatchObject({
+      steps: 14,
+      epochs: 3,
+    })
+  })
+
+  it("go on after an interruption to the same bytes", async () => {
+    const whole = await run("figure3", { sides: ["nasp", "pa"], budget: "21", out: at("whole") })
+    const abort = new AbortController()
+    let steps = 0
+    const stopped = await runComparison(find("figure3"), {
+      given: small,
+      sides: ["nasp", "pa"],
+      budget: "21",
+      out: at("cut"),
+      onEvent: (_run, event) => void (event.type === "step" && ++steps === 17 && abort.abort()),
+      signal: abort.signal,
+    })
+    expect(stopped).toBeNull()
+    const gone = await run("figure3", { sides: ["nasp", "pa"], budget: "21", out: at("cut") })
+    const numbers = (histories: typeof whole) =>
+      histories.map((h) => h.moments.map(({ step, validation, alpha }) => ({ step, validation, alpha })))
+    expect(numbers(gone)).toEqual(numbers(whole))
+    for (const name of ["nasp-seed0", "pa-seed1"]) {
+      const weights = (out: string) => readFileSync(at(`${out}/runs/${name}/weights.safetensors`), "base64")
+      expect(weights("cut")).toBe(weights("whole"))
+    }
+    expect(fake.disposed).toBe(fake.sessions)
+  })
+
+  it("take the methods' options that fit them", async () => {
+    const histories = await run("figure3", {
+      sides: ["nasp", "darts"],
+      budget: "1",
+      set: ["value=kept", "alphaNoise=0.001"],
+    })
+    expect(histories.map((h) => h.config.options.value)).toEqual(["kept", "kept", undefined, undefined])
+    expect(histories[0]?.config.options.alphaNoise).toBe(0.001)
+    expect(histories[2]?.config.options.order).toBe("first")
+  })
+})
+
+describe("what is refused", () => {
+  it.each([
+    [{ sides: ["nope"] }, /for sides but received nope/],
+    [{ set: ["nope=1"] }, /for set but received nope/],
+    [{ set: ["value"] }, /Expected name=value for set/],
+    [{ set: ["value=nope"] }, /for value but received nope/],
+    [{ budget: "soon" }, /for budget but received soon/],
+    [{ given: { ...small, seeds: 0 } }, /for seeds but received 0/],
+    [{ given: { ...small, space: "nope" } }, /for space but received nope/],
+  ])("%j", async (options, message) => {
+    await expect(run("section4.5", options as Partial<ComparisonOptions>)).rejects.toThrow(message)
+  })
+
+  it("a folder of other runs, one without, and one of an older version", async () => {
+    await run("figure4", { sides: ["nasp"], budget: "1" })
+    await expect(
+      run("figure4", { sides: ["nasp"], budget: "1", given: { ...small, lr: 0.1 } }),
+    ).rejects.toThrow(/whose runs have the same options for out/)
+    mkdirSync(at("empty"))
+    expect(() => readHistories([at("empty")])).toThrow(/found no run in .*empty/)
+    expect(() => readHistories([at("none")])).toThrow(/found no run in .*none/)
+    const events = at("figure4/runs/nasp-seed0/events.jsonl")
+    const lines = readFileSync(events, "utf8").replaceAll(/"alpha":\{.*?\]\]\}/g, '"old":0')
+    writeFileSync(events, lines)
+    expect(() => readHistories([at("figure4")])).toThrow(/made by an older version/)
+  })
+
+  it("drawing what the runs did not measure", async () => {
+    const histories = await run("figure4", { sides: ["nasp"], budget: "1" })
+    expect(() => find("completeness").draw(histories)).toThrow(/--evaluate-derived but .*nasp-seed0/)
+    expect(() => find("second-order").draw(histories)).toThrow(/--compare-orders/)
+  })
+})
+
+describe("reports", () => {
+  const sides: Record<string, string[]> = {
+    figure3: ["nasp", "darts", "lazy-pa", "pa"],
+    figure4: ["nasp", "darts"],
+    "section4.5": ["nasp", "lazy-pa", "pa"],
+    completeness: ["nasp", "darts"],
+    "second-order": ["nasp"],
+  }
+  const pictures: Record<string, string[]> = {
+    figure3: ["figure3-ab", "figure3-cd"],
+    figure4: ["nasp", "darts"].flatMap((side) =>
+      [0, 1].flatMap((seed) => ["normal", "reduce"].map((cell) => `figure4-${side}-seed${seed}-${cell}`)),
+    ),
+    "section4.5": ["section4.5-cd", "section4.5-bounds"],
+    completeness: ["completeness"],
+    "second-order": ["second-order"],
+  }
+
+  it.each(Object.keys(sides))("%s: the same from its folder, wherever that lies", async (name) => {
+    const comparison = find(name)
+    const given = { ...small, ...(name === "second-order" && { compareOrders: 2 }) }
+    const live = comparison.draw(await run(name, { sides: sides[name]!, budget: "10", given }))
+    cpSync(at(name), at("moved"), { recursive: true })
+    rmSync(at(name), { recursive: true })
+    expect(comparison.draw(readHistories([at("moved")]))).toEqual(live)
+    const single = readdirSync(at("moved/runs")).map((run_) => at(`moved/runs/${run_}`))
+    expect(comparison.draw(readHistories(single.reverse()))).toEqual(live)
+
+    expect(Object.keys(live.pictures).sort()).toEqual([...pictures[name]!].sort())
+    for (const svg of Object.values(live.pictures)) expect(svg).not.toMatch(/NaN|undefined|Infinity/)
+    const json = JSON.parse(JSON.stringify(live.json)) as { artefact: string; runs: { side: string }[] }
+    expect(json.artefact).toBe(name)
+    expect(json.runs.map((r) => r.side)).toEqual(sides[name]!.flatMap((side) => [side, side]))
+    expect(live.text).toMatch(/Differs from the paper's protocol: .*generated with 7 steps an epoch/)
+    const lines = csv(live.csv.header, live.csv.rows).trim().split("\n")
+    const columns = lines.map((line) => line.split(",").length)
+    expect(new Set(columns)).toEqual(new Set([live.csv.header.length]))
+  })
+
+  it("completeness: NASP's searched net is its derived net", async () => {
+    const histories = await run("completeness", { sides: ["nasp"], budget: "10" })
+    for (const { moments } of histories)
+      for (const m of moments) expect(m.derived).toMatchObject({ running: m.validation })
+  })
+
+  it("section 4.5: counts the entries of alpha at a bound, or beyond where nothing keeps them inside", async () => {
+    const moment = { alpha: { normal: [[0, 1, 0.5]], reduce: [[1.2, -0.1]] } }
+    expect(atBound(moment)).toEqual({ count: 4, entries: 5 })
+    const given = { ...small, archLr: 1e-4 }
+    const histories = await run("section4.5", { sides: ["nasp"], budget: "3", given })
+    const { summary } = find("section4.5").draw(histories).json as { summary: object[] }
+    expect(summary[0]).toMatchObject({ side: "nasp", at_bound: { mean: 0 }, entries: 2 * 14 * 7 })
+  })
+
+  it("figure 4: an edge's selected operation in the CSV is the selection's, and changes are counted", async () => {
+    const [history] = await run("figure4", { sides: ["nasp"], budget: "14" })
+    const report = find("figure4").draw([history!])
+    const selected = report.csv.rows.filter((cells) => cells.at(-1) === 1)
+    // 8 kept edges a cell type, two of them, at two moments
+    expect(selected).toHaveLength(2 * 2 * 8)
+    const [first, second] = history!.moments
+    const differing = (["normal", "reduce"] as const).flatMap((cell) =>
+      second!.selection[cell].filter((column, edge) => column !== first!.selection[cell][edge]),
+    )
+    const { changes } = report.json as { changes: { selections_an_epoch: { mean: number } }[] }
+    expect(changes[0]?.selections_an_epoch.mean).toBe(differing.length)
+  })
+
+  it("table 6 from runs: seconds of whole epochs per 25,000 images add up to the total", async () => {
+    const histories = await run("figure3", { sides: ["nasp", "darts"], budget: "14" })
+    const entries = entriesOfRuns(histories, { ...fakeAddon, operationTensors: () => [] } as never)
+    expect(entries.map((e) => [e.method, e.order, e.space, e.ops, e.spread.total?.n])).toEqual([
+      ["nasp", "first", "darts7", 7, 4],
+      ["darts", "first", "darts7", 7, 4],
+    ])
+    const { alpha_first, forward, backward, data, overhead, total } = entries[0]!.seconds
+    expect(alpha_first! + forward! + backward! + data! + overhead!).toBeCloseTo(total, 6)
+    expect(entries[0]!.searchError?.mean).toBeGreaterThan(0)
+  })
+})

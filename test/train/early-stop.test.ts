@@ -1,0 +1,116 @@
+/** Early stopping: its rules, the dominant eigenvalue of a known Hessian, and searches that end early. */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+import { afterAll, describe, expect, test } from "vitest"
+
+import { generateTextures } from "../../src/data/generated.js"
+import type { RunningMethod } from "../../src/methods/index.js"
+import type { Matrices } from "../../src/methods/matrices.js"
+import type { NativeSession } from "../../src/native.js"
+import { dominantEigenvalue, reasonToStop } from "../../src/train/early-stop.js"
+import type { SearchEvent } from "../../src/train/events.js"
+import { search } from "../../src/train/search.js"
+import { addon } from "../net/sessions.js"
+
+const folder = mkdtempSync(join(tmpdir(), "nasp-early-"))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+describe("rules", () => {
+  test("skips", () => {
+    expect(reasonToStop({ stopSkips: null, stopEigenvalue: null }, 8, [])).toBeNull()
+    expect(reasonToStop({ stopSkips: 3, stopEigenvalue: null }, 2, [])).toBeNull()
+    expect(reasonToStop({ stopSkips: 3, stopEigenvalue: null }, 3, [])).toMatch(/3 skip/)
+  })
+
+  test("the eigenvalue's average of 5 against that of 4 epochs ago", () => {
+    const at = (values: number[]) => reasonToStop({ stopSkips: null, stopEigenvalue: 1.3 }, 0, values)
+    expect(at([1, 1, 1, 9])).toBeNull() // nothing 4 ago
+    expect(at([1, 1, 1, 1, 2.4])).toBeNull() // (1 + 1 + 1 + 1 + 2.4) / 5 = 1.28
+    expect(at([1, 1, 1, 1, 2.6])).toMatch(/from 1.00 to 1.32/)
+    expect(at([3, 3, 3, 3, 3, 3, 3, 3, 3])).toBeNull()
+  })
+})
+
+test("the dominant eigenvalue of a known Hessian, by the method's own gradient", async () => {
+  // gradient = H (alpha - 1), H = 0.5 identity + 2.5 u u' - 1.2 w w', u and w of length 1 and at right angles: 3, 0.5, -0.7
+  const size = 14 * 5
+  const u = Float64Array.from({ length: 2 * size }, (_, i) => (i % 2 === 0 ? 1 : 0) / Math.sqrt(size))
+  const w = Float64Array.from({ length: 2 * size }, (_, i) => (i % 2 === 1 ? 1 : 0) / Math.sqrt(size))
+  const alpha = new Float64Array(size).fill(0.25)
+  const kept: boolean[] = []
+  const session = {
+    read: () => alpha,
+    skipDropout: () => {},
+    architectureGradient(_: number, { keepBatch }: { keepBatch: boolean }) {
+      kept.push(keepBatch)
+      return Promise.resolve({})
+    },
+  } as unknown as NativeSession
+  const relaxed = ({ normal, reduce }: Matrices) => {
+    const a = [...normal, ...reduce].map((v) => v - 1)
+    const along = (x: Float64Array) => a.reduce((sum, v, i) => sum + v * x[i]!, 0)
+    const [p, q] = [along(u), along(w)]
+    const g = a.map((v, i) => 0.5 * v + 2.5 * p * u[i]! - 1.2 * q * w[i]!)
+    return () => ({ normal: Float64Array.from(g.slice(0, size)), reduce: Float64Array.from(g.slice(size)) })
+  }
+  const found = await dominantEigenvalue(addon, session, { relaxed } as unknown as RunningMethod, 7)
+  expect(found).toBeCloseTo(3, 4)
+  // The batch is used up by the last pass, and by no other.
+  expect(kept.lastIndexOf(true)).toBe(kept.length - 2)
+  expect(kept.slice(0, -1).every(Boolean)).toBe(true)
+})
+
+describe("searches", () => {
+  const data = generateTextures(64, 2)
+  const given = {
+    ...{ data, space: "darts7-split", channels: 4, layers: 3, batch: 16, epochs: 7, seed: 1 },
+    ...{ checkpointEvery: 3 },
+  }
+
+  async function eventsOf(options: Parameters<typeof search>[0]): Promise<SearchEvent[]> {
+    const events: SearchEvent[] = []
+    for await (const event of search(options)) events.push(event)
+    return events
+  }
+
+  test("end by skips, with everything written, and stay ended", async () => {
+    const out = join(folder, "skips")
+    // alpha starts at ties, and ties go to skip_connect: the first epoch ends it.
+    const events = await eventsOf({ ...given, stopSkips: 2, archLr: 0, out })
+    expect(events.map((e) => e.type).filter((t) => t !== "step")).toEqual([
+      ...["start", "epoch", "early_stop", "checkpoint", "finished"],
+    ])
+    expect(events.at(-1)!.step).toBe(2)
+    expect(existsSync(join(out, "genotype.json"))).toBe(true)
+    const before = readFileSync(join(out, "events.jsonl"), "utf8")
+    const again = await search({ resume: out, data }).result()
+    expect(again).toMatchObject({ status: "finished", step: 2 })
+    expect(readFileSync(join(out, "events.jsonl"), "utf8")).toBe(before)
+  })
+
+  test.each(["nasp", "pc-darts", "gdas"])(
+    "follow the eigenvalue, the same when resumed: %s",
+    { timeout: 60_000 },
+    async (method) => {
+      const options = { ...given, channels: 8, epochs: 3, method, stopEigenvalue: 1.3 }
+      const [whole, parts] = [join(folder, `${method}-whole`), join(folder, `${method}-parts`)]
+      const seen = (await eventsOf({ ...options, out: whole })).flatMap((e) =>
+        e.type === "epoch" ? [e.eigenvalue] : [],
+      )
+      expect(seen.every((v) => typeof v === "number" && Number.isFinite(v) && v !== 0)).toBe(true)
+      const run = search({ ...options, out: parts })
+      for await (const event of run) if (event.type === "step" && event.step === 3) run.stop()
+      await search({ resume: parts, data }).result()
+      const bytes = (path: string) => readFileSync(join(path, "weights.safetensors")).toString("base64")
+      expect(bytes(parts)).toBe(bytes(whole))
+      const checkpoint = (path: string) =>
+        /"eigenvalues":\[[^\]]*\]/.exec(
+          readFileSync(join(path, "checkpoints/step-0000000006.safetensors"), "latin1").replaceAll("\\", ""),
+        )?.[0]
+      expect(checkpoint(parts)).toBe(checkpoint(whole))
+      expect(checkpoint(whole)?.split(",")).toHaveLength(3)
+    },
+  )
+})
