@@ -166,6 +166,8 @@ export interface NativeSession {
   cancel(): void
   /** Bytes: peak of activations since the last reset, and everything the engine holds. */
   memory(reset?: boolean): { peakActivations: number; allocated: number }
+  /** Since the net was built: launches put into a device's queue, and waits of the host for it. null on a CPU. */
+  deviceCounts(): { launches: number; waits: number } | null
   /** Cancels, waits for the running step and frees. Idempotent; later calls throw ERR_NASP_DISPOSED. */
   dispose(): void
 }

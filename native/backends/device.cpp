@@ -29,9 +29,12 @@ void Device::expect_room(std::size_t bytes, int batch) const {
   if (failure.code) throw Error(failure.code, failure.message);
 }
 
-ArenaMemory Device::memory() const {
+DeviceCounts Device::counts() const { return handle_ ? functions_->counts(handle_) : DeviceCounts{0, 0}; }
+
+Memory Device::memory() const {
   if (!handle_) return {};
-  return {handle_, functions_->reserve, functions_->release, functions_->fill, functions_->read};
+  return {handle_,          functions_->reserve, functions_->release, functions_->fill,
+          functions_->read, functions_->write,   functions_->copy};
 }
 
 }  // namespace nasp

@@ -2,7 +2,6 @@
 
 #include <sys/mman.h>
 
-#include <cstring>
 #include <string>
 
 #include "error.h"
@@ -15,8 +14,7 @@ constexpr std::size_t page = 4096, huge_page = std::size_t{1} << 21;
 std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 }  // namespace
 
-Arena::Arena(std::size_t bytes, bool guarded, const ArenaMemory& memory)
-    : guarded_(guarded), memory_(memory) {
+Arena::Arena(std::size_t bytes, bool guarded, const Memory& memory) : guarded_(guarded), memory_(memory) {
   reserve(bytes);
 }
 
@@ -75,10 +73,7 @@ void* Arena::take(std::size_t bytes) {
   void* p = base_ + used_;
   if (guarded_) {
     guards_.push_back({used_ + bytes, used_ + size});
-    if (memory_.fill)
-      memory_.fill(memory_.context, base_ + used_ + bytes, pattern, size - bytes);
-    else
-      std::memset(base_ + used_ + bytes, pattern, size - bytes);
+    memory_.fill_at(base_ + used_ + bytes, pattern, size - bytes);
   }
   used_ += size;
   if (used_ > peak_) peak_ = used_;
@@ -95,9 +90,9 @@ void Arena::check() const {
   std::vector<char> copy;
   for (const Guard& g : guards_) {
     const char* bytes = base_ + g.from;
-    if (memory_.read) {
+    if (!memory_.host()) {
       copy.resize(g.to - g.from);
-      memory_.read(memory_.context, copy.data(), bytes, copy.size());
+      if (!memory_.read_at(copy.data(), bytes, copy.size())) return;  // the device says itself what failed
       bytes = copy.data();
     }
     for (std::size_t i = g.from; i < g.to; i++) {

@@ -4,23 +4,16 @@
 #include <cstddef>
 #include <vector>
 
-namespace nasp {
+#include "memory.h"
 
-// Memory that is not this process's own. reserve answers null where there is not enough; read waits for what is queued.
-struct ArenaMemory {
-  void* context = nullptr;
-  void* (*reserve)(void* context, std::size_t bytes) = nullptr;
-  void (*release)(void* context, void* memory) = nullptr;
-  void (*fill)(void* context, void* to, unsigned char byte, std::size_t bytes) = nullptr;
-  void (*read)(void* context, void* to, const void* from, std::size_t bytes) = nullptr;
-};
+namespace nasp {
 
 class Arena {
  public:
   // Bytes of address space, or of `memory`; throws Error ERR_NASP_OUT_OF_MEMORY. guarded: a pattern behind every stretch,
   // down to its last byte, that check() finds changed where a kernel wrote past its end (operations run alone: tests and
   // verify).
-  explicit Arena(std::size_t reserve, bool guarded = false, const ArenaMemory& memory = {});
+  explicit Arena(std::size_t reserve, bool guarded = false, const Memory& memory = {});
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -50,7 +43,7 @@ class Arena {
     std::size_t from, to;  // offsets
   };
   bool guarded_;
-  ArenaMemory memory_;
+  Memory memory_;
   std::vector<Guard> guards_;
   char* base_ = nullptr;
   std::size_t reserved_ = 0, used_ = 0, peak_ = 0;

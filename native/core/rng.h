@@ -25,7 +25,7 @@ struct Random4 {
 
 // The four words at `counter` of the stream `stream`/`substream` under `seed`.
 constexpr Random4 philox(std::uint64_t seed, std::uint32_t stream, std::uint32_t substream,
-                      std::uint64_t counter) {
+                         std::uint64_t counter) {
   std::uint32_t x[4] = {static_cast<std::uint32_t>(counter), static_cast<std::uint32_t>(counter >> 32),
                         substream, stream};
   std::uint32_t key[2] = {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};

@@ -29,10 +29,14 @@ describe.skipIf(!isBuilt)(device, () => {
     if (i % 8 === 0) sameBits(there.runOperation({ ...request, precision: "f32" }), result, "again")
   })
 
-  test.each(readdirSync(fixtures).filter((name) => name.endsWith(".safetensors")))("%s", async (name) => {
-    const { comparisons } = await verifyFile(there, fixtures + name, "f32")
-    expect(comparisons.filter((c) => !meets(c, tolerances.f32))).toEqual([])
-  })
+  test.each(readdirSync(fixtures).filter((name) => name.endsWith(".safetensors")))(
+    "%s",
+    { timeout: 600_000 },
+    async (name) => {
+      const { comparisons } = await verifyFile(there, fixtures + name, "f32")
+      expect(comparisons.filter((c) => !meets(c, tolerances.f32))).toEqual([])
+    },
+  )
 
   test("a search finds the CPU's losses", async () => {
     const [expected, found] = [await losses("cpu"), await losses(device)]

@@ -159,6 +159,7 @@ function session(options: NativeSessionOptions): NativeSession {
     },
     cancel: () => cancelRunning?.(),
     memory: () => ({ peakActivations: 1000, allocated: 1000 }),
+    deviceCounts: () => null,
     dispose() {
       if (!isDisposed) fake.disposed++
       isDisposed = true

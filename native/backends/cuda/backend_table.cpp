@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "kernels.h"
+#include "step.h"
 #include "table.h"
 #include "units.h"
 #include "views.h"
@@ -22,17 +23,14 @@ std::size_t size(int batch, int channels, int height, int width) {
   return static_cast<std::size_t>(batch) * channels * height * width;
 }
 
-// Calls take(first row, rows) on runs of rows of all images that fit the page-locked buffer.
+// Calls take(first row, rows) on runs of rows of all images that fit the page-locked buffer; a batch does.
 template <class Take>
 void by_rows(Context& context, const Map& map, const Take& take) {
   const std::size_t row_bytes = sizeof(float) * static_cast<std::size_t>(map.width) * map.channels;
-  const int rows = map.batch * map.height, most = static_cast<int>(Context::most_pinned / row_bytes);
+  const int rows = map.batch * map.height, most = static_cast<int>(context.staging_bytes() / row_bytes);
   if (most == 0)
     return context.queue.fail("ERR_NASP_UNSUPPORTED", "A row of an image has %zu bytes", row_bytes);
-  for (int first = 0; first < rows; first += most) {
-    context.begin();
-    take(first, first + most < rows ? most : rows - first);
-  }
+  for (int first = 0; first < rows; first += most) take(first, first + most < rows ? most : rows - first);
 }
 
 // Where (channel, row of all images) starts in (N, C, H, W).
@@ -48,7 +46,7 @@ void load(const Run& run, View<float> y, const float* x, int first, int count) {
   const Map map = map_of(y, count);
   by_rows(context, map, [&](int row, int rows) {
     const std::size_t n = static_cast<std::size_t>(rows) * map.width * map.channels;
-    auto* packed = reinterpret_cast<float*>(context.pinned(n * sizeof(float)));
+    auto* packed = reinterpret_cast<float*>(context.stage(n * sizeof(float)));
     if (!packed) return;
     for (int r = 0; r < rows; r++) {
       for (int c = 0; c < map.channels; c++) {
@@ -69,7 +67,7 @@ void store(const Run& run, float* y, View<const float> x) {
   const Map map = map_of(x, run.batch);
   by_rows(context, map, [&](int row, int rows) {
     const std::size_t n = static_cast<std::size_t>(rows) * map.width * map.channels;
-    auto* packed = reinterpret_cast<float*>(context.pinned(n * sizeof(float)));
+    auto* packed = reinterpret_cast<float*>(context.stage(n * sizeof(float)));
     const std::size_t line = static_cast<std::size_t>(map.channels) * sizeof(float);
     if (!packed || !context.queue.check(cudaMemcpy2DAsync(packed, line, x.data + row * x.row_pitch,
                                                           pitch_of(x) * sizeof(float), line,
@@ -95,36 +93,24 @@ void gradient_sums(const Run& run, Moments* moments, View<const float> g, View<c
   Call call(run, __func__);
   Context& context = call.context;
   MomentsArguments a = {};
-  a.x = {y.data, pitch_of(y), {}, false}, a.g = g.data, a.g_pitch = pitch_of(g), a.g_step = step_of(g),
-  a.map = map_of(y, run.batch);
-  a.centre = context.upload(mean, static_cast<std::size_t>(y.channels));
+  a.x = {y.data, pitch_of(y), {}, false}, a.map = map_of(y, run.batch);
+  a.g = g.data, a.g_pitch = pitch_of(g), a.g_step = step_of(g);
+  a.centre = mean, a.moments = moments;
   a.partial = context.scratch.take<double>(context.queue,
                                            static_cast<std::size_t>(moment_pieces(a.map)) * 4 * y.channels);
-  a.moments = context.scratch.take<Moments>(context.queue, static_cast<std::size_t>(y.channels));
-  context.send();
   launch_moments(context.queue, a);
-  std::vector<Moments> found(static_cast<std::size_t>(y.channels));
-  context.download(found.data(), a.moments, y.channels);
-  context.deliver();
-  for (int c = 0; c < y.channels; c++)
-    moments[c].gradient = found[static_cast<std::size_t>(c)].gradient,
-    moments[c].gradient_y = found[static_cast<std::size_t>(c)].gradient_y;
 }
 
 void node_sum(const Run& run, View<float> y, const Term<float>* terms, int count) {
   Call call(run, __func__);
-  Context& context = call.context;
-  std::vector<Activation> sources;
-  for (int t = 0; t < count; t++) sources.push_back(upload_source(context, terms[t].x, false));
-  context.send();
   NodeSumArguments a = {};
   a.y = y.data, a.pitch = pitch_of(y), a.step = step_of(y), a.map = map_of(y, run.batch);
   for (int first = 0; first == 0 || first < count; first += most_terms) {
     a.count = count - first < most_terms ? count - first : most_terms;
     for (int t = 0; t < a.count; t++)
-      a.x[t] = sources[static_cast<std::size_t>(first + t)], a.weight[t] = terms[first + t].weight;
+      a.x[t] = activation_of(terms[first + t].x, false), a.weight[t] = terms[first + t].weight;
     a.accumulate = first > 0;
-    launch_node_sum(context.queue, a);
+    launch_node_sum(call.context.queue, a);
   }
 }
 
@@ -139,25 +125,16 @@ void add(const Run& run, View<float> dx, Write write, View<const float> g, float
 
 void global_average(const Run& run, float* y, const Source<float>& x) {
   Call call(run, __func__);
-  Context& context = call.context;
   AverageArguments a = {};
-  a.x = upload_source(context, x, false), a.map = map_of(x.x, run.batch);
-  const std::size_t n = static_cast<std::size_t>(run.batch) * x.x.channels;
-  a.y = context.scratch.take<float>(context.queue, n);
-  context.send();
-  launch_global_average(context.queue, a);
-  context.download(y, a.y, n * sizeof(float));
-  context.deliver();
+  a.x = activation_of(x, false), a.map = map_of(x.x, run.batch), a.y = y;
+  launch_global_average(call.context.queue, a);
 }
 
 void global_average_backward(const Run& run, View<float> dx, const float* dy) {
   Call call(run, __func__);
-  Context& context = call.context;
   AverageArguments a = {};
-  a.y = const_cast<float*>(context.upload(dy, static_cast<std::size_t>(run.batch) * dx.channels));
-  a.dx = dx.data, a.dx_pitch = pitch_of(dx), a.map = map_of(dx, run.batch);
-  context.send();
-  launch_global_average_backward(context.queue, a);
+  a.y = const_cast<float*>(dy), a.dx = dx.data, a.dx_pitch = pitch_of(dx), a.map = map_of(dx, run.batch);
+  launch_global_average_backward(call.context.queue, a);
 }
 
 // ---- the device ------------------------------------------------------------------------------------------
@@ -172,34 +149,32 @@ const DeviceFunctions device_functions = {
     [](void* device, std::size_t bytes, int batch, DeviceFailure& failure) {
       context_of(device)->has_room(0, bytes, batch, failure);
     },
-    [](void* device, std::size_t bytes) -> void* {
-      void* memory = nullptr;
-      return context_of(device)->queue.ok() && cudaMalloc(&memory, bytes) == cudaSuccess ? memory : nullptr;
+    [](void* device, const Unit& unit, int batch, int height, int width) {
+      plan_unit(*context_of(device), unit, batch, height, width);
     },
-    [](void* device, void* memory) {
-      cudaStreamSynchronize(context_of(device)->queue.stream);
-      cudaFree(memory);
-    },
+    [](void* device) { context_of(device)->begin_step(); },
+    [](void* device) { context_of(device)->end_step(); },
+    [](void* device, std::size_t bytes) { return context_of(device)->reserve(bytes); },
+    [](void* device, void* memory) { context_of(device)->release(memory); },
     [](void* device, void* to, unsigned char byte, std::size_t bytes) {
       Queue& queue = context_of(device)->queue;
       if (queue.ok()) queue.check(cudaMemsetAsync(to, byte, bytes, queue.stream), "filling device memory");
     },
     [](void* device, void* to, const void* from, std::size_t bytes) {
-      Context& context = *context_of(device);
-      context.begin();
-      context.download(to, from, bytes);
-      context.deliver();
+      return context_of(device)->read(to, from, bytes);
+    },
+    [](void* device, void* to, const void* from, std::size_t bytes) {
+      context_of(device)->write(to, from, bytes);
+    },
+    [](void* device, void* to, const void* from, std::size_t bytes) {
+      Queue& queue = context_of(device)->queue;
+      if (queue.ok())
+        queue.check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, queue.stream),
+                    "copying within the device");
     },
 };
 
-void drop(const Run& run, const Backend<float>&, View<float> x, const Dropout& dropout) {
-  Call call(run, __func__);
-  launch_drop(call.context.queue, {x.data, pitch_of(x), static_cast<float>(1 / (1 - dropout.rate)), dropout,
-                                   map_of(x, run.batch)});
-}
-
-const StepFunctions<float> step_functions = {drop};
-
+// Its weights are packed by step_functions.
 const Backend<float> backend = {"cuda",
                                 1,
                                 blocks,
@@ -209,7 +184,7 @@ const Backend<float> backend = {"cuda",
                                 store,
                                 clear_dead,
                                 packed_size,
-                                pack_unit,
+                                nullptr,
                                 forward_units,
                                 backward_unit,
                                 gradient_sums,

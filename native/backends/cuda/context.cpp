@@ -7,7 +7,9 @@ namespace nasp::cuda {
 
 namespace {
 constexpr std::size_t alignment = 256;
-constexpr std::size_t buffer_bytes = 2 * Context::most_pinned;
+// Page-locked memory beside a batch's images: targets, flags, what a step finds, alpha.
+constexpr std::size_t small_copies = 4 << 20;
+constexpr std::size_t blas_workspace_bytes = 32 << 20;  // cuBLAS's own on an H100
 // Activations that one unit has at work beside its own (unit_backward.cpp), and partial sums.
 constexpr std::size_t activations_at_work = 6, partial_bytes = 48 << 20;
 
@@ -36,9 +38,11 @@ Context* Context::open(const DevicePlan& plan, DeviceFailure& failure) {
 }
 
 Context::Context(const DevicePlan& plan) {
-  const std::size_t fixed = buffer_bytes + partial_bytes + Convolutions::workspace_bytes;
+  const std::size_t fixed =
+      partial_bytes + Convolutions::workspace_bytes + blas_workspace_bytes + plan.parameters;
   DeviceFailure failure;
   scratch.size = activations_at_work * (plan.largest * sizeof(float) + alignment) + partial_bytes;
+  staging_size_ = padded(plan.images * sizeof(float)) + small_copies;
   if (!queue.check(cudaSetDevice(0), "choosing device 0") ||
       !has_room(fixed, scratch.size - partial_bytes + plan.activations, plan.batch, failure)) {
     queue.fail(failure);
@@ -48,9 +52,12 @@ Context::Context(const DevicePlan& plan) {
          queue.check(cublasCreate(&blas), "starting cuBLAS") &&
          queue.check(cublasSetStream(blas, queue.stream), "giving cuBLAS its stream") &&
          queue.check(cublasSetMathMode(blas, CUBLAS_PEDANTIC_MATH), "asking cuBLAS for float32") &&
+         queue.check(cudaMalloc(&blas_workspace_, blas_workspace_bytes), "device memory for cuBLAS") &&
+         queue.check(cublasSetWorkspace(blas, blas_workspace_, blas_workspace_bytes),
+                     "giving cuBLAS its workspace") &&
          convolutions.open(queue) &&
-         queue.check(cudaMallocHost(reinterpret_cast<void**>(&host_), buffer_bytes), "page-locked memory") &&
-         queue.check(cudaMalloc(reinterpret_cast<void**>(&mirror_), buffer_bytes), "device memory") &&
+         queue.check(cudaMallocHost(reinterpret_cast<void**>(&staging_), staging_size_),
+                     "page-locked memory") &&
          queue.check(cudaMalloc(reinterpret_cast<void**>(&scratch.base), scratch.size),
                      "device memory for kernels"));
 }
@@ -74,86 +81,76 @@ bool Context::has_room(std::size_t fixed, std::size_t proportional, int batch, D
 }
 
 Context::~Context() {
+  queue.end_step();
   if (queue.stream) cudaStreamSynchronize(queue.stream);
   convolutions.close();
   if (blas) cublasDestroy(blas);
-  if (scratch.base) cudaFree(scratch.base);
-  if (mirror_) cudaFree(mirror_);
-  if (host_) cudaFreeHost(host_);
+  for (void* p : {static_cast<void*>(scratch.base), blas_workspace_}) {
+    if (p) cudaFree(p);
+  }
+  if (staging_) cudaFreeHost(staging_);
   if (queue.stream) cudaStreamDestroy(queue.stream);
 }
 
-void Context::begin() {
-  if (used_ <= most_pinned) return;
-  queue.wait();
-  used_ = sent_ = 0;
+void Context::begin_step() {
+  if (staged_ > 0 && queue.wait()) staged_ = 0;
+  queue.begin_step();
 }
 
-char* Context::pinned(std::size_t bytes) {
+char* Context::stage(std::size_t bytes) {
   if (!queue.ok()) return nullptr;
   bytes = padded(bytes);
-  if (bytes > buffer_bytes - used_) {
+  if (bytes > staging_size_ - staged_ && bytes <= staging_size_ && !queue.wait()) return nullptr;
+  if (bytes > staging_size_) {
     queue.fail("ERR_NASP_INTERNAL", "A copy of %zu bytes is more than the page-locked buffer holds", bytes);
     return nullptr;
   }
-  char* p = host_ + used_;
-  used_ += bytes;
+  if (bytes > staging_size_ - staged_) staged_ = 0;  // what lay there has been copied
+  char* p = staging_ + staged_;
+  staged_ += bytes;
   return p;
 }
 
-const float* Context::upload(const float* values, std::size_t n) {
-  if (!values || n == 0) return nullptr;
-  char* p = pinned(n * sizeof(float));
-  if (!p) return nullptr;
-  std::memcpy(p, values, n * sizeof(float));
-  return reinterpret_cast<const float*>(mirror_ + (p - host_));
-}
-
-void Context::send() {
-  if (!queue.ok() || used_ == sent_) return;
-  queue.check(
-      cudaMemcpyAsync(mirror_ + sent_, host_ + sent_, used_ - sent_, cudaMemcpyHostToDevice, queue.stream),
-      "copying to the device");
-  sent_ = used_;
-}
-
-void Context::owe(Owed what, const void* from) {
-  char* p = pinned(what.bytes);
-  if (!p || !from) return;
-  what.at = static_cast<std::size_t>(p - host_);
-  if (!queue.check(cudaMemcpyAsync(p, from, what.bytes, cudaMemcpyDeviceToHost, queue.stream),
-                   "copying from the device"))
-    return;
-  owed_.push_back(what);
-}
-
-void Context::download(float* to, const float* from, int outputs, int taps, int channels) {
-  owe({to, 0, sizeof(float) * outputs * taps * channels, outputs, taps, channels}, from);
-}
-
-void Context::download(Moments* to, const Moments* from, int count) {
-  owe({to, 0, sizeof(Moments) * count, 0, 0, 0}, from);
-}
-
-void Context::deliver() {
-  if (owed_.empty()) return;
-  const bool done = queue.wait();
-  for (const Owed& o : owed_) {
-    if (!done) break;
-    if (o.taps == 0) {
-      std::memcpy(o.to, host_ + o.at, o.bytes);
-      continue;
-    }
-    const auto* from = reinterpret_cast<const float*>(host_ + o.at);
-    auto* to = static_cast<float*>(o.to);
-    for (int n = 0; n < o.outputs; n++) {
-      for (int t = 0; t < o.taps; t++) {
-        for (int c = 0; c < o.channels; c++) *(to + (n * o.channels + c) * o.taps + t) = *from++;
-      }
-    }
+void Context::write(void* to, const void* from, std::size_t bytes) {
+  for (std::size_t at = 0; at < bytes;) {
+    const std::size_t n = bytes - at < staging_size_ ? bytes - at : staging_size_;
+    char* staged = stage(n);
+    if (!staged) return;
+    std::memcpy(staged, static_cast<const char*>(from) + at, n);
+    queue.check(cudaMemcpyAsync(static_cast<char*>(to) + at, staged, n, cudaMemcpyHostToDevice, queue.stream),
+                "copying to the device");
+    at += n;
   }
-  owed_.clear();
-  used_ = sent_ = 0;
+}
+
+bool Context::read(void* to, const void* from, std::size_t bytes) {
+  for (std::size_t at = 0; at < bytes && queue.ok();) {
+    const std::size_t n = bytes - at < staging_size_ ? bytes - at : staging_size_;
+    char* staged = stage(n);
+    if (!staged ||
+        !queue.check(cudaMemcpyAsync(staged, static_cast<const char*>(from) + at, n, cudaMemcpyDeviceToHost,
+                                     queue.stream),
+                     "copying from the device") ||
+        !queue.wait())
+      return false;
+    std::memcpy(static_cast<char*>(to) + at, staged, n);
+    staged_ = 0;
+    at += n;
+  }
+  return queue.ok();
+}
+
+void* Context::reserve(std::size_t bytes) {
+  void* memory = nullptr;
+  if (queue.in_step()) queue.fail("ERR_NASP_INTERNAL", "Memory was asked for inside a step");
+  if (!queue.ok() || !queue.wait()) return nullptr;
+  return cudaMalloc(&memory, bytes) == cudaSuccess ? memory : nullptr;
+}
+
+void Context::release(void* memory) {
+  queue.end_step();  // only a session at its end gives memory back in one
+  cudaStreamSynchronize(queue.stream);
+  cudaFree(memory);
 }
 
 }  // namespace nasp::cuda

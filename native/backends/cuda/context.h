@@ -1,9 +1,9 @@
-// What a session holds on the device: its queue, library handles, convolution plans, scratch memory, and the way of small
-// arrays between host and device.
+// What a session holds on the device: its queue, library handles, convolution plans, scratch memory, and the page-locked
+// memory through which everything goes between host and device.
 //
-// Memory    everything is taken when the session opens; a call takes scratch from a block and gives it back at its end
-// Host      today's nets keep parameters and per-channel numbers in host memory. A call puts what it needs into a
-//           page-locked buffer and sends it in one copy (upload), and waits once for what it owes (deliver)
+// Memory    everything is taken before a step begins; a call takes scratch from a block and gives it back at its end
+// Step      nothing is waited for between begin_step() and end_step(): what the host writes lies in page-locked memory
+//           until its copy is done, which is enough for a step's images, targets and flags
 #pragma once
 #include <nvtx3/nvToolsExt.h>
 
@@ -45,36 +45,29 @@ class Context {
   Convolutions convolutions;
   cublasHandle_t blas = nullptr;
 
-  // The device's copy of n host values, there for kernels that are launched after send(). Null stays null.
-  const float* upload(const float* values, std::size_t n);
-  void send();
-  // Asks for values on the device; deliver() waits and writes them to `to`. taps > 1: (O, taps, C) -> (O, C, taps).
-  void download(float* to, const float* from, int outputs, int taps, int channels);
-  void download(Moments* to, const Moments* from, int count);
-  void download(void* to, const void* from, std::size_t bytes) { owe({to, 0, bytes, 0, 0, 0}, from); }
-  void deliver();
+  void begin_step();
+  void end_step() { queue.end_step(); }
+
+  // Copies, in order with kernels; `from` of write is free when it returns, read waits.
+  void write(void* to, const void* from, std::size_t bytes);
+  bool read(void* to, const void* from, std::size_t bytes);
+  // Page-locked memory for a copy that is put into the queue next; null after a failure. staging_bytes at most.
+  char* stage(std::size_t bytes);
+  std::size_t staging_bytes() const { return staging_size_; }
+
+  // Device memory beside the session's own; null in a step or where there is none.
+  void* reserve(std::size_t bytes);
+  void release(void* memory);
   // Whether the device has so many bytes free: `fixed` ones, and others in proportion to the batch. What it says of a batch
   // that would fit goes to `failure`.
   bool has_room(std::size_t fixed, std::size_t proportional, int batch, DeviceFailure& failure);
 
-  // Page-locked memory for a copy to or from the device. A call, or the part of one since begin(), takes most_pinned bytes
-  // at most, and leaves them alone until the queue has been waited for.
-  void begin();
-  char* pinned(std::size_t bytes);
-  static constexpr std::size_t most_pinned = 16 << 20;
-
  private:
-  struct Owed {
-    void* to;
-    std::size_t at, bytes;  // in the page-locked buffer
-    int outputs, taps, channels;
-  };
   explicit Context(const DevicePlan& plan);
-  void owe(Owed what, const void* from);
 
-  char *host_ = nullptr, *mirror_ = nullptr;  // the page-locked buffer, and as much device memory
-  std::size_t used_ = 0, sent_ = 0;
-  std::vector<Owed> owed_;
+  char* staging_ = nullptr;
+  std::size_t staging_size_ = 0, staged_ = 0;
+  void* blas_workspace_ = nullptr;
 };
 
 // A call of the backend: a range of that name in NVIDIA's profilers; its scratch is given back at its end.
@@ -83,7 +76,6 @@ class Call {
   Call(const Run& run, const char* name)
       : context(*static_cast<Context*>(run.device)), mark_(context.scratch.mark()) {
     nvtxRangePushA(name);
-    context.begin();
   }
   ~Call() {
     context.scratch.rewind(mark_);

@@ -186,18 +186,26 @@ void Convolutions::close() {
   if (handle_) cudnnDestroy(handle_);
 }
 
-void Convolutions::run(Queue& queue, const ConvolutionShape& shape, ConvolutionPass pass, const float* x,
-                       const float* w, const float* y) {
-  if (!queue.ok()) return;
+const ConvolutionPlan* Convolutions::plan(Queue& queue, const ConvolutionShape& shape, ConvolutionPass pass) {
+  if (!queue.ok()) return nullptr;
   const auto key = std::pair(shape.key(), pass);
   auto found = plans_.find(key);
   if (found == plans_.end()) {
+    if (queue.in_step()) {
+      queue.fail("ERR_NASP_INTERNAL", "A convolution was run that nothing was planned for");
+      return nullptr;
+    }
     PlanChoice choice;
     choice.most_workspace = workspace_bytes;
     found = plans_.emplace(key, plan_convolution({handle_, nullptr}, shape, pass, choice)).first;
   }
-  const ConvolutionPlan& plan = found->second;
-  if (!queue.check(plan.status, "a plan for a convolution")) return;
+  return queue.check(found->second.status, "a plan for a convolution") ? &found->second : nullptr;
+}
+
+void Convolutions::run(Queue& queue, const ConvolutionShape& shape, ConvolutionPass pass, const float* x,
+                       const float* w, const float* y) {
+  const ConvolutionPlan* planned = plan(queue, shape, pass);
+  if (!planned) return;
   Descriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
   pack.set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, std::vector<const void*>{x, w, y})
       .set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, {uid_x, uid_w, uid_y})
@@ -205,7 +213,7 @@ void Convolutions::run(Queue& queue, const ConvolutionShape& shape, ConvolutionP
       .finalize();
   if (!queue.check(pack.status(), "a convolution's pointers")) return;
   queue.called();
-  queue.check(cudnnBackendExecute(handle_, plan.plan.raw(), pack.raw()), "a convolution");
+  queue.check(cudnnBackendExecute(handle_, planned->plan.raw(), pack.raw()), "a convolution");
 }
 
 }  // namespace nasp::cuda

@@ -57,6 +57,8 @@ class Convolutions {
 
   bool open(Queue& queue);  // handle, workspace
   void close();
+  // The shape's plan, made where it is not there yet; null after a failure, which a new one inside a step is.
+  const ConvolutionPlan* plan(Queue& queue, const ConvolutionShape& shape, ConvolutionPass pass);
   // y = x * w, dx = dy * w, dw = x * dy; the pass says which of the three is written.
   void run(Queue& queue, const ConvolutionShape& shape, ConvolutionPass pass, const float* x, const float* w,
            const float* y);

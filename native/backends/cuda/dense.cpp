@@ -23,6 +23,13 @@ Map DenseCall::read() const {
   return {input.batch, output.height, output.width, input.channels};
 }
 
+void plan_dense(Context& context, const DenseCall& d) {
+  if (d.pointwise()) return;
+  for (ConvolutionPass pass :
+       {ConvolutionPass::forward, ConvolutionPass::data_gradient, ConvolutionPass::filter_gradient})
+    context.convolutions.plan(context.queue, shape_of(d), pass);
+}
+
 // Row-major matrices are the transposes of cuBLAS's: y (P, O) = x (P, C) w (O, C)^T is y^T = w x^T there.
 void dense_forward(Context& context, const DenseCall& d, float* y, int y_pitch, const float* x, int x_pitch,
                    const float* w) {

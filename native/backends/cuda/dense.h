@@ -14,6 +14,8 @@ struct DenseCall {
   Map read() const;           // the map of x: the sampled pixels where pointwise, else the input
 };
 
+void plan_dense(Context&, const DenseCall&);
+
 // Compact x and dx, of read()'s map; y and dy with a pitch, which is the part's channels unless pointwise.
 void dense_forward(Context&, const DenseCall&, float* y, int y_pitch, const float* x, int x_pitch,
                    const float* w);

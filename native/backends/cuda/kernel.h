@@ -57,6 +57,19 @@ __device__ inline void store(float* p, const Vec<V>& value NASP_SITE) {
   *reinterpret_cast<Vec<V>*>(p) = value;
 }
 
+// Element i of an array in global memory.
+template <class T>
+__device__ inline T read(const T* p, std::size_t i NASP_SITE) {
+  NASP_TOUCH(p + i, sizeof(T));
+  return p[i];
+}
+template <class T>
+__device__ inline void write(T* p, std::size_t i, T value NASP_SITE) {
+  NASP_TOUCH(p + i, sizeof(T));
+  p[i] = value;
+}
+
+// Element i of an array in shared memory.
 template <class T>
 __device__ inline T get(const T* shared, int i NASP_SITE) {
   NASP_TOUCH_SHARED(shared + i, sizeof(T));

@@ -129,6 +129,75 @@ struct DropArguments {
   Map map;
 };
 
+struct NormaliseArguments {
+  BatchNorm<float> norm;
+  bool training;
+  double count;
+};
+struct FoldNormArguments {
+  BatchNorm<float> norm;
+  bool training;
+  double factor, count;
+};
+struct ProductArguments {
+  double* to;
+  const Moments* moments;
+  const float *scale, *shift;
+  int channels;
+  ProductOf of;
+};
+struct ConvertArguments {
+  float* to;
+  const double* from;
+  int count;
+};
+
+struct BiasArguments {  // y (rows, columns)
+  float* y;
+  const float* b;
+  float* db;
+  int rows, columns;
+};
+struct LossArguments {
+  float* d_logits;
+  StepNumbers* numbers;
+  const float* logits;
+  const int* targets;
+  double* loss;  // an image each
+  int* correct;
+  int batch, classes;
+};
+
+struct NormArguments {
+  double* to;
+  WeightTable<float> table;
+  const float* vector;
+  bool gradient;
+};
+struct SgdArguments {
+  WeightTable<float> table;
+  SgdStep step;
+  const StepNumbers* numbers;
+};
+struct CombineArguments {
+  float* to;
+  WeightTable<float> table;
+  VectorTerm<float> terms[most_vectors];
+  int count;
+};
+struct AlphaArguments {
+  AlphaTable<float> tables[2];
+  AlphaStep step;
+};
+
+constexpr int taps_channels = 32;
+struct TapsArguments {
+  float* to;
+  const float* from;
+  int outputs, channels, taps;
+  bool pack;
+};
+
 struct SumPiecesArguments {
   float* total;
   const float* partial;  // (pieces, count)

@@ -26,6 +26,26 @@ void launch_depthwise_weight_gradient(Queue&, int kernel, DepthwiseArguments, fl
 void launch_pool_forward(Queue&, const PoolArguments&);
 void launch_pool_backward(Queue&, const PoolArguments&);
 
+// batch_norm.cu
+void launch_normalise(Queue&, const NormaliseArguments&);
+void launch_fold(Queue&, const FoldNormArguments&);
+void launch_add_product(Queue&, const ProductArguments&);
+void launch_convert(Queue&, const ConvertArguments&);
+
+// loss.cu
+void launch_spread_bias(Queue&, const BiasArguments&);
+void launch_sum_bias(Queue&, const BiasArguments&);
+void launch_cross_entropy(Queue&, const LossArguments&);
+
+// optimizer.cu
+void launch_norm(Queue&, const NormArguments&);
+void launch_sgd(Queue&, const SgdArguments&);
+void launch_combine(Queue&, const CombineArguments&);
+
+// alpha.cu, pack.cu
+void launch_update_alpha(Queue&, const AlphaArguments&);
+void launch_move_taps(Queue&, const TapsArguments&);
+
 // skip_dropout.cu
 void launch_drop(Queue&, const DropArguments&);
 

@@ -26,6 +26,14 @@ void launch_over(Queue& queue, const char* name, void (*kernel)(Arguments), cons
          dim3(threads_a_block), arguments);
 }
 
+// One thread for each of `count`.
+template <class Arguments>
+void launch_each(Queue& queue, const char* name, void (*kernel)(Arguments), int count,
+                 const Arguments& arguments) {
+  launch(queue, name, kernel, dim3((count + threads_a_block - 1) / threads_a_block), dim3(threads_a_block),
+         arguments);
+}
+
 // Whether four neighbouring channels can be read and written at once: all counts multiples of 4, all pointers of 16 bytes.
 inline bool by_four(std::initializer_list<int> counts, std::initializer_list<const void*> pointers) {
   for (int n : counts) {

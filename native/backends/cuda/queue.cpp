@@ -47,7 +47,23 @@ void Queue::launched(const char* kernel) {
   check(cudaGetLastError(), kernel);
 }
 
+namespace {
+thread_local int steps = 0;
+}
+bool step_is_running() { return steps > 0; }
+
+void Queue::begin_step() {
+  if (!in_step_) steps++;
+  in_step_ = true;
+}
+
+void Queue::end_step() {
+  if (in_step_) steps--;
+  in_step_ = false;
+}
+
 bool Queue::wait() {
+  if (in_step_) fail("ERR_NASP_INTERNAL", "The device was waited for inside a step");
   if (!ok()) return false;
   counts_.waits++;
   return check(cudaStreamSynchronize(stream), "waiting for the stream");

@@ -28,10 +28,19 @@ class Queue {
   void called() { counts_.launches++; }  // after a library's call
   bool wait();
 
+  // Between the two a wait fails.
+  void begin_step();
+  void end_step();
+  bool in_step() const { return in_step_; }
+
  private:
   DeviceFailure failure_;
   DeviceCounts counts_ = {0, 0};
+  bool in_step_ = false;
 };
+
+// Whether this thread is in a step: what the emulation's runtime refuses allocations and waits by.
+bool step_is_running();
 
 // What an error of the first CUDA calls means for who runs this, in one line.
 void explain(cudaError_t error, char* text, std::size_t size);

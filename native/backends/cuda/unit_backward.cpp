@@ -38,6 +38,8 @@ struct Backward {
   void pool() const;
   void depthwise() const;
   void pair() const;
+  void weight_gradient(float* to, const DenseCall& d, const float* x, int x_pitch, const float* dy,
+                       int dy_pitch) const;
   const float* activated(const Map& read, const Sampling& sampling, int* pitch) const;
   void dense(int part, int first, const float* w) const;
   void pass(const float* d, const Map& sampled, const Sampling& sampling, bool accumulate) const;
@@ -91,14 +93,12 @@ void Backward::depthwise() const {
     a.y = d_mid;
     a.partial = scratch.take<float>(queue, n * static_cast<std::size_t>(depthwise_pieces(between)));
     launch_depthwise_weight_gradient(queue, unit.kernel, a, total);
-    context.download(b.first_gradient, total, 1, taps, unit.in);
+    launch_move_taps(queue, {b.first_gradient, total, 1, unit.in, taps, false});
   }
   if (b.dense_gradient[0]) {
     a.y = scratch.take<float>(queue, scalars(between));
     launch_depthwise_forward(queue, unit.kernel, a);
-    float* dw = scratch.take<float>(queue, static_cast<std::size_t>(unit.dense_weights(0)));
-    dense_weight_gradient(context, product, dw, a.y, unit.in, dy.data, unit.out);
-    context.download(b.dense_gradient[0], dw, unit.out, 1, unit.in);
+    dense_weight_gradient(context, product, b.dense_gradient[0], a.y, unit.in, dy.data, unit.out);
   }
 }
 
@@ -110,6 +110,18 @@ const float* Backward::activated(const Map& read, const Sampling& sampling, int*
   float* copy = scratch.take<float>(queue, scalars(read));
   launch_activate(queue, {copy, x, input, read, sampling});
   return copy;
+}
+
+// In the nets' layout (O, C, taps).
+void Backward::weight_gradient(float* to, const DenseCall& d, const float* x, int x_pitch, const float* dy,
+                               int dy_pitch) const {
+  const int out = d.output.channels, in = d.input.channels, taps = d.part->taps();
+  if (taps == 1) return dense_weight_gradient(context, d, to, x, x_pitch, dy, dy_pitch);
+  const std::size_t mark = scratch.mark();
+  float* dw = scratch.take<float>(queue, static_cast<std::size_t>(out) * in * taps);
+  dense_weight_gradient(context, d, dw, x, x_pitch, dy, dy_pitch);
+  launch_move_taps(queue, {to, dw, out, in, taps, false});
+  scratch.rewind(mark);
 }
 
 void Backward::pair() const {
@@ -130,16 +142,12 @@ void Backward::pair() const {
   int pitch = 0;
   const float* read = activated(input, {}, &pitch);
   if (b.first_gradient) {
-    float* dw = scratch.take<float>(queue, static_cast<std::size_t>(unit.first_weights()));
-    dense_weight_gradient(context, row, dw, read, pitch, d_mid, unit.row.out);
-    context.download(b.first_gradient, dw, unit.row.out, unit.row.taps(), unit.in);
+    weight_gradient(b.first_gradient, row, read, pitch, d_mid, unit.row.out);
   }
   if (b.dense_gradient[0]) {
     float* mid = scratch.take<float>(queue, scalars(between));
     dense_forward(context, row, mid, unit.row.out, read, pitch, weights);
-    float* dw = scratch.take<float>(queue, static_cast<std::size_t>(unit.dense_weights(0)));
-    dense_weight_gradient(context, column, dw, mid, unit.row.out, dy.data, unit.out);
-    context.download(b.dense_gradient[0], dw, unit.out, unit.dense[0].taps(), unit.row.out);
+    weight_gradient(b.dense_gradient[0], column, mid, unit.row.out, dy.data, unit.out);
   }
 }
 
@@ -158,9 +166,7 @@ void Backward::dense(int i, int first, const float* w) const {
   if (!b.dense_gradient[i]) return;
   int pitch = 0;
   const float* read_x = activated(read, d.sampling(), &pitch);
-  float* dw = scratch.take<float>(queue, static_cast<std::size_t>(unit.dense_weights(i)));
-  dense_weight_gradient(context, d, dw, read_x, pitch, dy.data + first, unit.out);
-  context.download(b.dense_gradient[i], dw, part.out, part.taps(), unit.in);
+  weight_gradient(b.dense_gradient[i], d, read_x, pitch, dy.data + first, unit.out);
   scratch.rewind(mark);
 }
 
@@ -171,15 +177,11 @@ void backward_unit(const Run& run, const BackwardUnit<float>& b) {
   Context& context = call.context;
   const Unit& unit = *b.unit;
   const Map input = map_of(b.x.x, run.batch), output = map_of(b.dy.g, run.batch);
-  const Activation x = upload_source(context, b.x, unit.relu);
+  const Activation x = activation_of(b.x, unit.relu);
   FoldArguments coefficients = {};
-  if (b.dy.a) {
-    const std::size_t n = static_cast<std::size_t>(unit.out);
-    coefficients.mean = context.upload(b.dy.mean, n), coefficients.a = context.upload(b.dy.a, n);
-    coefficients.b = context.upload(b.dy.b, n), coefficients.c = context.upload(b.dy.c, n);
-  }
-  const float* weights = context.upload(b.packed, packed_size(unit, true));
-  context.send();
+  if (b.dy.a)
+    coefficients.mean = b.dy.mean, coefficients.a = b.dy.a, coefficients.b = b.dy.b, coefficients.c = b.dy.c;
+  const float* weights = b.packed;
   GradientTarget to;
   if (b.dx) {
     to = {b.dx.data, pitch_of(b.dx), b.write == Write::accumulate, {}};
@@ -202,7 +204,6 @@ void backward_unit(const Run& run, const BackwardUnit<float>& b) {
       w += unit.dense_weights(i);
     }
   }
-  context.deliver();
 }
 
 }  // namespace nasp::cuda

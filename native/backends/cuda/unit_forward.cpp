@@ -75,9 +75,10 @@ void moments_of(Context& context, const Activation& y, const Map& map, View<cons
   launch_moments(context.queue, a);
 }
 
-void forward_unit(Context& context, Inputs& inputs, const ForwardUnit<float>& u, const Map& input,
-                  const float* weights, Moments* moments) {
+void forward_unit(Context& context, Inputs& inputs, const ForwardUnit<float>& u, const Map& input) {
   const Unit& unit = *u.unit;
+  const float* weights = u.packed;
+  Moments* moments = u.moments;
   Scratch& scratch = context.scratch;
   Queue& queue = context.queue;
   if (unit.kind == UnitKind::identity) {
@@ -132,23 +133,23 @@ void forward_unit(Context& context, Inputs& inputs, const ForwardUnit<float>& u,
 void forward_units(const Run& run, const ForwardUnit<float>* units, int count, const Source<float>& x) {
   Call call(run, __func__);
   Context& context = call.context;
-  const Activation source = upload_source(context, x, false);
   const Map input = map_of(x.x, run.batch);
-  std::vector<const float*> weights;
-  int outputs = 0;
-  for (int u = 0; u < count; u++) {
-    weights.push_back(context.upload(units[u].packed, packed_size(*units[u].unit, false)));
-    outputs += units[u].unit->out;
+  Inputs inputs(context, activation_of(x, false), input);
+  for (int u = 0; u < count && context.queue.ok(); u++) forward_unit(context, inputs, units[u], input);
+}
+
+void plan_unit(Context& context, const Unit& unit, int batch, int height, int width) {
+  if (unit.kind != UnitKind::convolve || unit.depthwise()) return;
+  Map from = {batch, height, width, unit.in};
+  if (unit.paired()) {
+    const Map between = {batch, height, unit.out_width(width), unit.row.out};
+    plan_dense(context, {&unit.row, from, between});
+    from = between;
   }
-  context.send();
-  Inputs inputs(context, source, input);
-  auto* moments = context.scratch.take<Moments>(context.queue, static_cast<std::size_t>(outputs));
-  for (int u = 0, first = 0; u < count; first += units[u].unit->out, u++) {
-    if (!context.queue.ok()) return;
-    forward_unit(context, inputs, units[u], input, weights[static_cast<std::size_t>(u)], moments + first);
-    context.download(units[u].moments, moments + first, units[u].unit->out);
+  for (int i = 0; i < unit.parts; i++) {
+    const Map to = {batch, unit.out_height(height), unit.out_width(width), unit.dense[i].out};
+    plan_dense(context, {&unit.dense[i], from, to});
   }
-  context.deliver();
 }
 
 std::size_t packed_size(const Unit& unit, bool) {
@@ -157,21 +158,17 @@ std::size_t packed_size(const Unit& unit, bool) {
   return n;
 }
 
-void pack_unit(const Unit& unit, float* packed, const UnitWeights<float>& w, bool) {
-  const float* end_of_first = packed + packed_first(unit);
-  // (outputs, channels, taps) -> (outputs, taps, channels)
-  const auto pack = [&](const float* from, int outputs, int channels, int taps) {
-    for (int o = 0; o < outputs; o++) {
-      for (int t = 0; t < taps; t++) {
-        for (int c = 0; c < channels; c++) *packed++ = from[(o * channels + c) * taps + t];
-      }
-    }
-  };
-  if (unit.depthwise()) pack(w.first, 1, unit.in, unit.kernel * unit.kernel);
-  if (unit.paired()) pack(w.first, unit.row.out, unit.in, unit.row.taps());
-  while (packed < end_of_first) *packed++ = 0;
-  for (int i = 0; i < unit.parts; i++)
-    pack(w.dense[i], unit.dense[i].out, unit.between(), unit.dense[i].taps());
+void pack_unit(const Run& run, const Backend<float>&, const Unit& unit, float* packed,
+               const UnitWeights<float>& w, bool) {
+  Call call(run, __func__);
+  Queue& queue = call.context.queue;
+  if (unit.depthwise())
+    launch_move_taps(queue, {packed, w.first, 1, unit.in, unit.kernel * unit.kernel, true});
+  if (unit.paired()) launch_move_taps(queue, {packed, w.first, unit.row.out, unit.in, unit.row.taps(), true});
+  packed += packed_first(unit);
+  for (int i = 0; i < unit.parts; packed += unit.dense_weights(i), i++)
+    launch_move_taps(queue,
+                     {packed, w.dense[i], unit.dense[i].out, unit.between(), unit.dense[i].taps(), true});
 }
 
 }  // namespace nasp::cuda

@@ -24,15 +24,8 @@ Map map_of(const View<S>& v, int batch) {
 }
 inline std::size_t scalars(const Map& m) { return static_cast<std::size_t>(m.pixels()) * m.channels; }
 
-// Normalisation goes up with the call's other small arrays.
-inline Activation upload_source(Context& context, const Source<float>& s, bool relu) {
-  const std::size_t n = static_cast<std::size_t>(s.x.channels);
-  Activation a = {s.x.data, pitch_of(s.x), {}, relu};
-  if (s.norm.scale) {
-    a.norm = {context.upload(s.norm.mean, n), context.upload(s.norm.scale, n),
-              context.upload(s.norm.shift, n)};
-  }
-  return a;
+inline Activation activation_of(const Source<float>& s, bool relu) {
+  return {s.x.data, pitch_of(s.x), s.norm, relu};
 }
 
 }  // namespace nasp::cuda

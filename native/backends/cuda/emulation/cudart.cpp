@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "../queue.h"
 #include "fibers.h"
 #include "kernels.h"
 #include "memory.h"
@@ -33,6 +34,9 @@ struct Runtime {
   // For tests of what follows a failure: NASP_EMULATION_FAILING_LAUNCH=<n> lets the n-th kernel fail.
   long failing_launch = std::atol(
       std::getenv("NASP_EMULATION_FAILING_LAUNCH") ? std::getenv("NASP_EMULATION_FAILING_LAUNCH") : "0");
+  // For the test that steps are watched: a launch in a step then does what it must not, "wait" or "allocate".
+  std::string misbehaviour =
+      std::getenv("NASP_EMULATION_MISBEHAVIOUR") ? std::getenv("NASP_EMULATION_MISBEHAVIOUR") : "";
   cudaError_t last = cudaSuccess, sticky = cudaSuccess;
 };
 Runtime& runtime() {
@@ -82,6 +86,11 @@ cudaError_t copy(void* to, std::size_t to_pitch, const void* from, std::size_t f
 }
 
 cudaError_t launch(const void* function, dim3 grid, dim3 block, void** arguments, cudaStream_t stream) {
+  if (runtime().misbehaviour == "wait" && cuda::step_is_running()) return cudaStreamSynchronize(stream);
+  if (runtime().misbehaviour == "allocate" && cuda::step_is_running()) {
+    void* memory = nullptr;
+    return cudaMalloc(&memory, 1);
+  }
   const std::lock_guard<std::recursive_mutex> lock(runtime().mutex);
   const std::string name = runtime().names[function];
   const Kernel* kernel = find_kernel(name);
@@ -200,12 +209,14 @@ cudaError_t cudaDriverGetVersion(int* version) {
 
 // ---- memory
 cudaError_t cudaMalloc(void** p, size_t bytes) {
-  if (anything_queued()) return complain(cudaErrorNotPermitted, "an allocation inside a step");
+  if (cuda::step_is_running() || anything_queued())
+    return complain(cudaErrorNotPermitted, "an allocation inside a step");
   *p = memory::allocate_device(bytes);
   return answer(*p ? cudaSuccess : cudaErrorMemoryAllocation);
 }
 cudaError_t cudaFree(void* p) {
-  if (anything_queued()) return complain(cudaErrorNotPermitted, "memory freed inside a step");
+  if (cuda::step_is_running() || anything_queued())
+    return complain(cudaErrorNotPermitted, "memory freed inside a step");
   return answer(!p || memory::free_device(p) ? cudaSuccess : cudaErrorInvalidValue);
 }
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
@@ -213,6 +224,7 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   return answer(cudaSuccess);
 }
 cudaError_t cudaMallocHost(void** p, size_t bytes) {
+  if (cuda::step_is_running()) return complain(cudaErrorNotPermitted, "an allocation inside a step");
   *p = memory::allocate_pinned(bytes);
   return answer(*p ? cudaSuccess : cudaErrorMemoryAllocation);
 }
@@ -249,6 +261,9 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   delete reinterpret_cast<char*>(stream);
   return answer(cudaSuccess);
 }
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return drain(stream); }
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  if (cuda::step_is_running()) return complain(cudaErrorNotPermitted, "a wait inside a step");
+  return drain(stream);
+}
 
 }  // extern "C"

@@ -4,8 +4,13 @@
 
 #include <cstdlib>
 
+#include "../alpha.cuh"
+#include "../batch_norm.cuh"
 #include "../depthwise.cuh"
 #include "../elementwise.cuh"
+#include "../loss.cuh"
+#include "../optimizer.cuh"
+#include "../pack.cuh"
 #include "../pool.cuh"
 #include "../skip_dropout.cuh"
 #include "../statistics.cuh"
@@ -48,6 +53,20 @@ const Kernel kernels[] = {
     BY_WIDTH(PoolArguments, avg_pool_forward),
     BY_WIDTH(PoolArguments, pool_backward),
     KERNEL(DropArguments, drop),
+    KERNEL(NormaliseArguments, normalise),
+    KERNEL(FoldNormArguments, fold),
+    KERNEL(ProductArguments, add_product),
+    KERNEL(ConvertArguments, convert),
+    KERNEL(BiasArguments, spread_bias),
+    KERNEL(BiasArguments, sum_bias),
+    KERNEL(LossArguments, cross_entropy),
+    KERNEL(LossArguments, sum_losses),
+    KERNEL(NormArguments, square_pieces),
+    KERNEL(NormArguments, root_of_pieces),
+    KERNEL(SgdArguments, sgd),
+    KERNEL(CombineArguments, combine),
+    KERNEL(AlphaArguments, update_alpha),
+    KERNEL(TapsArguments, move_taps),
     BY_WIDTH(MomentsArguments, piece_moments),
     KERNEL(MomentsArguments, merge_moments),
 };
