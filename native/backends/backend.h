@@ -51,6 +51,20 @@ struct GradientSource {
   const S *mean = nullptr, *a = nullptr, *b = nullptr, *c = nullptr;
 };
 
+// Some of their channels.
+template <class S>
+Source<S> part_of(Source<S> source, int first, int channels) {
+  source.x = source.x.slice(first, channels);
+  if (source.norm.scale) source.norm.mean += first, source.norm.scale += first, source.norm.shift += first;
+  return source;
+}
+template <class S>
+GradientSource<S> part_of(GradientSource<S> dy, int first, int channels) {
+  dy.g = dy.g.slice(first, channels);
+  if (dy.a) dy.y = dy.y.slice(first, channels), dy.mean += first, dy.a += first, dy.b += first, dy.c += first;
+  return dy;
+}
+
 enum class Write { overwrite, accumulate };
 
 // Raw weights of a unit, O I H W; and the backend's packed copy of them.
@@ -84,6 +98,9 @@ struct BackwardUnit {
   View<S> dx;  // of the source after its normalisation, before the unit's ReLU
   Write write;
   S *first_gradient, *dense_gradient[2];  // O I H W, overwritten
+  // One a channel of a normalised x; null: not wanted. Of dx about x.norm.mean, as gradient_sums would find them: they
+  // belong to the unit whose output x is. Only of units with a ReLU and a depthwise convolution, and scale not zero.
+  Moments* dx_moments = nullptr;
 };
 
 template <class S>

@@ -110,6 +110,20 @@ struct Dropout {
   std::uint32_t counter, place;  // of the pass; which skip of the net
 };
 
+// A data set as bytes (N, C, H, W), and its normalisation.
+struct ImageBytes {
+  const unsigned char *images, *labels;
+  const double *mean, *deviation;  // (C), of byte / 255
+  int channels, height, width;
+};
+// The training transform (data/augment.h).
+struct AugmentStep {
+  int pad;
+  bool flip;
+  int cutout;
+  std::uint64_t seed, counter;
+};
+
 template <class S>
 struct StepFunctions {
   void (*pack)(const Run&, const Backend<S>&, const Unit&, S* packed, const UnitWeights<S>&, bool backward);
@@ -139,6 +153,9 @@ struct StepFunctions {
   void (*combine)(const Run&, S* to, const WeightTable<S>&, const VectorTerm<S>* terms,  // terms: host
                   int count);
   void (*update_alpha)(const Run&, const AlphaTable<S> (&)[2], const AlphaStep&);
+  // x and targets of a batch of images by their indices; null: the host prepares batches.
+  void (*augment)(const Run&, View<S> x, int* targets, const ImageBytes&, const std::uint32_t* indices,
+                  const AugmentStep&);
 };
 
 // The backend's own, else the host's.

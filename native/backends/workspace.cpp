@@ -1,5 +1,7 @@
 #include "workspace.h"
 
+#include <sys/mman.h>
+
 #include <cstdlib>
 
 #include "../core/error.h"
@@ -23,13 +25,17 @@ std::size_t Workspace::bytes() const {
 void* Workspace::grown(Buffer& b, std::size_t bytes) {
   if (b.size >= bytes) return b.data;
   std::free(b.data);
-  b.size = (bytes + 4095) / 4096 * 4096;
-  b.data = std::aligned_alloc(4096, b.size);
+  constexpr std::size_t huge_page = std::size_t{1} << 21;
+  b.size = (bytes + huge_page - 1) / huge_page * huge_page;
+  b.data = std::aligned_alloc(huge_page, b.size);
   if (!b.data) {
     b.size = 0;
     throw Error("ERR_NASP_OUT_OF_MEMORY",
                 "Out of memory: a kernel asked for " + std::to_string(bytes >> 20) + " MiB of workspace");
   }
+#ifdef MADV_HUGEPAGE
+  madvise(b.data, b.size, MADV_HUGEPAGE);
+#endif
   return b.data;
 }
 

@@ -101,12 +101,7 @@ Source<S> Cell<S>::source(int i) const {
 
 template <class S>
 Source<S> Cell<S>::part_of(const Source<S>& source, int part) const {
-  const int first = part * part_channels();
-  Source<S> slice = {{}, source.norm};
-  const View<const S>& x = source.x;
-  slice.x = x.slice(first, part_channels());
-  if (slice.norm.scale) slice.norm.mean += first, slice.norm.scale += first, slice.norm.shift += first;
-  return slice;
+  return nasp::part_of(source, part * part_channels(), part_channels());
 }
 
 template <class S>

@@ -265,6 +265,7 @@ void Chain<S>::backward(const Pass<S>& pass, View<const S> g, S weight, View<S> 
     return;
   }
   const std::size_t mark = pass.arena.mark();
+  bool summed = false;  // g's moments about the stage came with g
   for (std::size_t i = stages_.size(); i-- > 0;) {
     Stage& stage = stages_[i];
     const bool last = i + 1 == stages_.size(), first = i == 0;
@@ -275,7 +276,7 @@ void Chain<S>::backward(const Pass<S>& pass, View<const S> g, S weight, View<S> 
       n.weight_gradient = pass.parameters.gradient(stage.norm.weight),
       n.bias_gradient = pass.parameters.gradient(stage.norm.bias);
     const bool measured = last && product;
-    if (unit.norm || measured)  // a unit without BatchNorm has mean 0
+    if ((unit.norm && !summed) || measured)  // a unit without BatchNorm has mean 0
       pass.backend.gradient_sums(pass.run, n.moments, g, stage.y, n.mean);
     if (measured)
       pass.between().add_product(pass.run, product, n.moments, n.channels, n.scale, n.shift,
@@ -293,6 +294,8 @@ void Chain<S>::backward(const Pass<S>& pass, View<const S> g, S weight, View<S> 
       if (stage.first >= 0) step.first_gradient = pass.parameters.gradient(stage.first);
       for (int p = 0; p < unit.parts; p++) step.dense_gradient[p] = pass.parameters.gradient(stage.dense[p]);
     }
+    summed = !first && unit.depthwise() && unit.relu && stages_[i - 1].norm.weight < 0;
+    if (summed) step.dx_moments = numbers(stages_[i - 1], pass.parameters).moments;
     if (step.dx || (pass.weight_gradients && unit.parts > 0)) pass.backend.backward(pass.run, step);
     g = step.dx;
   }

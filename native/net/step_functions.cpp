@@ -40,6 +40,7 @@ const StepFunctions<S>& step_functions(const Backend<S>& backend) {
       sgd<S>,
       combine<S>,
       update_alpha<S>,
+      nullptr,
   };
   return backend.between ? *backend.between : host;
 }

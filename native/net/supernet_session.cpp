@@ -54,7 +54,7 @@ class SupernetSession final : public Session {
         backend_(backend<S>(config_.isa)),
         parallel_(config_.threads),
         workspace_(parallel_.threads()),
-        batches_(config_) {
+        batches_(config_, step_functions(backend_).augment != nullptr) {
     build();
   }
 
@@ -247,7 +247,8 @@ class SupernetSession final : public Session {
     vectors_.reset();
     arena_.reset();
     net_.reset();
-    results_ = {}, d_logits_ = {}, targets_ = {}, selection_ = {};
+    results_ = {}, d_logits_ = {}, targets_ = {}, indices_ = {}, selection_ = {};
+    data_.clear();
     device_.reset();
     net_ = std::make_unique<Supernet<S>>(config_);
     vectors_ = std::make_unique<WeightVectors<S>>(net_->parameters());
@@ -267,6 +268,7 @@ class SupernetSession final : public Session {
     results_.allocate(sizeof(StepNumbers) + logits * sizeof(S), memory);
     d_logits_.allocate(logits, memory);
     targets_.allocate(static_cast<std::size_t>(config_.batch), memory);
+    indices_.allocate(static_cast<std::size_t>(config_.batch), memory);
 
     selection_.allocate(selection_bytes(), memory);
     arena_ = std::make_unique<Arena>(bytes, false, memory);
@@ -337,6 +339,29 @@ class SupernetSession final : public Session {
       std::copy(here.weight[t], here.weight[t] + m.weight.size(), m.weight.begin());
       for (std::size_t i = 0; i < m.use.size(); i++) m.use[i] = static_cast<Use>(here.use[t][i]);
     }
+  }
+
+  // A data set in the device's memory.
+  struct Held {
+    Store<unsigned char> images, labels;
+    Store<double> normalisation;  // means, then deviations
+    ImageBytes bytes;
+  };
+  void hold(const std::shared_ptr<const Dataset>& dataset) {
+    if (data_.count(dataset)) return;
+    const Memory& memory = net_->parameters().memory();
+    const Dataset& d = *dataset;
+    Held held = {Store<unsigned char>(d.images.size(), memory),
+                 Store<unsigned char>(d.labels.size(), memory),
+                 Store<double>(d.mean.size() + d.std.size(), memory),
+                 {}};
+    double *mean = held.normalisation.data(), *deviation = mean + d.mean.size();
+    memory.write_at(held.images.data(), d.images.data(), d.images.size());
+    memory.write_at(held.labels.data(), d.labels.data(), d.labels.size());
+    memory.write_at(mean, d.mean.data(), d.mean.size() * sizeof(double));
+    memory.write_at(deviation, d.std.data(), d.std.size() * sizeof(double));
+    held.bytes = {held.images.data(), held.labels.data(), mean, deviation, d.channels, d.height, d.width};
+    data_.emplace(dataset, std::move(held));
   }
 
   void take_gradient_norm(const Pass<S>& p, const WeightTable<S>& table) {
@@ -419,6 +444,7 @@ class SupernetSession final : public Session {
     batches_.ready(batch);
     reserve_activations();
     if (planned_.insert(batch.count).second) net_->plan(*device_, batch.count);
+    if (batch.dataset) hold(batch.dataset);
     const DeviceStep step(*device_);
     const bool restored = options.training && options.keep_statistics;
     if (restored) net_->parameters().save_buffers();
@@ -426,10 +452,17 @@ class SupernetSession final : public Session {
     const Pass<S> p = {backend_,           run(batch.count), *arena_,
                        net_->parameters(), options.training, options.weight_gradients};
     const View<S> x = p.take(config_.image_channels, config_.image_size, config_.image_size);
-    backend_.load(p.run, x, batch.planes.data(), 0, batch.count);
-    backend_.clear_dead(p.run, x);
-    memory.write_at(targets_.data(), batch.targets.data(),
-                    sizeof(int) * static_cast<std::size_t>(batch.count));
+    if (batch.dataset) {
+      memory.write_at(indices_.data(), batch.indices.data(), batch.indices.size() * sizeof(std::uint32_t));
+      const Augment& a = batch.augment;
+      p.between().augment(p.run, x, targets_.data(), data_.at(batch.dataset).bytes, indices_.data(),
+                          {a.pad, a.flip, a.cutout, a.seed, a.counter});
+    } else {
+      backend_.load(p.run, x, batch.planes.data(), 0, batch.count);
+      backend_.clear_dead(p.run, x);
+      memory.write_at(targets_.data(), batch.targets.data(),
+                      sizeof(int) * static_cast<std::size_t>(batch.count));
+    }
     result.wait_seconds = seconds_since(start);
 
     start = std::chrono::steady_clock::now();
@@ -476,6 +509,8 @@ class SupernetSession final : public Session {
   Store<char> results_, selection_;
   Store<S> d_logits_;
   Store<int> targets_;
+  Store<std::uint32_t> indices_;
+  std::map<std::shared_ptr<const Dataset>, Held> data_;
   std::uint64_t adam_step_ = 0;
   SkipDropout skip_dropout_;
   std::set<int> planned_;                     // batch sizes

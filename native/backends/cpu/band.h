@@ -2,6 +2,7 @@
 // BatchNorm's backward applied, and then read by every tap of every unit of the piece while they lie in the cache.
 //
 // Layout    (rows, C, columns, lanes), columns from -pad; beyond the image lies the padding value
+// Ring      a band of fewer rows than its piece keeps the last `slots` of them: part() says which
 #pragma once
 #include "../backend.h"
 #include "lanes.h"
@@ -13,6 +14,7 @@ struct Band {
   using S = typename L::scalar;
   S* data = nullptr;
   int channels = 0, width = 0, first_row = 0, rows = 0, pad = 0;
+  int first_slot = 0, slots = 1 << 30;  // where the first row lies; rows that there is room for
   ptrdiff_t channel_pitch = 0, row_pitch = 0;
 
   // Tiles that hang over the right edge read past a row: into the next one, and at the very end into this slack.
@@ -35,15 +37,25 @@ struct Band {
         channel_pitch(static_cast<ptrdiff_t>(columns(width, pad)) * L::count),
         row_pitch(channel_pitch * channels) {}
 
+  // A ring: no more than `rows` rows, starting with first_row.
+  static Band ring(S* memory, int channels, int width, int first_row, int rows, int pad) {
+    Band band(memory, channels, width, first_row, rows, pad);
+    band.slots = rows;
+    return band;
+  }
+
+  int slot(int row) const {
+    const int from_start = row - first_row + first_slot;
+    return from_start >= slots ? from_start - slots : from_start;
+  }
   S* at(int row, int channel, int column) const {
-    return data + (row - first_row) * row_pitch + channel * channel_pitch +
+    return data + slot(row) * row_pitch + channel * channel_pitch +
            static_cast<ptrdiff_t>(column + pad) * L::count;
   }
-  // Some of its rows.
+  // Some of its rows. Of a ring: those that lie in it now.
   Band part(int row0, int row1) const {
     Band some = *this;
-    some.data += (row0 - first_row) * row_pitch;
-    some.first_row = row0, some.rows = row1 - row0;
+    some.first_slot = slot(row0), some.first_row = row0, some.rows = row1 - row0;
     return some;
   }
   // Rows that a tile asks for beyond the last one are the last one: their results are dropped.
@@ -68,23 +80,44 @@ void clear_padding(const Band<L>& band, int height) {
   }
 }
 
-// Writes all rows of the band through `load(channel, row)`, which returns a function of the column's address offset.
-template <class L, class Row>
-void fill_rows(const Band<L>& band, int height, typename L::scalar padding, Row row_of) {
+// Channels that are read side by side: one stream of a tensor leaves a third of the memory's bandwidth unused, because the
+// processor fetches ahead in each page by itself.
+constexpr int streams = 4;
+
+// Calls body.template operator()<N>(first, step): channels first, first + step, …, N of them, until all have been.
+template <class Body>
+inline void by_streams(int channels, const Body& body) {
+  if (channels % streams == 0) {
+    const int step = channels / streams;
+    for (int c = 0; c < step; c++) body.template operator()<streams>(c, step);
+  } else {
+    for (int c = 0; c < channels; c++) body.template operator()<1>(c, 1);
+  }
+}
+
+// Writes all rows of the band: `value` makes a vector of it from a channel's index among the N that it was given, its
+// coefficients, and the address offset of the pixel.
+template <class L, class Channels>
+void fill_rows(const Band<L>& band, int height, typename L::scalar padding, const Channels& channels_of) {
   const L pad_value = L::splat(padding);
-  const int columns = Band<L>::columns(band.width, band.pad), right = columns - band.pad - band.width;
+  const int columns = Band<L>::columns(band.width, band.pad), right = columns - band.pad - band.width,
+            end = band.width * L::count;
   for (int r = band.first_row; r < band.first_row + band.rows; r++) {
+    const bool outside = r < 0 || r >= height;
     for (int c = 0; c < band.channels; c++) {
       auto* to = band.at(r, c, -band.pad);
-      if (r < 0 || r >= height) {
-        fill_vectors<L>(to, columns, pad_value);
-        continue;
-      }
-      fill_vectors<L>(to, band.pad, pad_value);
-      to += static_cast<ptrdiff_t>(band.pad) * L::count;
-      row_of(c, r, to);
-      fill_vectors<L>(to + static_cast<ptrdiff_t>(band.width) * L::count, right, pad_value);
+      fill_vectors<L>(to, outside ? columns : band.pad, pad_value);
+      if (!outside) fill_vectors<L>(band.at(r, c, band.width), right, pad_value);
     }
+    if (outside) continue;
+    by_streams(band.channels, [&]<int N>(int first, int step) {
+      typename L::scalar* to[N];
+      NASP_UNROLL for (int i = 0; i < N; i++) to[i] = band.at(r, first + i * step, 0);
+      channels_of.template operator()<N>(first, step, r, [&](const auto& value) NASP_LAMBDA_INLINE {
+        for (int w = 0; w < end; w += L::count)
+          NASP_UNROLL for (int i = 0; i < N; i++) value(i, w).store(to[i] + w);
+      });
+    });
   }
 }
 
@@ -95,29 +128,29 @@ void fill_activation(const Band<L>& band, const Source<typename L::scalar>& sour
   using S = typename L::scalar;
   const View<const S>& x = source.x;
   const S* base = x.data + block * x.block_pitch;
-  const int width = x.width;
-  if (!source.norm.scale) {
-    fill_rows(band, x.height, padding, [&](int c, int r, S* to) {
-      const S* from = base + r * x.row_pitch + c * x.channel_pitch;
-      if (with_relu) {
-        for (int w = 0; w < width * L::count; w += L::count) relu(L::load(from + w)).store(to + w);
-      } else {
-        for (int w = 0; w < width * L::count; w += L::count) L::load(from + w).store(to + w);
-      }
-    });
-    return;
-  }
-  fill_rows(band, x.height, padding, [&](int c, int r, S* to) {
-    const S* from = base + r * x.row_pitch + c * x.channel_pitch;
-    const L mean = L::splat(source.norm.mean[c]), scale = L::splat(source.norm.scale[c]),
-            shift = L::splat(source.norm.shift[c]);
-    if (with_relu) {
-      for (int w = 0; w < width * L::count; w += L::count)
-        relu(scale * (L::load(from + w) - mean) + shift).store(to + w);
-    } else {
-      for (int w = 0; w < width * L::count; w += L::count)
-        (scale * (L::load(from + w) - mean) + shift).store(to + w);
+  fill_rows(band, x.height, padding, [&]<int N>(int first, int step, int r, const auto& store) {
+    const S* from[N];
+    NASP_UNROLL for (int i = 0; i < N; i++) from[i] =
+        base + r * x.row_pitch + (first + i * step) * x.channel_pitch;
+    if (!source.norm.scale) {
+      if (with_relu)
+        store([&](int i, int w) NASP_LAMBDA_INLINE { return relu(L::load(from[i] + w)); });
+      else
+        store([&](int i, int w) NASP_LAMBDA_INLINE { return L::load(from[i] + w); });
+      return;
     }
+    L mean[N], scale[N], shift[N];
+    NASP_UNROLL for (int i = 0; i < N; i++) {
+      const int c = first + i * step;
+      mean[i] = L::splat(source.norm.mean[c]), scale[i] = L::splat(source.norm.scale[c]);
+      shift[i] = L::splat(source.norm.shift[c]);
+    }
+    if (with_relu)
+      store([&](int i, int w)
+                NASP_LAMBDA_INLINE { return relu(scale[i] * (L::load(from[i] + w) - mean[i]) + shift[i]); });
+    else
+      store([&](int i, int w)
+                NASP_LAMBDA_INLINE { return scale[i] * (L::load(from[i] + w) - mean[i]) + shift[i]; });
   });
 }
 
@@ -125,19 +158,24 @@ void fill_activation(const Band<L>& band, const Source<typename L::scalar>& sour
 template <class L>
 void fill_gradient(const Band<L>& band, const GradientSource<typename L::scalar>& dy, int block, L live) {
   using S = typename L::scalar;
-  const int width = dy.g.width;
-  fill_rows(band, dy.g.height, S(0), [&](int c, int r, S* to) {
-    const S* g = dy.g.data + block * dy.g.block_pitch + r * dy.g.row_pitch + c * dy.g.channel_pitch;
-    if (!dy.a) {
-      for (int w = 0; w < width * L::count; w += L::count) L::load(g + w).store(to + w);
-      return;
+  fill_rows(band, dy.g.height, S(0), [&]<int N>(int first, int step, int r, const auto& store) {
+    const S *g[N], *y[N];
+    NASP_UNROLL for (int i = 0; i < N; i++) {
+      const int c = first + i * step;
+      g[i] = dy.g.data + block * dy.g.block_pitch + r * dy.g.row_pitch + c * dy.g.channel_pitch;
+      y[i] =
+          dy.a ? dy.y.data + block * dy.y.block_pitch + r * dy.y.row_pitch + c * dy.y.channel_pitch : nullptr;
     }
-    const S* y = dy.y.data + block * dy.y.block_pitch + r * dy.y.row_pitch + c * dy.y.channel_pitch;
-    const L a = L::splat(dy.a[c]), b = L::splat(dy.b[c]), mean = L::splat(dy.mean[c]),
-            offset = L::splat(dy.c[c]);
-    for (int w = 0; w < width * L::count; w += L::count) {
-      (live * (a * L::load(g + w) + b * (L::load(y + w) - mean) + offset)).store(to + w);
+    if (!dy.a) return store([&](int i, int w) NASP_LAMBDA_INLINE { return L::load(g[i] + w); });
+    L a[N], b[N], mean[N], offset[N];
+    NASP_UNROLL for (int i = 0; i < N; i++) {
+      const int c = first + i * step;
+      a[i] = L::splat(dy.a[c]), b[i] = L::splat(dy.b[c]), mean[i] = L::splat(dy.mean[c]);
+      offset[i] = L::splat(dy.c[c]);
     }
+    store([&](int i, int w) NASP_LAMBDA_INLINE {
+      return live * (a[i] * L::load(g[i] + w) + b[i] * (L::load(y[i] + w) - mean[i]) + offset[i]);
+    });
   });
 }
 
@@ -147,8 +185,8 @@ void fill_gradient(const Band<L>& band, const GradientSource<typename L::scalar>
 template <class L>
 struct Pieces {
   int rows, per_block, count, height;
-  Pieces(const View<const typename L::scalar>& x, int blocks) : height(x.height) {
-    constexpr std::size_t target = 256 << 10;  // bytes
+  Pieces(const View<const typename L::scalar>& x, int blocks, std::size_t target = 256 << 10)
+      : height(x.height) {
     const std::size_t row =
         static_cast<std::size_t>(x.channels) * x.width * L::count * sizeof(typename L::scalar);
     int most = static_cast<int>(target / (row ? row : 1));

@@ -6,7 +6,7 @@
 //   Everything else (stride 2, and its data gradient, a stride-1 convolution for each parity of row and column):
 //   one row of pixels over a list of taps.
 #pragma once
-#include "band.h"
+#include "dense.h"
 
 namespace nasp::NASP_ISA {
 
@@ -90,31 +90,62 @@ inline bool with_depthwise_kernel(int kernel, int dilation, Body&& body) {
 }
 
 // Backward, weights: dw[s][t] = sum over pixels of dy * x shifted by (s, t), one channel, KernelRows rows of the
-// kernel at a time (kernel_rows[s]: x's row for the first output row).
-template <class L, int K, int KernelRows, int Stride, int Dilation>
-[[gnu::noinline]] void depthwise_weight_gradient_tile(L* dw, const typename L::scalar* dy,
-                                                      const typename L::scalar* const (&x)[KernelRows],
-                                                      int rows, int width, ptrdiff_t dy_row_pitch,
-                                                      ptrdiff_t x_row_pitch) {
-  L sum[KernelRows][K];
-  const typename L::scalar* from[KernelRows];
-  NASP_UNROLL for (int s = 0; s < KernelRows; s++) {
-    from[s] = x[s];
-    NASP_UNROLL for (int t = 0; t < K; t++) sum[s][t] = L::zero();
+// kernel at a time. dy[r]: an output row; x[r * Stride + s * Dilation]: the input row that kernel row s meets there.
+// Pixels of dy are held in registers, and each pixel of x is loaded once for all taps that reach it.
+template <class L, int K, int KernelRows, int Stride, int Dilation, int Pixels>
+NASP_INLINE void depthwise_weight_gradient_pixels(L (&sum)[KernelRows][K], const typename L::scalar* dy,
+                                                  const typename L::scalar* const* x, ptrdiff_t at) {
+  L gradient[Pixels];
+  NASP_UNROLL for (int p = 0; p < Pixels; p++) {
+    gradient[p] = L::load(dy + p * L::count);
+    gradient[p].pin();
   }
-  for (int r = 0; r < rows; r++) {
-    for (int p = 0; p < width; p++) {
-      L gradient = L::load(dy + p * L::count);
-      gradient.pin();
-      NASP_UNROLL for (int s = 0; s < KernelRows; s++) NASP_UNROLL for (int t = 0; t < K; t++) {
-        sum[s][t] += gradient * L::load(from[s] + (p * Stride + t * Dilation) * L::count);
+  NASP_UNROLL for (int s = 0; s < KernelRows; s++) {
+    NASP_UNROLL for (int u = 0; u < (Pixels - 1) * Stride + (K - 1) * Dilation + 1; u++) {
+      bool used = false;
+      NASP_UNROLL for (int t = 0; t < K; t++) {
+        const int p = u - t * Dilation;
+        used = used || (p >= 0 && p % Stride == 0 && p / Stride < Pixels);
+      }
+      if (!used) continue;
+      L value = L::load(x[s * Dilation] + at + u * L::count);
+      value.pin();
+      NASP_UNROLL for (int t = 0; t < K; t++) {
+        const int p = u - t * Dilation;
+        if (p >= 0 && p % Stride == 0 && p / Stride < Pixels) sum[s][t] += gradient[p / Stride] * value;
       }
     }
-    dy += dy_row_pitch;
-    NASP_UNROLL for (int s = 0; s < KernelRows; s++) from[s] += Stride * x_row_pitch;
   }
-  NASP_UNROLL for (int s = 0; s < KernelRows; s++) NASP_UNROLL for (int t = 0; t < K; t++) dw[s * K + t] =
+}
+
+template <class L, int K, int KernelRows, int Stride, int Dilation>
+[[gnu::noinline]] void depthwise_weight_gradient_tile(typename L::scalar* dw,
+                                                      const typename L::scalar* const* dy,
+                                                      const typename L::scalar* const* x, int rows,
+                                                      int width) {
+  constexpr int free = NASP_REGISTERS - 1 - K * KernelRows, P = free >= 8   ? 8
+                                                                : free >= 4 ? 4
+                                                                : free >= 2 ? 2
+                                                                            : 1;
+  L sum[KernelRows][K];
+  NASP_UNROLL for (int s = 0; s < KernelRows; s++) NASP_UNROLL for (int t = 0; t < K; t++) sum[s][t] =
+      L::zero();
+  for (int r = 0; r < rows; r++, x += Stride) {
+    int p = 0;
+    for (; p + P <= width; p += P)
+      depthwise_weight_gradient_pixels<L, K, KernelRows, Stride, Dilation, P>(
+          sum, dy[r] + p * L::count, x, static_cast<ptrdiff_t>(p) * Stride * L::count);
+    for (; p < width; p++)
+      depthwise_weight_gradient_pixels<L, K, KernelRows, Stride, Dilation, 1>(
+          sum, dy[r] + p * L::count, x, static_cast<ptrdiff_t>(p) * Stride * L::count);
+  }
+  L sums[KernelRows * K];
+  NASP_UNROLL for (int s = 0; s < KernelRows; s++) NASP_UNROLL for (int t = 0; t < K; t++) sums[s * K + t] =
       sum[s][t];
+  constexpr int N = KernelRows * K;
+  alignas(sizeof(L)) typename L::scalar total[(N + L::count - 1) / L::count * L::count];
+  sum_lanes<L, N>(total, sums);
+  for (int i = 0; i < N; i++) dw[i] += total[i];
 }
 
 // (C, K, K); turned round for the data gradient.

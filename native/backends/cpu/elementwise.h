@@ -18,6 +18,27 @@ L load_source(const Source<typename L::scalar>& s, const typename L::scalar* p, 
          L::splat(s.norm.shift[channel]);
 }
 
+// A row of y (+)= N terms, weight * (scale * (v - mean) + shift) each, in their order.
+template <class L, int N>
+void add_terms(typename L::scalar* to, int end, bool overwrite, const Term<typename L::scalar>* terms,
+               int block, int row, int c) {
+  using S = typename L::scalar;
+  const S* from[N];
+  L mean[N], scale[N], shift[N];
+  NASP_UNROLL for (int t = 0; t < N; t++) {
+    const Normalise<S>& n = terms[t].x.norm;
+    from[t] = row_of(terms[t].x.x, block, row, c);
+    mean[t] = L::splat(n.scale ? n.mean[c] : S(0)),
+    scale[t] = L::splat(terms[t].weight * (n.scale ? n.scale[c] : S(1))),
+    shift[t] = L::splat(n.scale ? terms[t].weight * n.shift[c] : S(0));
+  }
+  for (int w = 0; w < end; w += L::count) {
+    L sum = overwrite ? L::zero() : L::load(to + w);
+    NASP_UNROLL for (int t = 0; t < N; t++) sum += scale[t] * (L::load(from[t] + w) - mean[t]) + shift[t];
+    sum.store(to + w);
+  }
+}
+
 // y = sum of weight * normalised x over the terms, in their order. No terms: zero.
 template <class L>
 void node_sum(const Run& run, View<typename L::scalar> y, const Term<typename L::scalar>* terms, int count) {
@@ -30,21 +51,10 @@ void node_sum(const Run& run, View<typename L::scalar> y, const Term<typename L:
       for (int c = 0; c < y.channels; c++) {
         S* to = row_of(y, block, row, c);
         if (count == 0) fill_vectors<L>(to, y.width, L::zero());
-        for (int t = 0; t < count; t++) {
-          const S* from = row_of(terms[t].x.x, block, row, c);
-          const Normalise<S>& n = terms[t].x.norm;
-          // weight * (scale * (v - mean) + shift)
-          const L mean = L::splat(n.scale ? n.mean[c] : S(0)),
-                  scale = L::splat(terms[t].weight * (n.scale ? n.scale[c] : S(1))),
-                  shift = L::splat(n.scale ? terms[t].weight * n.shift[c] : S(0));
-          if (t == 0) {
-            for (int w = 0; w < end; w += L::count)
-              (scale * (L::load(from + w) - mean) + shift).store(to + w);
-          } else {
-            for (int w = 0; w < end; w += L::count)
-              (L::load(to + w) + (scale * (L::load(from + w) - mean) + shift)).store(to + w);
-          }
-        }
+        int t = 0;
+        for (; t + streams <= count; t += streams)
+          add_terms<L, streams>(to, end, t == 0, terms + t, block, row, c);
+        for (; t < count; t++) add_terms<L, 1>(to, end, t == 0, terms + t, block, row, c);
       }
     }
   });
@@ -80,42 +90,41 @@ void gradient_sums(const Run& run, Moments* moments, View<const typename L::scal
   using S = typename L::scalar;
   const Pieces<L> pieces(g, ceil_div(run.batch, L::count));
   const int channels = g.channels, end = g.width * L::count;
-  struct Sums {
-    double gradient, gradient_y;
-  };
-  auto* partial = static_cast<Sums*>(run.workspace.shared(
-      Workspace::partial_moments, sizeof(Sums) * static_cast<std::size_t>(pieces.count) * channels));
-  run.parallel.run(pieces.count, [&](int piece, int) {
+  auto* partial = static_cast<GradientSums*>(run.workspace.shared(
+      Workspace::partial_moments, sizeof(GradientSums) * static_cast<std::size_t>(pieces.count) * channels));
+  run.parallel.run(pieces.count, [&](int piece, int thread) {
     const int block = pieces.block(piece);
-    for (int c = 0; c < channels; c++) {
-      L a[2] = {L::zero(), L::zero()},
-        b[2] = {L::zero(), L::zero()};  // two chains: an addition takes four cycles
-      const L centre = L::splat(mean[c]);
-      for (int row = pieces.first(piece); row < pieces.end(piece); row++) {
-        const S *gs = row_of(g, block, row, c), *ys = row_of(y, block, row, c);
-        const auto take = [&](int chain, int i) {
-          const L gradient = L::load(gs + i);
-          a[chain] += gradient;
-          b[chain] += gradient * (L::load(ys + i) - centre);
-        };
-        int i = 0;
-        for (; i + 2 * L::count <= end; i += 2 * L::count) take(0, i), take(1, i + L::count);
-        if (i < end) take(0, i);
-      }
-      Sums sums = {0, 0};
-      const int live = live_count(L::count, run.batch, block);
-      for (int l = 0; l < live; l++)
-        sums.gradient += static_cast<double>(a[0].v[l]) + a[1].v[l],
-            sums.gradient_y += static_cast<double>(b[0].v[l]) + b[1].v[l];
-      partial[static_cast<ptrdiff_t>(piece) * channels + c] = sums;
+    auto* sums = static_cast<L*>(run.workspace.thread(thread, 2 * sizeof(L) * channels));  // (C, 2)
+    std::fill_n(sums, 2 * channels, L::zero());
+    for (int row = pieces.first(piece); row < pieces.end(piece); row++) {
+      by_streams(channels, [&]<int N>(int first, int step) {
+        const S *gs[N], *ys[N];
+        L a[N], b[N], centre[N];
+        NASP_UNROLL for (int i = 0; i < N; i++) {
+          const int c = first + i * step;
+          gs[i] = row_of(g, block, row, c), ys[i] = row_of(y, block, row, c);
+          a[i] = sums[2 * c], b[i] = sums[2 * c + 1], centre[i] = L::splat(mean[c]);
+        }
+        for (int w = 0; w < end; w += L::count) {
+          NASP_UNROLL for (int i = 0; i < N; i++) {
+            const L gradient = L::load(gs[i] + w);
+            a[i] += gradient;
+            b[i] += gradient * (L::load(ys[i] + w) - centre[i]);
+          }
+        }
+        NASP_UNROLL for (int i = 0; i < N; i++) {
+          const int c = first + i * step;
+          sums[2 * c] = a[i], sums[2 * c + 1] = b[i];
+        }
+      });
     }
+    for (int c = 0; c < channels; c++)
+      partial[static_cast<ptrdiff_t>(piece) * channels + c] =
+          sum_of_lanes(sums[2 * c], sums[2 * c + 1], live_count(L::count, run.batch, block));
   });
   for (int c = 0; c < channels; c++) {
-    moments[c].gradient = moments[c].gradient_y = 0;
-    for (int p = 0; p < pieces.count; p++) {
-      moments[c].gradient += partial[static_cast<ptrdiff_t>(p) * channels + c].gradient;
-      moments[c].gradient_y += partial[static_cast<ptrdiff_t>(p) * channels + c].gradient_y;
-    }
+    const GradientSums sums = add_pieces(partial + c, pieces.count, channels);
+    moments[c].gradient = sums.gradient, moments[c].gradient_y = sums.gradient_y;
   }
 }
 

@@ -59,13 +59,17 @@ struct Forward {
   }
 };
 
+// Where the activation comes from that decides what passes: the band of it that the piece has loaded anyway, or its
+// source. Of neither, everything passes.
 template <class L>
 struct DataGradient {
   using S = typename L::scalar;
   View<S> dx;      // of the block
-  Source<S> gate;  // of the block; x.data null: no ReLU to pass
-  bool accumulate;
-  int column_step;  // pixels lie this many columns apart
+  Source<S> gate;  // of the block
+  Band<L> activation;
+  bool accumulate = false;
+  int column_step = 1;  // pixels lie this many columns apart
+  L* sums = nullptr;    // (C, 2): of dx, and of dx * activation; null: not wanted
 
   static L start(int) { return L::zero(); }
   template <bool Whole, int N>
@@ -73,6 +77,12 @@ struct DataGradient {
     S* to =
         dx.data + row * dx.row_pitch + channel * dx.channel_pitch + static_cast<ptrdiff_t>(column) * L::count;
     const ptrdiff_t step = static_cast<ptrdiff_t>(column_step) * L::count;
+    if (activation.data) {
+      const S* from = activation.at(row, channel, column);
+      const auto load = [&](int p) NASP_LAMBDA_INLINE { return L::load(from + p * step); };
+      gated<Whole>(pixels, channel, count, to, step, load);
+      return;
+    }
     if (!gate.x.data) {
       NASP_UNROLL for (int p = 0; p < N; p++) if (Whole || p < count) put(pixels[p], to + p * step);
       return;
@@ -80,17 +90,35 @@ struct DataGradient {
     const S* from = gate.x.data + row * gate.x.row_pitch + channel * gate.x.channel_pitch +
                     static_cast<ptrdiff_t>(column) * L::count;
     if (!gate.norm.scale) {
-      NASP_UNROLL for (int p = 0; p < N; p++) if (Whole || p < count)
-          put(where_positive(L::load(from + p * step), pixels[p]), to + p * step);
+      const auto load = [&](int p) NASP_LAMBDA_INLINE { return L::load(from + p * step); };
+      gated<Whole>(pixels, channel, count, to, step, load);
       return;
     }
     const L mean = L::splat(gate.norm.mean[channel]), scale = L::splat(gate.norm.scale[channel]),
             shift = L::splat(gate.norm.shift[channel]);
-    NASP_UNROLL for (int p = 0; p < N; p++) if (Whole || p < count)
-        put(where_positive(scale * (L::load(from + p * step) - mean) + shift, pixels[p]), to + p * step);
+    const auto load = [&](int p)
+                          NASP_LAMBDA_INLINE { return scale * (L::load(from + p * step) - mean) + shift; };
+    gated<Whole>(pixels, channel, count, to, step, load);
   }
 
  private:
+  template <bool Whole, int N, class Load>
+  NASP_INLINE void gated(const L (&pixels)[N], int channel, int count, S* to, ptrdiff_t step,
+                         const Load& load) const {
+    if (!sums) {
+      NASP_UNROLL for (int p = 0; p < N; p++) if (Whole || p < count)
+          put(where_positive(load(p), pixels[p]), to + p * step);
+      return;
+    }
+    L sum = sums[2 * channel], product = sums[2 * channel + 1];
+    NASP_UNROLL for (int p = 0; p < N; p++) if (Whole || p < count) {
+      const L active = load(p), kept = where_positive(active, pixels[p]);
+      sum += kept;
+      product += kept * active;
+      put(kept, to + p * step);
+    }
+    sums[2 * channel] = sum, sums[2 * channel + 1] = product;
+  }
   void put(L value, S* to) const { (accumulate ? L::load(to) + value : value).store(to); }
 };
 

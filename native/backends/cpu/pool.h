@@ -19,38 +19,57 @@ inline int inside(int first, int kernel, int size) {
   return smaller(first + kernel, size) - larger(first, 0);
 }
 
+// Calls body.template operator()<K, S, Max>() with the kernel and stride of a search space's pool, or K = 0 for any other:
+// then they are the unit's.
+template <class Body>
+inline void with_pool(const Unit& unit, const Body& body) {
+  const auto typed = [&]<bool Max>() {
+    const auto strided = [&]<int K>() {
+      if (unit.stride == 1)
+        body.template operator()<K, 1, Max>();
+      else
+        body.template operator()<K, 2, Max>();
+    };
+    if (unit.stride > 2) return body.template operator()<0, 0, Max>();
+    if (unit.kernel == 3) return strided.template operator()<3>();
+    if (unit.kernel == 5) return strided.template operator()<5>();
+    if (unit.kernel == 7) return strided.template operator()<7>();
+    body.template operator()<0, 0, Max>();
+  };
+  if (unit.kind == UnitKind::max_pool)
+    typed.template operator()<true>();
+  else
+    typed.template operator()<false>();
+}
+
 // Rows [row0, row1) of y from a band loaded as is, padded with -inf (max) or 0 (avg). `line` holds a padded row.
-template <class L, class Epilogue>
-void pool_forward(const Unit& unit, const Band<L>& x, int height, int row0, int row1,
-                  typename L::scalar* line, const Epilogue& epilogue) {
+template <int K, int Stride, bool Max, class L, class Epilogue>
+void pool_rows(const Unit& unit, const Band<L>& x, int height, int row0, int row1, typename L::scalar* line,
+               const Epilogue& epilogue) {
   using S = typename L::scalar;
-  const bool max = unit.kind == UnitKind::max_pool;
-  const int k = unit.kernel, s = unit.stride, pad = unit.pad(), out_width = unit.out_width(x.width);
-  const int columns = x.width + 2 * pad;
+  const int k = K ? K : unit.kernel, s = K ? Stride : unit.stride, pad = (k - 1) / 2;
+  const int out_width = unit.out_width(x.width), columns = x.width + 2 * pad;
+  const auto both = [](L a, L b) NASP_LAMBDA_INLINE { return Max ? larger(a, b) : a + b; };
   for (int row = row0; row < row1; row++) {
-    const int top = row * s - pad, rows_in = inside(top, k, height);
+    const int top = row * s - pad;
+    const S rows_in = static_cast<S>(inside(top, k, height));
     for (int c = 0; c < unit.in; c++) {
-      for (int w = 0; w < columns; w++) {
-        L value = L::load(x.at(top, c, w - pad));
-        for (int q = 1; q < k; q++) {
-          const L next = L::load(x.at(top + q, c, w - pad));
-          value = max ? larger(value, next) : value + next;
-        }
+      const S* from = x.at(top, c, -pad);
+      for (int w = 0; w < columns; w++, from += L::count) {
+        L value = L::load(from);
+        NASP_UNROLL for (int q = 1; q < k; q++) value = both(value, L::load(from + q * x.row_pitch));
         value.store(line + static_cast<ptrdiff_t>(w) * L::count);
       }
       for (int p = 0; p < out_width; p += tile_pixels) {
-        const L start = epilogue.start(c);
-        L pixels[tile_pixels];
+        const L start = epilogue.start(c);  // known after the first tile
         const int n = smaller(tile_pixels, out_width - p);
-        for (int j = 0; j < tile_pixels; j++) pixels[j] = L::zero();
-        for (int j = 0; j < n; j++) {
-          const int left = (p + j) * s;
-          L value = L::load(line + static_cast<ptrdiff_t>(left) * L::count);
-          for (int t = 1; t < k; t++) {
-            const L next = L::load(line + static_cast<ptrdiff_t>(left + t) * L::count);
-            value = max ? larger(value, next) : value + next;
-          }
-          if (!max) value = L::splat(S(1) / (rows_in * inside(left - pad, k, x.width))) * value;
+        L pixels[tile_pixels];
+        NASP_UNROLL for (int j = 0; j < tile_pixels; j++) {
+          const int left = smaller(p + j, out_width - 1) * s;
+          const S* at = line + static_cast<ptrdiff_t>(left) * L::count;
+          L value = L::load(at);
+          NASP_UNROLL for (int t = 1; t < k; t++) value = both(value, L::load(at + t * L::count));
+          if (!Max) value = L::splat(1 / (rows_in * static_cast<S>(inside(left - pad, k, x.width)))) * value;
           pixels[j] = value + start;
         }
         finish(pixels, epilogue, c, row, p, n);
@@ -59,93 +78,123 @@ void pool_forward(const Unit& unit, const Band<L>& x, int height, int row0, int 
   }
 }
 
+template <class L, class Epilogue>
+void pool_forward(const Unit& unit, const Band<L>& x, int height, int row0, int row1,
+                  typename L::scalar* line, const Epilogue& epilogue) {
+  with_pool(unit, [&]<int K, int Stride, bool Max>() {
+    pool_rows<K, Stride, Max>(unit, x, height, row0, row1, line, epilogue);
+  });
+}
+
+// Lines of windows, one vector each, with room for the windows that a pixel beside the image would belong to.
+template <class L>
+struct WindowLines {
+  using S = typename L::scalar;
+  S* data;
+  int margin;
+  ptrdiff_t pitch;
+
+  static std::size_t size(const Unit& unit, int lines, int out_width) {
+    return static_cast<std::size_t>(lines) * (out_width + 2 * unit.kernel) * L::count;
+  }
+  WindowLines(const Unit& unit, S* memory, int out_width)
+      : data(memory), margin(unit.kernel), pitch(static_cast<ptrdiff_t>(out_width + 2 * margin) * L::count) {}
+  S* at(int line) const { return data + line * pitch + static_cast<ptrdiff_t>(margin) * L::count; }
+};
+
 // Scalars of scratch that pool_backward needs for `rows` input rows.
 template <class L>
 std::size_t pool_backward_scratch(const Unit& unit, int rows, int width) {
-  return static_cast<std::size_t>(3 * (rows + 4 * unit.pad() + 2) + 1) * unit.out_width(width) * L::count;
+  return WindowLines<L>::size(unit, 3 * (rows + 4 * unit.pad() + 2) + 1, unit.out_width(width));
 }
 
 // Where the first maximum of every window lies: `column` of every input row's windows, from row first * stride - pad
 // on, and then `row` of the windows of output rows [first, last], a later one only where it is strictly larger.
-template <class L>
+template <int K, int Stride, class L>
 void first_maxima(const Unit& unit, const Band<L>& x, int c, int first, int last, int out_width,
-                  typename L::scalar* value, typename L::scalar* column, typename L::scalar* row) {
+                  const WindowLines<L>& value, const WindowLines<L>& column, const WindowLines<L>& row) {
   using S = typename L::scalar;
-  const int k = unit.kernel, s = unit.stride, pad = unit.pad(), top = first * s - pad,
+  const int k = K ? K : unit.kernel, s = K ? Stride : unit.stride, pad = (k - 1) / 2, top = first * s - pad,
             rows = (last - first) * s + k;
-  const ptrdiff_t line = static_cast<ptrdiff_t>(out_width) * L::count;
-  const auto take = [](L& best, L& at, L next, S there) {
+  const ptrdiff_t end = static_cast<ptrdiff_t>(out_width) * L::count;
+  const auto take = [](L& best, L& at, L next, S there) NASP_LAMBDA_INLINE {
     const auto more = next.v > best.v;
     best.v = more ? next.v : best.v;
     at.v = more ? L::splat(there).v : at.v;
   };
   for (int q = 0; q < rows; q++) {
     const S* from = x.at(top + q, c, -pad);
-    for (ptrdiff_t p = 0; p < line; p += L::count, from += s * L::count) {
+    S *values = value.at(q), *columns = column.at(q);
+    for (ptrdiff_t p = 0; p < end; p += L::count, from += s * L::count) {
       L best = L::load(from), at = L::zero();
-      for (int t = 1; t < k; t++) take(best, at, L::load(from + t * L::count), S(t));
-      best.store(value + q * line + p);
-      at.store(column + q * line + p);
+      NASP_UNROLL for (int t = 1; t < k; t++) take(best, at, L::load(from + t * L::count), S(t));
+      best.store(values + p);
+      at.store(columns + p);
     }
   }
   for (int i = 0; i <= last - first; i++) {
-    for (ptrdiff_t p = 0; p < line; p += L::count) {
-      const S* from = value + i * s * line + p;
+    const S* from = value.at(i * s);
+    S* rows_of = row.at(i);
+    for (ptrdiff_t p = 0; p < end; p += L::count, from += L::count) {
       L best = L::load(from), at = L::zero();
-      for (int q = 1; q < k; q++) take(best, at, L::load(from + q * line), S(q));
-      at.store(row + i * line + p);
+      NASP_UNROLL for (int q = 1; q < k; q++) take(best, at, L::load(from + q * value.pitch), S(q));
+      at.store(rows_of + p);
     }
   }
 }
 
-// Rows [row0, row1) of dx from dy rows that reach them (a band padded with zeros) and, for max, from x (padded with
-// -inf). A window's gradient goes to its winning row first (avg: to all of them), and there to the winning column: 2 k
-// steps a pixel instead of k * k.
-template <class L, class Epilogue>
-void pool_backward(const Unit& unit, const Band<L>& x, const Band<L>& dy, int height, int row0, int row1,
-                   typename L::scalar* scratch, const Epilogue& epilogue) {
+// Rows [row0, row1) of dx from dy rows that reach them and, for max, from x (padded with -inf). A window's gradient goes
+// to its winning row first (avg: to all of them), and there to the winning column: 2 k steps a pixel instead of k * k.
+template <int K, int Stride, bool Max, class L, class Epilogue>
+void pool_backward_rows(const Unit& unit, const Band<L>& x, const Band<L>& dy, int height, int row0, int row1,
+                        typename L::scalar* scratch, const Epilogue& epilogue) {
   using S = typename L::scalar;
   typedef typename L::vector Vector;
-  const bool max = unit.kind == UnitKind::max_pool;
-  const int k = unit.kernel, s = unit.stride, pad = unit.pad(), width = epilogue.dx.width;
+  const int k = K ? K : unit.kernel, s = K ? Stride : unit.stride, pad = (k - 1) / 2,
+            width = epilogue.dx.width;
   const int out_width = unit.out_width(width), out_height = unit.out_height(height);
   const int first = ceil_div(larger(0, row0 + pad - k + 1), s),
             last = smaller(out_height - 1, (row1 - 1 + pad) / s);
-  const ptrdiff_t line = static_cast<ptrdiff_t>(out_width) * L::count, rows = (last - first) * s + k;
-  S *won_column = scratch + rows * line, *won_row = won_column + rows * line,
-    *gathered = won_row + (last - first + 1) * line;
+  const int rows = (last - first) * s + k;
+  const WindowLines<L> gathered(unit, scratch, out_width),
+      value(unit, gathered.data + gathered.pitch, out_width),
+      won_column(unit, value.data + rows * value.pitch, out_width),
+      won_row(unit, won_column.data + rows * value.pitch, out_width);
+  fill_vectors<L>(gathered.data, static_cast<int>(gathered.pitch / L::count), L::zero());
+  // where(a, t, gradient): gradient where a holds t
+  const auto where = [](const S* at, int t, L gradient) NASP_LAMBDA_INLINE {
+    return L{L::load(at).v == L::splat(S(t)).v ? gradient.v : Vector{}};
+  };
   for (int c = 0; c < unit.in; c++) {
-    if (max) first_maxima(unit, x, c, first, last, out_width, scratch, won_column, won_row);
+    if (Max) first_maxima<K, Stride>(unit, x, c, first, last, out_width, value, won_column, won_row);
     for (int row = row0; row < row1; row++) {
-      const int i0 = ceil_div(larger(0, row + pad - k + 1), s), i1 = smaller(out_height - 1, (row + pad) / s);
-      for (int j = 0; j < out_width; j++) {
-        L sum = L::zero();
-        for (int i = i0; i <= i1; i++) {
-          const L gradient = L::load(dy.at(i, c, j));
-          if (max) {
-            const L won = L::load(won_row + (i - first) * line + static_cast<ptrdiff_t>(j) * L::count);
-            sum.v += won.v == L::splat(S(row + pad - i * s)).v ? gradient.v : Vector{};
-          } else {
-            sum +=
-                L::splat(S(1) / (inside(i * s - pad, k, height) * inside(j * s - pad, k, width))) * gradient;
-          }
+      S* to = gathered.at(0);
+      bool begun = false;
+      for (int t = (row + pad) % s; t < k; t += s) {
+        const int i = (row + pad - t) / s;
+        if (row + pad - t < 0 || i >= out_height) continue;
+        const S *gradient = dy.at(i, c, 0), *won = Max ? won_row.at(i - first) : nullptr;
+        const L share = L::splat(1 / static_cast<S>(inside(i * s - pad, k, height)));
+        for (ptrdiff_t j = 0; j < out_width * L::count; j += L::count) {
+          const L part = Max ? where(won + j, t, L::load(gradient + j)) : share * L::load(gradient + j);
+          (begun ? L::load(to + j) + part : part).store(to + j);
         }
-        sum.store(gathered + static_cast<ptrdiff_t>(j) * L::count);
+        begun = true;
       }
-      const S* column = won_column + (row - (first * s - pad)) * line;
+      if (!begun) fill_vectors<L>(to, out_width, L::zero());
+      if (!Max) {
+        for (int j = 0; j < out_width; j++, to += L::count)
+          (L::splat(1 / static_cast<S>(inside(j * s - pad, k, width))) * L::load(to)).store(to);
+      }
+      const S *column = won_column.at(row - (first * s - pad)), *sums = gathered.at(0);
       for (int w = 0; w < width; w += tile_pixels) {
         L pixels[tile_pixels];
-        for (int n = 0; n < tile_pixels; n++) {
+        NASP_UNROLL for (int n = 0; n < tile_pixels; n++) {
           L sum = L::zero();
-          const int j0 = ceil_div(larger(0, w + n + pad - k + 1), s),
-                    j1 = smaller(out_width - 1, (w + n + pad) / s);
-          for (int j = j0; j <= j1; j++) {
-            const ptrdiff_t at = static_cast<ptrdiff_t>(j) * L::count;
-            const L gradient = L::load(gathered + at);
-            if (max)
-              sum.v += L::load(column + at).v == L::splat(S(w + n + pad - j * s)).v ? gradient.v : Vector{};
-            else
-              sum += gradient;
+          // windows whose column t the pixel is; a tile begins at an even pixel, and strides are 1 or 2
+          NASP_UNROLL for (int t = (n + pad) % s; t < k; t += s) {
+            const ptrdiff_t at = static_cast<ptrdiff_t>((w + n + pad - t) / s) * L::count;
+            sum += Max ? where(column + at, t, L::load(sums + at)) : L::load(sums + at);
           }
           pixels[n] = sum;
         }
@@ -153,6 +202,14 @@ void pool_backward(const Unit& unit, const Band<L>& x, const Band<L>& dy, int he
       }
     }
   }
+}
+
+template <class L, class Epilogue>
+void pool_backward(const Unit& unit, const Band<L>& x, const Band<L>& dy, int height, int row0, int row1,
+                   typename L::scalar* scratch, const Epilogue& epilogue) {
+  with_pool(unit, [&]<int K, int Stride, bool Max>() {
+    pool_backward_rows<K, Stride, Max>(unit, x, dy, height, row0, row1, scratch, epilogue);
+  });
 }
 
 }  // namespace nasp::NASP_ISA

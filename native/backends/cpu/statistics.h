@@ -81,4 +81,21 @@ inline Moments merge_pieces(const PieceMoments* pieces, int count, int stride) {
   return {mean, n > 0 ? deviation / n : 0, gradient, gradient_y};
 }
 
+// Of g and g * (y - centre), over a piece; and all pieces' `stride` apart, in order.
+struct GradientSums {
+  double gradient, gradient_y;
+};
+template <class L>
+GradientSums sum_of_lanes(L gradient, L gradient_y, int live) {
+  GradientSums sums = {0, 0};
+  for (int l = 0; l < live; l++) sums.gradient += gradient.v[l], sums.gradient_y += gradient_y.v[l];
+  return sums;
+}
+inline GradientSums add_pieces(const GradientSums* pieces, int count, int stride) {
+  GradientSums sums = {0, 0};
+  for (int p = 0; p < count; p++)
+    sums.gradient += pieces[p * stride].gradient, sums.gradient_y += pieces[p * stride].gradient_y;
+  return sums;
+}
+
 }  // namespace nasp::NASP_ISA

@@ -2,6 +2,7 @@
 // a piece of work copies its padded rows once and every unit reads them from the cache.
 #pragma once
 #include <algorithm>
+#include <vector>
 
 #include "../../core/parallel.h"
 #include "../workspace.h"
@@ -82,11 +83,12 @@ void pointwise(const Mid<L>& mid, int outputs, const typename L::scalar* packed,
   }
 }
 
-// Depthwise rows [row0, row1), a tile at a time: its pixels of channel c are written to to(c), then each(c, row, column);
-// after(row, column) when all channels of the tile have been.
+// Depthwise rows [row0, row1) of channels [channel, channel_end), a tile at a time: its pixels of channel c are written
+// to to(c), then each(c, row, column); after(row, column) when all channels of the tile have been.
 template <class L, class To, class Each, class After>
-void depthwise_rows_of(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int out_width,
-                       int row0, int row1, const To& to, const Each& each, const After& after) {
+void depthwise_rows_of(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int channel,
+                       int channel_end, int out_width, int row0, int row1, const To& to, const Each& each,
+                       const After& after) {
   using S = typename L::scalar;
   constexpr int R = depthwise_rows, P = depthwise_pixels;
   const int k = unit.kernel, d = unit.dilation, pad = unit.pad();
@@ -96,7 +98,7 @@ void depthwise_rows_of(const Unit& unit, const typename L::scalar* w, const Band
         for (int row = row0; row < row1; row += R) {
           for (int q = 0; q < R + (K - 1) * D; q++) rows[q] = x.at(x.clamp_row(row - pad + q), 0, -pad);
           for (int column = 0; column < out_width; column += P) {
-            for (int c = 0; c < unit.in; c++) {
+            for (int c = channel; c < channel_end; c++) {
               depthwise_tile<L, K, D>(rows, c * x.channel_pitch + static_cast<ptrdiff_t>(column) * L::count,
                                       w + c * K * K, to(c));
               each(c, row, column);
@@ -109,7 +111,7 @@ void depthwise_rows_of(const Unit& unit, const typename L::scalar* w, const Band
   DepthwiseTap<L> taps[64];
   for (int row = row0; row < row1; row += R) {
     for (int column = 0; column < out_width; column += P) {
-      for (int c = 0; c < unit.in; c++) {
+      for (int c = channel; c < channel_end; c++) {
         for (int r = 0; r < R; r++) {
           for (int i = 0; i < k * k; i++) {
             taps[i] = {x.at(x.clamp_row((row + r) * unit.stride - pad + i / k * d), c, i % k * d - pad),
@@ -127,16 +129,16 @@ void depthwise_rows_of(const Unit& unit, const typename L::scalar* w, const Band
   }
 }
 
-// The same through an epilogue.
+// The same of one channel through an epilogue.
 template <class L, class Epilogue>
-void depthwise_rows_into(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int out_width,
-                         int row0, int row1, const Epilogue& epilogue) {
+void depthwise_rows_into(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int channel,
+                         int out_width, int row0, int row1, const Epilogue& epilogue) {
   constexpr int R = depthwise_rows, P = depthwise_pixels;
   L tile[R][P];
   const TilePixels<typename L::scalar> pixels = {reinterpret_cast<typename L::scalar*>(tile), P * L::count,
                                                  tile_pixels * L::count};
   depthwise_rows_of(
-      unit, w, x, out_width, row0, row1, [&](int) { return pixels; },
+      unit, w, x, channel, channel + 1, out_width, row0, row1, [&](int) { return pixels; },
       [&](int c, int row, int column) {
         for (int r = 0; r < R && row + r < row1; r++)
           finish(tile[r], epilogue, c, row + r, column, out_width - column);
@@ -204,8 +206,8 @@ void unit_piece(const Unit& unit, const typename L::scalar* packed, const Band<L
   if (unit.depthwise()) {
     const Mid<L> mid = {scratch, unit.in};
     depthwise_rows_of(
-        unit, packed + layout.first.direct, x, out_width, row0, row1, [&](int c) { return mid.pixels(c); },
-        [](int, int, int) {},
+        unit, packed + layout.first.direct, x, 0, unit.in, out_width, row0, row1,
+        [&](int c) { return mid.pixels(c); }, [](int, int, int) {},
         [&](int row, int column) {
           pointwise(mid, unit.out, packed + layout.dense[0].direct, row, row1, column, out_width, epilogue);
         });
@@ -243,18 +245,44 @@ View<S> block_of(View<S> v, int block) {
 // Sums of rows [row0, row1) of every channel, lane by lane.
 template <class L>
 void row_sums(L* sums, const View<const typename L::scalar>& v, int row0, int row1) {
-  for (int c = 0; c < v.channels; c++) {
-    L sum[4] = {L::zero(), L::zero(), L::zero(), L::zero()};  // an addition takes four cycles
-    for (int row = row0; row < row1; row++) {
-      const auto* from = v.data + row * v.row_pitch + c * v.channel_pitch;
-      int w = 0;
-      for (; w + 4 <= v.width; w += 4)
-        NASP_UNROLL for (int i = 0; i < 4; i++) sum[i] += L::load(from + (w + i) * L::count);
-      for (; w < v.width; w++) sum[0] += L::load(from + w * L::count);
-    }
-    sums[c] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+  using S = typename L::scalar;
+  for (int c = 0; c < v.channels; c++) sums[c] = L::zero();
+  for (int row = row0; row < row1; row++) {
+    by_streams(v.channels, [&]<int N>(int first, int step) {
+      const S* from[N];
+      L sum[N];
+      NASP_UNROLL for (int i = 0; i < N; i++) {
+        from[i] = v.data + row * v.row_pitch + (first + i * step) * v.channel_pitch;
+        sum[i] = sums[first + i * step];
+      }
+      for (int w = 0; w < v.width * L::count; w += L::count)
+        NASP_UNROLL for (int i = 0; i < N; i++) sum[i] += L::load(from[i] + w);
+      NASP_UNROLL for (int i = 0; i < N; i++) sums[first + i * step] = sum[i];
+    });
   }
 }
+
+// In what order a piece of work takes its units: those that load their rows alike together; and which of the distinct
+// gradients each one meets, so that its sums are taken once.
+template <class S>
+struct UnitOrder {
+  struct Place {
+    int unit, first_output, gradient;
+  };
+  std::vector<Place> units;
+  std::vector<const S*> gradients;
+
+  UnitOrder(const ForwardUnit<S>* all, int count) {
+    for (Load load : {Load::as_is, Load::with_relu, Load::lowest_padding}) {
+      for (int u = 0, first = 0; u < count; first += all[u].unit->out, u++) {
+        if (load_of(*all[u].unit) != load) continue;
+        auto at = std::find(gradients.begin(), gradients.end(), all[u].g.data);
+        if (at == gradients.end()) at = gradients.insert(at, all[u].g.data);
+        units.push_back({u, first, static_cast<int>(at - gradients.begin())});
+      }
+    }
+  }
+};
 
 template <class L>
 void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units, int count,
@@ -264,6 +292,7 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
   const Pieces<L> pieces(x.x, ceil_div(run.batch, L::count));
   int outputs = 0, most_outputs = 0, reach_h = 0, reach_w = 0;
   std::size_t scratch_size = 0;
+  const UnitOrder<S> order(units, count);
   for (int u = 0; u < count; u++) {
     const Unit& unit = *units[u].unit;
     outputs += unit.out;
@@ -281,20 +310,21 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
     const int rows = row1 - row0 + 2 * reach_h;
     const std::size_t band_size = Band<L>::size(channels, width, rows, reach_w);
     const std::size_t sums_size = sizeof(ChannelSums<L>) / sizeof(S) * most_outputs,
-                      gradient_size = sizeof(L) / sizeof(S) * most_outputs;
+                      gradient_size = sizeof(L) / sizeof(S) * most_outputs * order.gradients.size();
     S* memory = static_cast<S*>(
         run.workspace.thread(thread, sizeof(S) * (band_size + scratch_size + sums_size + gradient_size)));
     const Band<L> band(memory, channels, width, row0 - reach_h, rows, reach_w);
     S* scratch = memory + band_size;
     auto* sums = reinterpret_cast<ChannelSums<L>*>(scratch + scratch_size);
-    auto* gradient = reinterpret_cast<L*>(scratch + scratch_size + sums_size);
-    const S* summed = nullptr;  // whose sums `gradient` holds: units of an edge share their g
-    PieceMoments* moments = partial + static_cast<ptrdiff_t>(piece) * outputs;
+    auto* gradients = reinterpret_cast<L*>(scratch + scratch_size + sums_size);
+    unsigned summed = 0;  // bit i: the sums of the i-th g are there
     const int live = live_count(L::count, run.batch, block);
     bool filled = false;
     Load loaded = Load::as_is;
-    for (int u = 0; u < count; u++) {
+    for (const auto& [u, first, which] : order.units) {
       const Unit& unit = *units[u].unit;
+      PieceMoments* moments = partial + static_cast<ptrdiff_t>(piece) * outputs + first;
+      L* gradient = gradients + static_cast<ptrdiff_t>(which) * most_outputs;
       if (!filled || load_of(unit) != loaded) {
         loaded = load_of(unit), filled = true;
         fill_activation(band, x, block, loaded == Load::with_relu,
@@ -306,7 +336,7 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
         const auto y = block_of(units[u].y, block);
         const auto g = block_of(units[u].g, block);
         for (int c = 0; c < unit.out; c++) sums[c].begin();
-        if (g && g.data != summed) row_sums<L>(gradient, g, from, to), summed = g.data;
+        if (g && !(summed >> which & 1)) row_sums<L>(gradient, g, from, to), summed |= 1u << which;
         if (y && g)
           unit_piece(unit, units[u].packed, band, height, from, to, scratch,
                      Forward<L, true, true>{y, g, sums, from, out_width});
@@ -320,7 +350,6 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
       for (int c = 0; c < unit.out; c++)
         moments[c] =
             merge_lanes<L>(sums[c], units[u].g ? gradient[c] : L::zero(), pixels, pixels > 0 ? live : 0);
-      moments += unit.out;
     }
   });
 

@@ -190,6 +190,16 @@ struct AlphaArguments {
   AlphaStep step;
 };
 
+constexpr int most_row_values = 4096;
+struct AugmentArguments {
+  float* x;  // (N, H, W, C)
+  int* targets;
+  ImageBytes data;
+  const std::uint32_t* indices;
+  AugmentStep step;
+  int batch;
+};
+
 constexpr int taps_channels = 32;
 struct TapsArguments {
   float* to;

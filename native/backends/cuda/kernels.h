@@ -42,7 +42,8 @@ void launch_norm(Queue&, const NormArguments&);
 void launch_sgd(Queue&, const SgdArguments&);
 void launch_combine(Queue&, const CombineArguments&);
 
-// alpha.cu, pack.cu
+// alpha.cu, augment.cu, pack.cu
+void launch_augment(Queue&, const AugmentArguments&);
 void launch_update_alpha(Queue&, const AlphaArguments&);
 void launch_move_taps(Queue&, const TapsArguments&);
 

@@ -99,11 +99,17 @@ void update_alpha(const Run& run, const AlphaTable<float> (&tables)[2], const Al
   launch_update_alpha(call.context.queue, {{tables[0], tables[1]}, step});
 }
 
+void augment(const Run& run, View<float> x, int* targets, const ImageBytes& data,
+             const std::uint32_t* indices, const AugmentStep& step) {
+  Call call(run, __func__);
+  launch_augment(call.context.queue, {x.data, targets, data, indices, step, run.batch});
+}
+
 }  // namespace
 
 const StepFunctions<float> step_functions = {
     pack_unit,         normalise,     fold, add_product, convert, drop,         classify,
-    classify_backward, cross_entropy, norm, sgd,         combine, update_alpha,
+    classify_backward, cross_entropy, norm, sgd,         combine, update_alpha, augment,
 };
 
 }  // namespace nasp::cuda

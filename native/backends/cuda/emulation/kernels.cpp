@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "../alpha.cuh"
+#include "../augment.cuh"
 #include "../batch_norm.cuh"
 #include "../depthwise.cuh"
 #include "../elementwise.cuh"
@@ -67,6 +68,7 @@ const Kernel kernels[] = {
     KERNEL(CombineArguments, combine),
     KERNEL(AlphaArguments, update_alpha),
     KERNEL(TapsArguments, move_taps),
+    KERNEL(AugmentArguments, augment),
     BY_WIDTH(MomentsArguments, piece_moments),
     KERNEL(MomentsArguments, merge_moments),
 };

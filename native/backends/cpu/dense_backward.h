@@ -1,0 +1,151 @@
+// Dense units and pairs backward, over a piece of input rows.
+//
+//   dense   dx = the transposed convolution of dy; dw = dy x activation
+//   pair    the same through both convolutions; the row's result mid is computed again for the column's gradient
+#pragma once
+#include "backward_piece.h"
+
+namespace nasp::NASP_ISA {
+
+// dx rows [row0, row1) of one dense part; dy's channels of this part start at `first`. Input pixels are taken parity
+// by parity of the stride: each is a stride-1 convolution of dy over the taps that reach it.
+template <class L, class Epilogue>
+void dense_data_gradient(const DensePart& part, int channels, int first, const typename L::scalar* packed,
+                         const Band<L>& dy, int width, int row0, int row1, const Epilogue& epilogue) {
+  using S = typename L::scalar;
+  Tap<S> taps[64];
+  const ptrdiff_t group_pitch = static_cast<ptrdiff_t>(part.taps()) * part.out * tile_outputs;
+  for (int row = row0; row < row1; row++) {
+    for (int parity = 0; parity < part.stride_w; parity++) {
+      const int pixels = ceil_div(larger(0, width - parity), part.stride_w);
+      int count = 0;
+      for (int s = 0; s < part.kernel_h; s++) {
+        const int down = row + part.pad_h - s;
+        if (floor_div(down, part.stride_h) * part.stride_h != down) continue;
+        for (int t = 0; t < part.kernel_w; t++) {
+          const int right = parity + part.pad_w - t;
+          if (floor_div(right, part.stride_w) * part.stride_w != right) continue;
+          taps[count++] = {dy.at(down / part.stride_h, first, right / part.stride_w),
+                           packed + static_cast<ptrdiff_t>(s * part.kernel_w + t) * part.out * tile_outputs};
+        }
+      }
+      for (int p = 0; p < pixels; p += tile_pixels) {
+        for (int c = 0, group = 0; c < channels; c += tile_outputs, group++) {
+          dense_tile<L, 1>({taps, count, part.out, dy.channel_pitch}, static_cast<ptrdiff_t>(p) * L::count,
+                           group * group_pitch,
+                           {c, channels - c, row, p * part.stride_w + parity, pixels - p}, epilogue);
+        }
+      }
+    }
+  }
+}
+
+// dw (O, C, kernel) of one dense part += over `rows` output rows. x, dy: where channel 0's first pixel of the first tap lies.
+template <class L, int Stride, int Inputs, int Taps>
+void dense_weight_gradient_columns(const DensePart& part, int channels, typename L::scalar* dw,
+                                   const typename L::scalar* dy, ptrdiff_t dy_channel_pitch,
+                                   ptrdiff_t dy_row_pitch, const Band<L>& x, int x_row, int column, int tap,
+                                   int rows, int out_width) {
+  using S = typename L::scalar;
+  constexpr int O = tile_outputs, N = O * Inputs * Taps;
+  for (int o = 0; o < part.out; o += O) {
+    const S* dys[O];
+    for (int i = 0; i < O; i++) dys[i] = dy + smaller(o + i, part.out - 1) * dy_channel_pitch;
+    for (int c = 0; c < channels; c += Inputs) {
+      const S* xs[Inputs];
+      for (int i = 0; i < Inputs; i++) xs[i] = x.at(x_row, smaller(c + i, channels - 1), column);
+      L sums[N];
+      dense_weight_gradient_tile<L, O, Inputs, Taps, Stride>(sums, dys, xs, rows, out_width, dy_row_pitch,
+                                                             x.row_pitch * part.stride_h);
+      alignas(sizeof(L)) S total[(N + L::count - 1) / L::count * L::count];
+      sum_lanes<L, N>(total, sums);
+      for (int i = 0; i < O && o + i < part.out; i++) {
+        for (int j = 0; j < Inputs && c + j < channels; j++) {
+          for (int t = 0; t < Taps; t++) {
+            dw[(static_cast<ptrdiff_t>(o + i) * channels + c + j) * part.taps() + tap + t] +=
+                total[(i * Inputs + j) * Taps + t];
+          }
+        }
+      }
+    }
+  }
+}
+
+template <class L>
+void dense_weight_gradient(const DensePart& part, int channels, typename L::scalar* dw,
+                           const typename L::scalar* dy, ptrdiff_t dy_channel_pitch, ptrdiff_t dy_row_pitch,
+                           const Band<L>& x, int row0, int rows, int out_width) {
+  constexpr int wide = NASP_REGISTERS >= 32 ? 2 : 1, pointwise = NASP_REGISTERS >= 32 ? 4 : 2;
+  const auto columns = [&]<int Inputs, int Taps>(int s, int t) {
+    const int x_row = row0 * part.stride_h - part.pad_h + s, column = t - part.pad_w,
+              tap = s * part.kernel_w + t;
+    if (part.stride_w == 1)
+      dense_weight_gradient_columns<L, 1, Inputs, Taps>(part, channels, dw, dy, dy_channel_pitch,
+                                                        dy_row_pitch, x, x_row, column, tap, rows, out_width);
+    else
+      dense_weight_gradient_columns<L, 2, Inputs, Taps>(part, channels, dw, dy, dy_channel_pitch,
+                                                        dy_row_pitch, x, x_row, column, tap, rows, out_width);
+  };
+  for (int s = 0; s < part.kernel_h; s++) {
+    int t = 0;
+    for (; t + 3 <= part.kernel_w; t += 3) columns.template operator()<wide, 3>(s, t);
+    for (; t < part.kernel_w; t++) columns.template operator()<pointwise, 1>(s, t);
+  }
+}
+
+// dx rows [row0, row1), of height x width pixels, of one dense convolution: Winograd where it applies, else direct.
+template <class L, class Epilogue>
+void data_gradient(const DensePart& part, int in, const PackedPart& at, const typename L::scalar* packed,
+                   int first, const Band<L>& dy, int height, int width, int row0, int row1,
+                   typename L::scalar* scratch, const Epilogue& epilogue) {
+  const Winograd kind = winograd_of(part, in);
+  if (kind != Winograd::none && winograd_size(height, width))
+    winograd_rows(kind, packed + at.winograd, part.out, in, dy, first, width, row0, row1, scratch, epilogue);
+  else
+    dense_data_gradient(part, in, first, packed + at.direct, dy, width, row0, row1, epilogue);
+}
+
+template <class L>
+void dense_backward(BackwardPiece<L> p, const LoadedPiece<L>& loaded) {
+  const Unit& unit = p.unit;
+  const auto layout = PackedLayout(unit).back;
+  for (int i = 0, first = 0; i < unit.parts; first += unit.dense[i].out, i++) {
+    const DensePart& part = unit.dense[i];
+    p.to_dx.column_step = part.stride_w;
+    if (p.want_dx)
+      data_gradient(part, unit.in, layout.dense[i], p.packed, first, loaded.dy, p.height, p.width, p.row0,
+                    p.row1, loaded.scratch, p.to_dx);
+    p.to_dx.accumulate = true;
+    if (!p.dw) continue;
+    dense_weight_gradient(part, unit.in, p.dw, loaded.dy.at(p.out0, first, 0), loaded.dy.channel_pitch,
+                          loaded.dy.row_pitch, loaded.x, p.out0, p.out1 - p.out0, p.out_width);
+    p.dw += unit.dense_weights(i);
+  }
+}
+
+template <class L>
+void paired_backward(BackwardPiece<L> p, const LoadedPiece<L>& loaded) {
+  const Unit& unit = p.unit;
+  const auto layout = PackedLayout(unit).back;
+  auto* memory = loaded.scratch + paired_scratch<L>(unit);
+  const Band<L> dmid(memory, unit.row.out, p.out_width, p.row0, p.row1 - p.row0, loaded.dy.pad);
+  clear_padding(dmid, p.height);
+  data_gradient(unit.dense[0], unit.row.out, layout.dense[0], p.packed, 0, loaded.dy, p.height, p.out_width,
+                p.row0, p.row1, loaded.scratch, ToBand<L>{dmid});
+  p.to_dx.column_step = unit.row.stride_w;
+  if (p.want_dx)
+    data_gradient(unit.row, unit.in, layout.first, p.packed, 0, dmid, p.height, p.width, p.row0, p.row1,
+                  loaded.scratch, p.to_dx);
+  if (!p.dw) return;
+  dense_weight_gradient(unit.row, unit.in, p.dw, dmid.at(p.row0, 0, 0), dmid.channel_pitch, dmid.row_pitch,
+                        loaded.x, p.row0, p.row1 - p.row0, p.out_width);
+  if (p.out1 == p.out0) return;
+  memory += Band<L>::size(unit.row.out, p.out_width, dmid.rows, dmid.pad);
+  const Band<L> mid =
+      paired_mid(unit, p.packed, loaded.x, p.height, p.out_width, p.out0, p.out1, memory, loaded.scratch);
+  dense_weight_gradient(unit.dense[0], unit.row.out, p.dw + unit.first_weights(), loaded.dy.at(p.out0, 0, 0),
+                        loaded.dy.channel_pitch, loaded.dy.row_pitch, mid, p.out0, p.out1 - p.out0,
+                        p.out_width);
+}
+
+}  // namespace nasp::NASP_ISA

@@ -1,0 +1,152 @@
+// A depthwise unit backward, over a piece of input rows, a few output rows at a time:
+//
+//   dy      loaded, BatchNorm's backward applied
+//   d mid   1x1 transposed of dy, into a ring of rows
+//   x       loaded into a ring of rows
+//   mid     the depthwise result, computed again; dw of the 1x1 = dy x mid
+//   dw      of the depthwise convolution = d mid x activation
+//   dx      turned depthwise of d mid, for the input rows that no further output row reaches
+//
+// What one stage has written is in the cache when the next one reads it; the depthwise stages go channel by channel.
+#pragma once
+#include "dense_backward.h"
+
+namespace nasp::NASP_ISA {
+
+// dw (C, K, K) of one channel += over output rows [row0, row1).
+template <class L, int K, int Stride, int Dilation>
+void depthwise_weight_gradient(typename L::scalar* dw, const Band<L>& dmid, const Band<L>& x, int channel,
+                               int row0, int row1, int out_width) {
+  using S = typename L::scalar;
+  constexpr int pad = (K - 1) / 2 * Dilation, most_rows = 16;
+  constexpr int at_once = smaller(K, NASP_REGISTERS >= 32 ? larger(4, K == 5 ? 5 : 0)
+                                     : K == 3             ? 3
+                                     : K == 5             ? 2
+                                                          : 1);
+  const S *dys[most_rows], *xs[most_rows * Stride + (K - 1) * Dilation];
+  for (int row = row0; row < row1; row += most_rows) {
+    const int rows = smaller(most_rows, row1 - row), reached = (rows - 1) * Stride + (K - 1) * Dilation + 1;
+    for (int r = 0; r < rows; r++) dys[r] = dmid.at(row + r, channel, 0);
+    for (int q = 0; q < reached; q++) xs[q] = x.at(row * Stride - pad + q, channel, -pad);
+    int s = 0;
+    for (; s + at_once <= K; s += at_once)
+      depthwise_weight_gradient_tile<L, K, at_once, Stride, Dilation>(dw + s * K, dys, xs + s * Dilation,
+                                                                      rows, out_width);
+    if constexpr (K % at_once != 0)
+      depthwise_weight_gradient_tile<L, K, K % at_once, Stride, Dilation>(dw + s * K, dys, xs + s * Dilation,
+                                                                          rows, out_width);
+  }
+}
+
+// dx rows [row0, row1) of one channel of a depthwise convolution from its output's gradient.
+template <class L, class Epilogue>
+void depthwise_data_gradient(const Unit& unit, const typename L::scalar* w, const typename L::scalar* turned,
+                             const Band<L>& dmid, int channel, int width, int row0, int row1,
+                             const Epilogue& epilogue) {
+  constexpr int P = depthwise_pixels;
+  const int k = unit.kernel, d = unit.dilation, pad = unit.pad();
+  if (unit.stride == 1) return depthwise_rows_into(unit, turned, dmid, channel, width, row0, row1, epilogue);
+  DepthwiseTap<L> taps[64];
+  for (int row = row0; row < row1; row++) {
+    for (int parity = 0; parity < unit.stride; parity++) {
+      int count = 0;
+      for (int i = 0; i < k * k; i++) {
+        const int down = row + pad - i / k * d, right = parity + pad - i % k * d;
+        if (floor_div(down, unit.stride) * unit.stride != down ||
+            floor_div(right, unit.stride) * unit.stride != right)
+          continue;
+        taps[count++] = {dmid.at(down / unit.stride, channel, right / unit.stride), w[channel * k * k + i]};
+      }
+      const int pixels = ceil_div(larger(0, width - parity), unit.stride);
+      for (int p = 0; p < pixels; p += P) {
+        L sum[P];
+        depthwise_row<L>({reinterpret_cast<typename L::scalar*>(sum), 0, tile_pixels * L::count}, taps, count,
+                         static_cast<ptrdiff_t>(p) * L::count, 1);
+        finish(sum, epilogue, channel, row, p * unit.stride + parity, pixels - p);
+      }
+    }
+  }
+}
+
+// Output rows at a time: enough that adding up the lanes of the weight gradients weighs little.
+inline int depthwise_backward_rows(int out_width) { return larger(2, smaller(4, 64 / out_width)); }
+
+// Bytes of a piece: rings keep few of its rows at a time, so it may be tall, and fewer rows are loaded twice.
+constexpr std::size_t depthwise_piece = 512 << 10;
+
+// The bands of a piece.
+template <class L>
+struct DepthwiseBands {
+  int x_pad, rows, x_rows, dmid_rows;
+  std::size_t x_size, dmid_size, dy_size, mid_size;
+  DepthwiseBands(const Unit& u, int width, bool need_x)
+      : x_pad(u.pad()), rows(depthwise_backward_rows(u.out_width(width))) {
+    const int out_width = u.out_width(width);
+    x_rows = rows * u.stride + 2 * u.pad();
+    dmid_rows = rows + ceil_div(2 * u.pad(), u.stride);
+    x_size = need_x ? Band<L>::size(u.in, width, x_rows, u.pad()) : 0;
+    dmid_size = Band<L>::size(u.in, out_width, dmid_rows, u.pad());
+    dy_size = Band<L>::size(u.out, out_width, rows, 0);
+    mid_size = need_x ? Band<L>::size(u.in, out_width, rows, 0) : 0;
+  }
+  std::size_t size() const { return x_size + dmid_size + dy_size + mid_size; }
+};
+
+template <class L>
+void depthwise_backward(const BackwardPiece<L>& p, typename L::scalar* memory) {
+  using S = typename L::scalar;
+  const Unit& unit = p.unit;
+  const PackedLayout layout(unit);
+  const S *w = p.packed + layout.forward.first.direct, *turned = p.packed + layout.back.first.direct;
+  const int out_height = unit.out_height(p.height), stride = unit.stride, pad = unit.pad();
+  const DepthwiseBands<L> bands(unit, p.width, p.dw != nullptr);
+  const OutputRows reach(p.row0, p.row1, 2 * pad, stride, pad);
+  const int first = p.want_dx ? smaller(reach.first, p.out0) : p.out0,
+            end = p.want_dx ? larger(reach.last + 1, p.out1) : p.out1;
+  Band<L> x = Band<L>::ring(memory, unit.in, p.width, p.out0 * stride - pad, bands.x_rows, pad);
+  Band<L> dmid = Band<L>::ring(memory + bands.x_size, unit.in, p.out_width, first, bands.dmid_rows, pad);
+  S *dy_memory = memory + bands.x_size + bands.dmid_size, *mid_memory = dy_memory + bands.dy_size;
+  DataGradient<L> to_dx = p.to_dx;
+  to_dx.column_step = stride;
+  int x_loaded = x.first_row;
+  for (int row = first, row_end, emitted = p.row0; row < end; row = row_end) {
+    row_end = smaller(row + bands.rows, row < p.out0 ? p.out0 : row < p.out1 ? p.out1 : end);
+    dmid = dmid.part(larger(dmid.first_row, row_end - bands.dmid_rows), row_end);
+    const Band<L> dy(dy_memory, unit.out, p.out_width, row, row_end - row, 0);
+    fill_gradient(dy, p.step.dy, p.block, p.live);
+    clear_padding(dmid.part(row, row_end), out_height);
+    dense_data_gradient(unit.dense[0], unit.in, 0, p.packed + layout.back.dense[0].direct, dy, p.out_width,
+                        larger(0, row), smaller(out_height, row_end), ToBand<L>{dmid});
+    const bool own = p.dw && row >= p.out0 && row < p.out1;
+    if (own) {
+      const int needed = (row_end - 1) * stride + pad + 1;
+      x = x.part(larger(x.first_row, needed - bands.x_rows), needed);
+      fill_activation(x.part(x_loaded, needed), p.step.x, p.block, unit.relu, S(0));
+      x_loaded = needed;
+      if (unit.relu) to_dx.activation = x;
+    }
+    // input rows that the rows so far are all that reaches
+    const int reached = row_end == end ? p.row1 : smaller(p.row1, row_end * stride - pad);
+    const Band<L> mid(mid_memory, unit.in, p.out_width, row, row_end - row, 0);
+    for (int c = 0; c < unit.in; c++) {
+      if (own) {
+        depthwise_rows_into(unit, w, x, c, p.out_width, row, row_end, ToBand<L>{mid});
+        with_depthwise_kernel(unit.kernel, unit.dilation, [&]<int K, int D>() {
+          S* dw = p.dw + c * K * K;
+          if (stride == 1)
+            depthwise_weight_gradient<L, K, 1, D>(dw, dmid, x, c, row, row_end, p.out_width);
+          else
+            depthwise_weight_gradient<L, K, 2, D>(dw, dmid, x, c, row, row_end, p.out_width);
+        });
+      }
+      if (p.want_dx && reached > emitted)
+        depthwise_data_gradient(unit, w, turned, dmid, c, p.width, emitted, reached, to_dx);
+    }
+    emitted = larger(emitted, reached);
+    if (own)
+      dense_weight_gradient(unit.dense[0], unit.in, p.dw + unit.first_weights(), dy.at(row, 0, 0),
+                            dy.channel_pitch, dy.row_pitch, mid, row, row_end - row, p.out_width);
+  }
+}
+
+}  // namespace nasp::NASP_ISA
