@@ -8,7 +8,13 @@ import { join } from "node:path"
 import { buildOf, root } from "./emulation-build.mjs"
 
 // Registers a thread: at 256 threads a block, 128 of them leave an SM two blocks. Weight gradients hold a K x K window.
-const budgets = { depthwise_weight_gradient: 128, depthwise_data_gradient: 96, other: 80 }
+const budgets = {
+  depthwise_weight_gradient: 128,
+  depthwise_data_gradient: 96,
+  depthwise_data_gradient_sums: 96,
+  pool_forward: 96,
+  other: 80,
+}
 
 const { nvcc, includes } = buildOf("kernel-resources")
 const folder = join(root, "native/backends/cuda")

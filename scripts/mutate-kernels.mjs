@@ -1,7 +1,8 @@
-// node scripts/mutate-kernels.mjs: tests that can fail. Deletes each __syncthreads() of the CUDA kernels in turn, then turns
-// each += into -=, builds the emulation with that one change, and runs the golden files of test/fixtures on it, which must
-// notice. Survivors are listed and make it fail, but for those that docs/cuda.md explains. Needs `npm run build:cuda --
-// --emulation` and `npm run build`; takes half a minute a change.
+// node scripts/mutate-kernels.mjs [file.cuh ...]: tests that can fail. Deletes each __syncthreads() of the CUDA kernels in turn,
+// then turns each += into -= (in a file without one, the first < into >), builds the emulation with that one change, and
+// runs test/cuda/updates.test.ts and the golden files of test/fixtures on it, which must notice. Survivors are listed and
+// make it fail, but for those that `explained` names. Needs `npm run build:cuda -- --emulation` and `npm run build`; takes
+// up to a minute a change.
 import { spawnSync } from "node:child_process"
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -14,15 +15,19 @@ const build = buildOf("mutate-kernels")
 const { product, emulation } = emulationObjects()
 const others = [...product, ...emulation.filter((name) => !name.endsWith("/kernels.cpp.o"))]
 
+const named = process.argv.slice(2)
 const files = [
   "kernel.h",
   ...readdirSync(join(root, cuda)).filter((name) => name.endsWith(".cuh") && name !== "launch.cuh"),
-]
+].filter((name) => named.length === 0 || named.includes(name))
 const folder = mkdtempSync(join(tmpdir(), "nasp-mutants-"))
 cpSync(join(root, "native"), join(folder, "native"), { recursive: true })
 const library = join(folder, "mutant.so")
 
-/** Whether the golden files pass on the kernels as they lie in `folder`. */
+/** Survivors that are no gap: line of a file, as it reads. */
+const explained = {}
+
+/** Whether the tests pass on the kernels as they lie in `folder`. */
 function passes() {
   const source = join(folder, cuda, "emulation", "kernels.cpp")
   const object = join(folder, "kernels.o")
@@ -31,6 +36,10 @@ function passes() {
   })
   if (compile.status !== 0) throw new Error("a change does not compile")
   linkEmulation(build, library, [object, ...others])
+  const env = { ...process.env, NASP_CUDA_EMULATION: library }
+  const options = { cwd: root, env, stdio: "ignore", timeout: 300_000 }
+  const suite = ["node_modules/vitest/vitest.mjs", "run", "test/cuda/updates.test.ts"]
+  if (spawnSync(process.execPath, suite, options).status !== 0) return false
   const golden = readdirSync(join(root, "test/fixtures")).filter((name) =>
     /^(op|nasp-step)-.*\.safetensors$/.test(name),
   )
@@ -40,7 +49,7 @@ function passes() {
       ...["dist/cli/main.js", "verify", "--own-inputs", "--quiet", "--device", "cuda-emulated"],
       ...golden.map((name) => `test/fixtures/${name}`),
     ],
-    { cwd: root, env: { ...process.env, NASP_CUDA_EMULATION: library }, stdio: "ignore", timeout: 300_000 },
+    options,
   )
   return verify.status === 0
 }
@@ -54,18 +63,21 @@ let tried = 0
 for (const file of files) {
   const path = join(folder, cuda, file)
   const text = readFileSync(path, "utf8")
-  for (const [pattern, replacement] of [
-    [/__syncthreads\(\);/g, ";"],
-    [/ \+= /g, " -= "],
+  const sums = [...text.matchAll(/ \+= /g)]
+  for (const [places, replacement] of [
+    [[...text.matchAll(/__syncthreads\(\);/g)], ";"],
+    sums.length > 0 ? [sums, " -= "] : [[...text.matchAll(/ < /g)].slice(0, 1), " > "],
   ]) {
-    for (const { index, 0: found } of text.matchAll(pattern)) {
+    for (const { index, 0: found } of places) {
       const line = text.slice(0, index).split("\n").length
+      const reads = text.split("\n")[line - 1].trim()
       writeFileSync(path, text.slice(0, index) + replacement + text.slice(index + found.length))
       const survived = passes()
       tried++
-      if (survived) survivors.push(`${file}:${line}`)
+      const why = explained[`${file}: ${reads}`]
+      if (survived && !why) survivors.push(`${file}:${line}`)
       console.log(
-        `${survived ? "SURVIVED" : "noticed "} ${file}:${line} ${found.trim()} -> ${replacement.trim()}`,
+        `${survived ? "SURVIVED" : "noticed "} ${file}:${line} ${found.trim()} -> ${replacement.trim()} ${why ?? ""}`,
       )
     }
   }

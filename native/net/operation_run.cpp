@@ -91,6 +91,11 @@ struct Bench {
   }
   void backward() { chain.backward(pass, dy, S(1), dx, Write::overwrite, product.data()); }
   void check() { device->check(); }
+  void wait() {  // for all that has been asked of a device
+    double last = 0;
+    parameters.memory().read_at(&last, product.data(), sizeof(last));
+    check();
+  }
 };
 
 void check(const OperationRequest& r) {
@@ -198,14 +203,17 @@ std::vector<double> time(const OperationRequest& r, const std::string& pass, int
   std::vector<double> seconds;
   for (int i = -2; i < repeats; i++) {  // two runs to warm up
     b.arena.rewind(mark);
-    if (pass == "backward") b.forward();
+    if (pass == "backward") {
+      b.forward();
+      b.wait();
+    }
     const auto start = std::chrono::steady_clock::now();
     if (pass == "probe")
       b.probe();
     else if (pass != "backward")
       b.forward();
     if (pass == "backward" || pass == "both") b.backward();
-    b.check();
+    b.wait();
     if (i >= 0)
       seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }

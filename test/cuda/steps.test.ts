@@ -13,7 +13,7 @@ import { device, isBuilt, isEmulated, root, there } from "./device.js"
 const space = findSpace("nasp12")
 
 describe.skipIf(!isBuilt)(device, () => {
-  test("one wait a call, and the same launches again", { timeout: 120_000 }, async () => {
+  test("one wait a call, and the same launches again", { timeout: 600_000 }, async () => {
     const session = open()
     try {
       drawAlphas(session, "alphas")
@@ -48,7 +48,7 @@ describe.skipIf(!isBuilt)(device, () => {
     }
   })
 
-  test("an operation that is not selected is not launched", { timeout: 120_000 }, async () => {
+  test("an operation that is not selected is not launched", { timeout: 600_000 }, async () => {
     const session = open()
     try {
       const launches = async (edges: "two" | "all") => {

@@ -62,7 +62,7 @@ describe.skipIf(!isBuilt)(device, () => {
     ["nesterov", { nesterov: true }],
     ["unselected decayed", { unselected: "decayed", weightDecay: 0.1 }],
     ["none applied", { apply: false }],
-  ])("the weights' update: %s", { timeout: 120_000 }, async (_name, options) => {
+  ])("the weights' update: %s", { timeout: 600_000 }, async (_name, options) => {
     const run = (place: Place) =>
       withSession(place, async (session) => {
         session.discretise(discrete)
@@ -76,7 +76,7 @@ describe.skipIf(!isBuilt)(device, () => {
     found.forEach((v, i) => expect(Math.abs(v - expected[i]!), `${i}`).toBeLessThan(1e-4))
   })
 
-  test("a loss that is not finite leaves the weights", { timeout: 120_000 }, () =>
+  test("a loss that is not finite leaves the weights", { timeout: 600_000 }, () =>
     withSession(device, async (session) => {
       session.discretise(discrete)
       const before = numbers(session, "classifier.weight")
@@ -87,7 +87,7 @@ describe.skipIf(!isBuilt)(device, () => {
     }),
   )
 
-  test("vectors over the weights", { timeout: 120_000 }, async () => {
+  test("vectors over the weights", { timeout: 600_000 }, async () => {
     const run = (place: Place) =>
       withSession(place, async (session) => {
         session.discretise(discrete)
@@ -106,10 +106,26 @@ describe.skipIf(!isBuilt)(device, () => {
     )
   })
 
+  test("dropout behind skips", { timeout: 600_000 }, async () => {
+    const run = (place: Place) =>
+      withSession(place, async (session) => {
+        const all = new Uint8Array(14 * 4).fill(2)
+        for (const type of ["normal", "reduce"] as const)
+          session.setMixture(type, new Float64Array(14 * 4).fill(0.25), all)
+        session.skipDropout(0.4, 3)
+        const { loss } = await session.architectureGradient(loadBatch(session, 0))
+        return [loss, ...matrices.flatMap((name) => [...numbers(session, `grad.${name}`)])]
+      })
+    const expected = await run("cpu")
+    const largest = Math.max(...expected.map(Math.abs))
+    const found = await run(device)
+    found.forEach((v, i) => expect(Math.abs(v - expected[i]!), `${i}`).toBeLessThan(1e-4 * largest))
+  })
+
   test.each([
     { pad: 0, flip: false, cutout: 0 },
     { pad: 2, flip: true, cutout: 5 },
-  ])("a batch from the data set's bytes: %o", { timeout: 120_000 }, async (augment) => {
+  ])("a batch from the data set's bytes: %o", { timeout: 600_000 }, async (augment) => {
     const run = (place: Place) =>
       withSession(place, async (session, addon) => {
         const draw = random("images")

@@ -43,6 +43,21 @@ void launch_depthwise_data_gradient(Queue& queue, int kernel, const DepthwiseArg
   });
 }
 
+void launch_depthwise_data_gradient_sums(Queue& queue, int kernel, DepthwiseArguments a,
+                                         MomentsArguments merged) {
+  a.pixels_a_piece = pixels_a_piece(a.input.pixels());
+  a.sums = merged.partial;
+  const bool four = by_four({a.output.channels}, {a.y, a.w}) && by_four(a.to);
+  const Reduction shape = reduction(a.input.channels / (four ? 4 : 1), moment_pieces(a.input));
+  with_kernel(queue, kernel, [&]<int K>() {
+    launch(queue, "depthwise_data_gradient_sums",
+           four ? depthwise_data_gradient_sums<K, 4> : depthwise_data_gradient_sums<K, 1>, shape.grid,
+           shape.block, a);
+  });
+  merged.only_products = true;
+  launch_merge_moments(queue, merged);
+}
+
 int depthwise_pieces(const Map& output) { return pieces_of(output.pixels()); }
 
 void launch_depthwise_weight_gradient(Queue& queue, int kernel, DepthwiseArguments a, float* total) {

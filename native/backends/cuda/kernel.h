@@ -9,6 +9,7 @@
 #if defined(__CUDACC__)
 #define NASP_KERNELS cuda
 #define NASP_UNROLL _Pragma("unroll")
+#define NASP_ROLLED _Pragma("unroll 1")
 #define NASP_SITE
 #define NASP_SITE_OF_CALLER
 #define NASP_TOUCH(address, bytes)
@@ -18,6 +19,7 @@
 #include "emulation/kernel_words.h"
 #define NASP_KERNELS emulated
 #define NASP_UNROLL
+#define NASP_ROLLED
 #define NASP_SITE , const std::source_location site = std::source_location::current()
 #define NASP_SITE_OF_CALLER , site
 #define NASP_TOUCH(address, bytes) ::nasp::fibers::touch(address, bytes, site, ::nasp::fibers::Space::global)
@@ -134,6 +136,12 @@ __device__ inline Place place_in(const Map& map) {
   p.h = static_cast<int>(pixel / map.width % map.height);
   p.n = static_cast<int>(pixel / map.width / map.height);
   return p;
+}
+
+// Of a pixel whose thread is chosen otherwise.
+__device__ inline Place place_at(const Map& map, int pixel, int c) {
+  return {true, pixel / map.width / map.height, pixel / map.width % map.height, pixel % map.width,
+          c,    static_cast<std::size_t>(pixel)};
 }
 
 // Block (lanes, rows): sums `value` over the rows of the block, in an order that depends on their number alone. The result

@@ -92,7 +92,8 @@ struct DepthwiseArguments {
   float* y;            // compact, of the output; forward's result, backward's gradient
   GradientTarget to;   // data gradient
   float* partial;      // weight gradient: (pieces, K * K, C)
-  int pixels_a_piece;  // weight gradient
+  int pixels_a_piece;  // weight gradient, data gradient with sums
+  double* sums;        // data gradient with sums: (pieces, 4, C), of which the last two
   Map input, output;
   int dilation, stride, pad;
 };
@@ -116,6 +117,8 @@ struct MomentsArguments {
   int g_pitch, g_step;
   const float* centre;  // null: the first pixel's value
   double* partial;      // (pieces, 4, C)
+  float* first;         // (C): the first pixel's values, where x can't be read again; null: x is read
+  bool only_products;   // the first two sums are not there
   Moments* moments;
   int pieces, pixels_a_piece;
   Map map;
@@ -206,6 +209,11 @@ struct TapsArguments {
   const float* from;
   int outputs, channels, taps;
   bool pack;
+};
+
+struct PoolMomentsArguments {
+  PoolArguments pool;
+  MomentsArguments moments;
 };
 
 struct SumPiecesArguments {

@@ -19,11 +19,14 @@ void launch_sum_pieces(Queue&, const SumPiecesArguments&);
 // floats of partial sums, added to total (K * K, C).
 void launch_depthwise_forward(Queue&, int kernel, const DepthwiseArguments&);
 void launch_depthwise_data_gradient(Queue&, int kernel, const DepthwiseArguments&);
+// With the sums of dx and of dx * (x - mean), into merged.moments (statistics.cu): merged's partial, centre, map.
+void launch_depthwise_data_gradient_sums(Queue&, int kernel, DepthwiseArguments, MomentsArguments merged);
 int depthwise_pieces(const Map& output);
 void launch_depthwise_weight_gradient(Queue&, int kernel, DepthwiseArguments, float* total);
 
 // pool.cu: backward of a max pool finds the winners first
-void launch_pool_forward(Queue&, const PoolArguments&);
+// Forward with the moments of y, which is not stored where y is null.
+void launch_pool_forward(Queue&, const PoolArguments&, MomentsArguments);
 void launch_pool_backward(Queue&, const PoolArguments&);
 
 // batch_norm.cu
@@ -53,5 +56,6 @@ void launch_drop(Queue&, const DropArguments&);
 // statistics.cu: moment_pieces of them, and 4 * C doubles of partial sums a piece
 int moment_pieces(const Map& map);
 void launch_moments(Queue&, MomentsArguments);
+void launch_merge_moments(Queue&, MomentsArguments);  // of sums that lie in pieces
 
 }  // namespace nasp::cuda

@@ -3,7 +3,7 @@
 //   max    pads with -inf; on ties the gradient goes to the first maximum in row-major order (as PyTorch)
 //   avg    the mean over the window's pixels inside the image
 #pragma once
-#include "kernel.h"
+#include "sum_piece.cuh"
 
 namespace nasp::NASP_KERNELS {
 
@@ -43,13 +43,6 @@ __device__ inline Maximum<V> first_maximum(const PoolArguments& a, const Place& 
 }
 
 template <int V>
-__global__ void max_pool_forward(PoolArguments a) {
-  const Place p = place_in<V>(a.output);
-  if (!p.inside) return;
-  store(a.y + p.pixel * a.y_pitch + p.c, first_maximum<V>(a, p).value);
-}
-
-template <int V>
 __global__ void max_pool_winners(PoolArguments a) {
   const Place p = place_in<V>(a.output);
   if (!p.inside) return;
@@ -58,9 +51,7 @@ __global__ void max_pool_winners(PoolArguments a) {
 }
 
 template <int V>
-__global__ void avg_pool_forward(PoolArguments a) {
-  const Place p = place_in<V>(a.output);
-  if (!p.inside) return;
+__device__ inline Vec<V> average(const PoolArguments& a, const Place& p) {
   const int top = p.h * a.stride - a.pad, left = p.w * a.stride - a.pad;
   Vec<V> sum = splat<V>(0);
   for (int r = 0; r < a.kernel; r++) {
@@ -75,7 +66,25 @@ __global__ void avg_pool_forward(PoolArguments a) {
   const float share = 1.0f / static_cast<float>(inside_image(top, a.kernel, a.input.height) *
                                                 inside_image(left, a.kernel, a.input.width));
   NASP_UNROLL for (int i = 0; i < V; i++) sum.v[i] *= share;
-  store(a.y + p.pixel * a.y_pitch + p.c, sum);
+  return sum;
+}
+
+// A piece of pixels a block: y, stored where it is wanted, with its sums (statistics.cuh).
+template <bool max, int V>
+__global__ void pool_forward(PoolMomentsArguments a) {
+  sum_piece<V>(
+      a.moments,
+      [&](int pixel, int c) {
+        const Place p = place_at(a.pool.output, pixel, c);
+        Vec<V> y;
+        if constexpr (max)
+          y = first_maximum<V>(a.pool, p).value;
+        else
+          y = average<V>(a.pool, p);
+        if (a.pool.y) store(a.pool.y + p.pixel * a.pool.y_pitch + c, y);
+        return y;
+      },
+      true);
 }
 
 // Every input pixel gathers from the windows that it lies in.

@@ -38,7 +38,7 @@ struct Backward {
   void pool() const;
   void depthwise() const;
   void pair() const;
-  void moments_of_dx() const;
+  MomentsArguments moments_of_dx() const;
   void weight_gradient(float* to, const DenseCall& d, const float* x, int x_pitch, const float* dy,
                        int dy_pitch) const;
   const float* activated(const Map& read, const Sampling& sampling, int* pitch) const;
@@ -85,8 +85,10 @@ void Backward::depthwise() const {
     dense_data_gradient(context, product, d_mid, unit.in, dy.data, unit.out, dense_weights);
   if (wants_dx()) {
     a.y = d_mid, a.to = to;
-    launch_depthwise_data_gradient(queue, unit.kernel, a);
-    if (b.dx_moments) moments_of_dx();
+    if (b.dx_moments)
+      launch_depthwise_data_gradient_sums(queue, unit.kernel, a, moments_of_dx());
+    else
+      launch_depthwise_data_gradient(queue, unit.kernel, a);
   }
   if (b.first_gradient) {
     const int taps = unit.kernel * unit.kernel;
@@ -114,15 +116,12 @@ const float* Backward::activated(const Map& read, const Sampling& sampling, int*
   return copy;
 }
 
-void Backward::moments_of_dx() const {
-  const std::size_t mark = scratch.mark();
+MomentsArguments Backward::moments_of_dx() const {
   MomentsArguments a = {};
-  a.x = {x.x, x.pitch, {}, false}, a.g = b.dx.data, a.g_pitch = pitch_of(b.dx), a.g_step = step_of(b.dx);
   a.centre = b.x.norm.mean, a.moments = b.dx_moments, a.map = input;
   a.partial =
       scratch.take<double>(queue, static_cast<std::size_t>(moment_pieces(input)) * 4 * input.channels);
-  launch_moments(queue, a);
-  scratch.rewind(mark);
+  return a;
 }
 
 // In the nets' layout (O, C, taps).

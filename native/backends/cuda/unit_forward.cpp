@@ -64,15 +64,15 @@ void dense_parts(Context& context, Inputs& inputs, const Unit& unit, const Map& 
   }
 }
 
-// y (N, H, W, C), compact; its moments and, where g is not null, the products with it.
-void moments_of(Context& context, const Activation& y, const Map& map, View<const float> g,
-                Moments* moments) {
+// Of y (N, H, W, C), compact: moments and, where g is not null, products with it.
+MomentsArguments moments_of(Context& context, const Activation& y, const Map& map, View<const float> g,
+                            Moments* moments) {
   MomentsArguments a = {};
   a.x = y, a.map = map, a.moments = moments;
   if (g) a.g = g.data, a.g_pitch = pitch_of(g), a.g_step = step_of(g);
   a.partial = context.scratch.take<double>(context.queue,
                                            static_cast<std::size_t>(moment_pieces(map)) * 4 * map.channels);
-  launch_moments(context.queue, a);
+  return a;
 }
 
 void forward_unit(Context& context, Inputs& inputs, const ForwardUnit<float>& u, const Map& input) {
@@ -83,7 +83,7 @@ void forward_unit(Context& context, Inputs& inputs, const ForwardUnit<float>& u,
   Queue& queue = context.queue;
   if (unit.kind == UnitKind::identity) {
     const std::size_t mark = scratch.mark();
-    moments_of(context, inputs.activation(false), input, u.g, moments);
+    launch_moments(queue, moments_of(context, inputs.activation(false), input, u.g, moments));
     return scratch.rewind(mark);
   }
   const Map output = {input.batch, unit.out_height(input.height), unit.out_width(input.width), unit.out};
@@ -98,14 +98,18 @@ void forward_unit(Context& context, Inputs& inputs, const ForwardUnit<float>& u,
     }
   }
   const std::size_t mark = scratch.mark();
-  float* y = u.y ? u.y.data : scratch.take<float>(queue, scalars(output));
   if (unit.kind != UnitKind::convolve) {
     PoolArguments a = {};
-    a.x = inputs.activation(false), a.y = y, a.y_pitch = unit.out, a.input = input, a.output = output;
+    a.x = inputs.activation(false), a.y = u.y.data, a.y_pitch = unit.out, a.input = input, a.output = output;
     a.kernel = unit.kernel, a.stride = unit.stride, a.pad = unit.pad(),
     a.max = unit.kind == UnitKind::max_pool;
-    launch_pool_forward(queue, a);
-  } else if (unit.depthwise()) {
+    MomentsArguments m = moments_of(context, {}, output, u.g, moments);
+    m.first = scratch.take<float>(queue, static_cast<std::size_t>(unit.out));
+    launch_pool_forward(queue, a, m);
+    return scratch.rewind(mark);
+  }
+  float* y = u.y ? u.y.data : scratch.take<float>(queue, scalars(output));
+  if (unit.depthwise()) {
     DepthwiseArguments a = {};
     const Map between = {output.batch, output.height, output.width, unit.in};
     a.x = inputs.activation(unit.relu), a.w = weights, a.y = scratch.take<float>(queue, scalars(between));
@@ -124,7 +128,7 @@ void forward_unit(Context& context, Inputs& inputs, const ForwardUnit<float>& u,
   } else {
     dense_parts(context, inputs, unit, input, output, y, weights);
   }
-  moments_of(context, {y, unit.out, {}, false}, output, u.g, moments);
+  launch_moments(queue, moments_of(context, {y, unit.out, {}, false}, output, u.g, moments));
   scratch.rewind(mark);
 }
 
