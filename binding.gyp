@@ -19,6 +19,7 @@
         "-Wall", "-Wextra", "-Wno-psabi", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-pthread"
       ],
       "ldflags": ["-pthread"],
+      "conditions": [["OS=='linux'", {"libraries": ["-ldl"]}]],
       "xcode_settings": {
         "CLANG_CXX_LANGUAGE_STANDARD": "c++20",
         "GCC_ENABLE_CPP_EXCEPTIONS": "YES",

@@ -5,6 +5,7 @@ those of the released codes. Only what step.py and ops.py time; nothing of the p
 
 import json
 import platform
+import time
 import resource
 import struct
 
@@ -229,6 +230,19 @@ def peak_bytes():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def choose_device(name):
+    """All tensors and modules from here on lie there; float32 is float32, as in the package."""
+    torch.set_default_device(name)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+
+
+def clock():
+    """Seconds, once the device has done what was asked of it."""
+    if torch.get_default_device().type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 def machine():
     model = platform.processor() or platform.machine()
     try:
@@ -237,4 +251,5 @@ def machine():
     except (OSError, StopIteration):
         pass
     return {"cpu": model, "threads": torch.get_num_threads(), "isa": torch.backends.cpu.get_cpu_capability(),
-            "runtime": f"PyTorch {torch.__version__}"}
+            "runtime": f"PyTorch {torch.__version__}",
+            "device": torch.cuda.get_device_name() if torch.get_default_device().type == "cuda" else "cpu"}

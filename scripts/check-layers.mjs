@@ -1,5 +1,5 @@
 // npm run check:layers: who may include whom. Native: core <- ops <- backends/backend.h <- backends/{cpu,cuda}; net
-// sees only backends/backend.h, registry.h and workspace.h; only binding includes napi.h; only backends/cuda CUDA's headers.
+// sees only backends/backend.h, device.h, registry.h, step_functions.h and workspace.h; only binding includes napi.h; only backends/cuda CUDA's headers.
 // TypeScript: only native.ts loads the addon; methods and spaces touch no file system.
 import { readFileSync, readdirSync } from "node:fs"
 import { join, posix } from "node:path"
@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const core = /^native\/core\//
-const seam = /^native\/backends\/(backend|registry|workspace)\.h$/
+const seam = /^native\/backends\/(backend|device|registry|step_functions|workspace)\.h$/
 const ops = /^native\/ops\//
 const data = /^native\/data\//
 
@@ -17,17 +17,20 @@ const layers = [
   [ops, [core]],
   [data, [core]],
   [/^native\/backends\/registry\.cpp$/, [core, ops, seam, /^native\/backends\/(cpu|cuda)\/[^/]*\.h$/]],
+  [/^native\/backends\/cuda_library\.cpp$/, [core, /^native\/backends\/cuda\/table\.h$/]],
+  [/^native\/backends\/cuda\/(emulation|tools)\//, [core, ops, seam, /^native\/backends\/cuda\/[^/]*$/]],
+  [/^native\/backends\/cuda\/kernel\.h$/, [/^native\/backends\/cuda\/emulation\/kernel_words\.h$/]],
   [/^native\/backends\/(cpu|cuda)\//, [core, ops, seam]],
   [/^native\/backends\//, [core, ops]],
   [/^native\/net\//, [core, ops, data, seam]],
   [
     /^native\/(binding|driver)\//,
-    [core, ops, data, /^native\/net\//, /^native\/backends\/(registry|machine_bounds)\.h$/],
+    [core, ops, data, /^native\/net\//, /^native\/backends\/(registry|machine_bounds|cuda_library)\.h$/],
   ],
 ]
 const texts = [
   [/^native\/(?!binding\/)/, /#include\s*[<"]napi/, "includes napi.h"],
-  [/^native\/(?!backends\/cuda\/)/, /#include\s*[<"](cuda|cudnn|cublas)/, "includes a CUDA header"],
+  [/^native\/(?!backends\/cuda\/)/, /#include\s*<(cuda|cudnn|cublas)/, "includes a CUDA header"],
   [/^src\/(?!native\.ts$)/, /node-gyp-build|build\/Release|\.node["'`]/, "loads the addon"],
   [/^src\/(methods|spaces)\//, /["'](node:)?fs(\/promises)?["']/, "touches the file system"],
 ]

@@ -32,7 +32,7 @@ export interface NativeSessionOptions {
   normal: string[]
   reduce: string[]
   precision: Precision
-  /** "" = NASP_ISA or the best of this machine. */
+  /** "" = NASP_ISA or the best of this machine; cuda and cuda-emulated are named like instruction sets. */
   isa: string
   /** 0 = what the process may use. */
   threads: number
@@ -166,6 +166,8 @@ export interface NativeSession {
   cancel(): void
   /** Bytes: peak of activations since the last reset, and everything the engine holds. */
   memory(reset?: boolean): { peakActivations: number; allocated: number }
+  /** Since the net was built: launches put into a device's queue, and waits of the host for it. null on a CPU. */
+  deviceCounts(): { launches: number; waits: number } | null
   /** Cancels, waits for the running step and frees. Idempotent; later calls throw ERR_NASP_DISPOSED. */
   dispose(): void
 }
@@ -219,12 +221,22 @@ export interface NativeInfo {
   chosen: string
   /** Threads that this process may use (affinity and cgroup quota). */
   threads: number
-  /** null where CUDA works; otherwise why not. */
-  cuda: string | null
+}
+
+/** What stands between this machine and a CUDA device. */
+export interface CudaStatus {
+  /** Its name; null where there is none that can be used. */
+  device: string | null
+  /** Why not, and what to install. */
+  absence: string | null
+  /** Versions of runtime, driver, cuDNN and cuBLAS; null where the library does not load. */
+  libraries: string | null
 }
 
 export interface NativeAddon {
   info(): NativeInfo
+  /** Opens the CUDA library, which takes a second and 200 MB. */
+  cudaStatus(): CudaStatus
   Dataset: new (options: {
     images: Uint8Array
     labels: Uint8Array

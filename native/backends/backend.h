@@ -4,6 +4,8 @@
 //           Write::{overwrite, accumulate}; a null pointer or view means "not wanted". No kernel allocates in a step
 //           (workspaces grow in the first steps and are kept), throws, or reads a clock or a global.
 // Layout    the backend's own (see core/tensor.h); load and store convert from and to (N, C, H, W).
+// Memory    views lie in the backend's memory (device.h); everything else is host memory, and is read and written before
+//           a function returns.
 // Sums      are taken a piece of work at a time and merged in piece order; pieces do not depend on the number of
 //           threads, so results are the same bits on any number of them.
 // Batch     Run::batch images are live; the lanes beyond it in the last block count in no sum and no gradient.
@@ -17,11 +19,15 @@ namespace nasp {
 
 class Parallel;
 class Workspace;
+struct DeviceFunctions;
+template <class S>
+struct StepFunctions;
 
 struct Run {
   Parallel& parallel;
   Workspace& workspace;
-  int batch;  // live images
+  int batch;               // live images
+  void* device = nullptr;  // Device::handle() of the session
 };
 
 // Per-channel affine map on load: scale * (v - mean) + shift. Null: as is. This is how BatchNorm is applied.
@@ -132,6 +138,9 @@ struct Backend {
 
   void (*global_average)(const Run&, S* y, const Source<S>& x);          // y (N, C)
   void (*global_average_backward)(const Run&, View<S> dx, const S* dy);  // overwrites
+
+  const DeviceFunctions* device = nullptr;    // null: views lie in host memory
+  const StepFunctions<S>* between = nullptr;  // step_functions.h; null: the host's
 };
 
 }  // namespace nasp

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "../core/error.h"
+#include "cuda_library.h"
 
 namespace nasp {
 
@@ -62,17 +63,23 @@ std::vector<std::string> available_isas() {
 
 std::string chosen_isa() {
   const char* forced = std::getenv("NASP_ISA");
+  if (forced && is_cuda(forced)) return forced;
   if (forced && *forced) return entry(forced, "NASP_ISA").name;
   return available_isas().front();
 }
 
 template <>
 const Backend<float>& backend<float>(const std::string& isa) {
-  return entry(isa.empty() ? chosen_isa() : isa, "isa").f32();
+  const std::string name = isa.empty() ? chosen_isa() : isa;
+  return is_cuda(name) ? cuda_backend(name) : entry(name, "isa").f32();
 }
 template <>
 const Backend<double>& backend<double>(const std::string& isa) {
-  return entry(isa.empty() ? chosen_isa() : isa, "isa").f64();
+  const std::string name = isa.empty() ? chosen_isa() : isa;
+  if (is_cuda(name))
+    throw Error("ERR_NASP_UNSUPPORTED",
+                "Expected f32 for precision with device " + name + " but received f64");
+  return entry(name, "isa").f64();
 }
 
 }  // namespace nasp

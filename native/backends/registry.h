@@ -1,4 +1,5 @@
-// Which backends there are: the CPU's instruction sets, best first. Nets ask here and know no other way to a kernel.
+// Which backends there are: the CPU's instruction sets, best first, and cuda (cuda_library.h), which is asked for by
+// name. Nets ask here and know no other way to a kernel.
 #pragma once
 #include <string>
 #include <vector>
@@ -11,7 +12,8 @@ std::vector<std::string> built_isas();      // in this binary
 std::vector<std::string> available_isas();  // of those, what this machine runs
 std::string chosen_isa();  // NASP_ISA where set, else the best; throws Error where NASP_ISA can't be had
 
-// isa "": the chosen one. Throws Error ERR_NASP_UNSUPPORTED where it is not built or this machine lacks it.
+// isa "": the chosen one; cuda and cuda-emulated stand beside the instruction sets. Throws Error ERR_NASP_UNSUPPORTED
+// where it is not built or this machine lacks it.
 template <class S>
 const Backend<S>& backend(const std::string& isa);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "../backends/cuda_library.h"
 #include "../backends/machine_bounds.h"
 #include "../backends/registry.h"
 #include "../core/draws.h"
@@ -30,7 +31,20 @@ Napi::Value info(const Napi::CallbackInfo& info) {
   object.Set("available", from_strings(env, available_isas()));
   object.Set("chosen", chosen_isa());
   object.Set("threads", usable_threads());
-  object.Set("cuda", "not built: this version has no CUDA backend");
+  return object;
+}
+
+// Opens the CUDA library, which takes a second: not part of info.
+Napi::Value cuda(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const CudaStatus status = cuda_status();
+  const auto text = [&](const std::string& s) -> Napi::Value {
+    return s.empty() ? env.Null() : Napi::String::New(env, s).As<Napi::Value>();
+  };
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("device", text(status.device));
+  object.Set("absence", text(status.absence));
+  object.Set("libraries", text(status.libraries));
   return object;
 }
 
@@ -150,6 +164,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   exports.Set("Dataset", DatasetWrap::define(env));
   exports.Set("Session", SessionWrap::define(env));
   exports.Set("info", Napi::Function::New<guarded<info>>(env, "info"));
+  exports.Set("cudaStatus", Napi::Function::New<guarded<cuda>>(env, "cudaStatus"));
   exports.Set("operations", Napi::Function::New<guarded<operations>>(env, "operations"));
   exports.Set("operationCost", Napi::Function::New<guarded<cost>>(env, "operationCost"));
   exports.Set("operationTensors", Napi::Function::New<guarded<tensors>>(env, "operationTensors"));

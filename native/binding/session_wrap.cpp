@@ -32,6 +32,7 @@ Napi::Function SessionWrap::define(Napi::Env env) {
                          InstanceMethod<&SessionWrap::evaluate>("evaluate"),
                          InstanceMethod<&SessionWrap::cancel>("cancel"),
                          InstanceMethod<&SessionWrap::memory>("memory"),
+                         InstanceMethod<&SessionWrap::device_counts>("deviceCounts"),
                          InstanceMethod<&SessionWrap::dispose>("dispose"),
                      });
 }
@@ -310,6 +311,17 @@ Napi::Value SessionWrap::evaluate(const Napi::CallbackInfo& info) {
 
 void SessionWrap::cancel(const Napi::CallbackInfo& info) {
   guard(info.Env(), [&] { state_->cancel(); });
+}
+
+Napi::Value SessionWrap::device_counts(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const auto counts = state_->idle().device_counts();
+    if (!counts) return info.Env().Null();
+    Napi::Object result = Napi::Object::New(info.Env());
+    result.Set("launches", static_cast<double>(counts->first));
+    result.Set("waits", static_cast<double>(counts->second));
+    return result;
+  });
 }
 
 Napi::Value SessionWrap::memory(const Napi::CallbackInfo& info) {

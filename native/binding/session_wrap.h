@@ -45,6 +45,7 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
   Napi::Value evaluate(const Napi::CallbackInfo& info);
   void cancel(const Napi::CallbackInfo& info);
   Napi::Value memory(const Napi::CallbackInfo& info);
+  Napi::Value device_counts(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
 
   Napi::Value start(const Napi::CallbackInfo& info, const std::function<Step()>& read_arguments);

@@ -2,7 +2,6 @@
 
 #include <sys/mman.h>
 
-#include <cstring>
 #include <string>
 
 #include "error.h"
@@ -15,24 +14,55 @@ constexpr std::size_t page = 4096, huge_page = std::size_t{1} << 21;
 std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 }  // namespace
 
-Arena::Arena(std::size_t reserve, bool guarded)
-    : guarded_(guarded), reserved_(round_up(reserve + huge_page, huge_page)) {
-  void* p =
-      mmap(nullptr, reserved_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+Arena::Arena(std::size_t bytes, bool guarded, const Memory& memory) : guarded_(guarded), memory_(memory) {
+  reserve(bytes);
+}
+
+Arena::~Arena() { release(); }
+
+void Arena::reserve(std::size_t bytes) {
+  const std::size_t size = round_up(bytes + huge_page, huge_page);
+  if (memory_.reserve) {
+    base_ = static_cast<char*>(memory_.reserve(memory_.context, size));
+    if (!base_) {
+      throw Error("ERR_NASP_OUT_OF_MEMORY",
+                  "Expected " + std::to_string(size >> 20) +
+                      " MiB of device memory for activations, which the device does "
+                      "not have free; a smaller batch, fewer channels or fewer "
+                      "layers need less");
+    }
+    reserved_ = size;
+    return;
+  }
+  void* p = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) {
     throw Error("ERR_NASP_OUT_OF_MEMORY",
-                "Expected " + std::to_string(reserve >> 20) +
+                "Expected " + std::to_string(bytes >> 20) +
                     " MiB of address space for activations, which the system refused; a "
                     "smaller batch, fewer channels or fewer layers need less");
   }
   base_ = static_cast<char*>(p);
+  reserved_ = size;
 #ifdef MADV_HUGEPAGE
   madvise(base_, reserved_,
           MADV_HUGEPAGE);  // fewer page faults and TLB misses; a hint, so its answer is not needed
 #endif
 }
 
-Arena::~Arena() { munmap(base_, reserved_); }
+void Arena::release() {
+  if (!base_) return;
+  if (memory_.release)
+    memory_.release(memory_.context, base_);
+  else
+    munmap(base_, reserved_);
+  base_ = nullptr;
+  reserved_ = used_ = 0;
+}
+
+void Arena::reserve_anew(std::size_t bytes) {
+  release();
+  if (bytes > 0) reserve(bytes);
+}
 
 void* Arena::take(std::size_t bytes) {
   const std::size_t size = round_up(bytes, page) + (guarded_ ? page : 0);
@@ -43,7 +73,7 @@ void* Arena::take(std::size_t bytes) {
   void* p = base_ + used_;
   if (guarded_) {
     guards_.push_back({used_ + bytes, used_ + size});
-    std::memset(base_ + used_ + bytes, pattern, size - bytes);
+    memory_.fill_at(base_ + used_ + bytes, pattern, size - bytes);
   }
   used_ += size;
   if (used_ > peak_) peak_ = used_;
@@ -57,9 +87,16 @@ void Arena::rewind(std::size_t mark) {
 }
 
 void Arena::check() const {
+  std::vector<char> copy;
   for (const Guard& g : guards_) {
+    const char* bytes = base_ + g.from;
+    if (!memory_.host()) {
+      copy.resize(g.to - g.from);
+      if (!memory_.read_at(copy.data(), bytes, copy.size())) return;  // the device says itself what failed
+      bytes = copy.data();
+    }
     for (std::size_t i = g.from; i < g.to; i++) {
-      if (static_cast<unsigned char>(base_[i]) == pattern) continue;
+      if (static_cast<unsigned char>(bytes[i - g.from]) == pattern) continue;
       throw Error("ERR_NASP_INTERNAL",
                   "A kernel wrote " + std::to_string(i - g.from) + " bytes past the end of its memory");
     }

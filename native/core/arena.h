@@ -4,13 +4,16 @@
 #include <cstddef>
 #include <vector>
 
+#include "memory.h"
+
 namespace nasp {
 
 class Arena {
  public:
-  // Bytes of address space; throws Error ERR_NASP_OUT_OF_MEMORY. guarded: a pattern behind every stretch, down to its
-  // last byte, that check() finds changed where a kernel wrote past its end (operations run alone: tests and verify).
-  explicit Arena(std::size_t reserve, bool guarded = false);
+  // Bytes of address space, or of `memory`; throws Error ERR_NASP_OUT_OF_MEMORY. guarded: a pattern behind every stretch,
+  // down to its last byte, that check() finds changed where a kernel wrote past its end (operations run alone: tests and
+  // verify).
+  explicit Arena(std::size_t reserve, bool guarded = false, const Memory& memory = {});
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -23,6 +26,10 @@ class Arena {
     return static_cast<S*>(take(count * sizeof(S)));
   }
 
+  std::size_t reserved() const { return reserved_; }
+  // Nothing is taken: gives the reserve back and, where bytes are asked for, reserves those. Throws as the constructor;
+  // what is left then holds nothing.
+  void reserve_anew(std::size_t bytes);
   std::size_t mark() const { return used_; }
   void rewind(std::size_t mark);
   std::size_t peak() const { return peak_; }
@@ -30,10 +37,13 @@ class Arena {
   void check() const;  // throws Error ERR_NASP_INTERNAL
 
  private:
+  void reserve(std::size_t bytes);
+  void release();
   struct Guard {
     std::size_t from, to;  // offsets
   };
   bool guarded_;
+  Memory memory_;
   std::vector<Guard> guards_;
   char* base_ = nullptr;
   std::size_t reserved_ = 0, used_ = 0, peak_ = 0;

@@ -24,8 +24,8 @@ struct Random4 {
 };
 
 // The four words at `counter` of the stream `stream`/`substream` under `seed`.
-inline Random4 philox(std::uint64_t seed, std::uint32_t stream, std::uint32_t substream,
-                      std::uint64_t counter) {
+constexpr Random4 philox(std::uint64_t seed, std::uint32_t stream, std::uint32_t substream,
+                         std::uint64_t counter) {
   std::uint32_t x[4] = {static_cast<std::uint32_t>(counter), static_cast<std::uint32_t>(counter >> 32),
                         substream, stream};
   std::uint32_t key[2] = {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
@@ -42,10 +42,10 @@ inline Random4 philox(std::uint64_t seed, std::uint32_t stream, std::uint32_t su
 }
 
 // Uniform in [0, 1), 24 bits: exact in float.
-inline double uniform(std::uint32_t word) { return (word >> 8) * (1.0 / 16777216.0); }
+constexpr double uniform(std::uint32_t word) { return (word >> 8) * (1.0 / 16777216.0); }
 
 // Uniform integer in [0, n), n < 2^32, by multiplication (bias below n / 2^32).
-inline std::uint32_t below(std::uint32_t word, std::uint32_t n) {
+constexpr std::uint32_t below(std::uint32_t word, std::uint32_t n) {
   return static_cast<std::uint32_t>((static_cast<std::uint64_t>(word) * n) >> 32);
 }
 

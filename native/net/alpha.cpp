@@ -8,30 +8,61 @@
 namespace nasp {
 
 template <class S>
-void discretise(AlphaMatrix<S>& alpha, const Discretise& options, std::uint64_t seed, std::uint32_t type,
-                bool dense) {
-  Mixture& m = alpha.mixture;
-  const int candidates = m.candidates;
+void AlphaMatrix<S>::allocate(const Memory& memory) {
+  scalars_.allocate(4 * size() + cell_edges + cell_nodes, memory);
+  sums_.allocate(gradients() + cell_nodes, memory);
+  cost_.allocate(static_cast<std::size_t>(mixture.candidates), memory);
+  const std::vector<S> start(size(), S(0.5));
+  memory.write_at(value(), start.data(), size() * sizeof(S));
+}
+
+namespace {
+
+template <class S>
+void update(const AlphaTable<S>& a, const AlphaStep& o) {
+  for (int i = 0; i < cell_edges * a.candidates; i++) {
+    double g = a.gradient[i];
+    if (a.cost)
+      g += 2 * o.eta * a.cost[i % a.candidates] *
+           (o.cost_on_alpha ? static_cast<double>(a.value[i]) : a.weight[i]);
+    g += o.weight_decay * a.value[i];
+    double step_size = o.lr * g;
+    if (o.adam) {
+      const double first = o.beta1 * a.first[i] + (1 - o.beta1) * g,
+                   second = o.beta2 * a.second[i] + (1 - o.beta2) * g * g;
+      a.first[i] = static_cast<S>(first);
+      a.second[i] = static_cast<S>(second);
+      step_size = o.lr * (first / o.correction1) / (std::sqrt(second / o.correction2) + o.eps);
+    }
+    const double value = a.value[i] - step_size;
+    a.value[i] = static_cast<S>(o.box ? std::clamp(value, 0.0, 1.0) : value);
+  }
+}
+
+template <class S>
+void discretise(const AlphaTable<S>& a, const AlphaStep& o, std::uint32_t type) {
   const auto draw = [&](std::uint64_t i) {
-    return philox(seed, static_cast<std::uint32_t>(Stream::selection), type, options.counter * 16 + i)
-        .word[0];
+    return philox(o.seed, static_cast<std::uint32_t>(Stream::selection), type, o.counter * 16 + i).word[0];
   };
-  const bool random = options.epsilon > 0 && uniform(draw(15)) < options.epsilon;
+  const bool random = o.epsilon > 0 && uniform(draw(15)) < o.epsilon;
   int selected[cell_edges];
   S strength[cell_edges];
   for (int e = 0; e < cell_edges; e++) {
-    const S* row = alpha.value.data() + static_cast<std::size_t>(e) * candidates;
+    const S* row = a.value + static_cast<std::ptrdiff_t>(e) * a.candidates;
     selected[e] = 0;
-    for (int k = 1; k < candidates; k++) {
+    for (int k = 1; k < a.candidates; k++) {
       if (row[k] > row[selected[e]]) selected[e] = k;
     }
     strength[e] = row[selected[e]];
     if (random)
       selected[e] = static_cast<int>(
-          below(draw(static_cast<std::uint64_t>(e)), static_cast<std::uint32_t>(candidates)));
+          below(draw(static_cast<std::uint64_t>(e)), static_cast<std::uint32_t>(a.candidates)));
   }
-  std::fill(m.weight.begin(), m.weight.end(), 0.0);
-  std::fill(m.use.begin(), m.use.end(), dense ? Use::propagated : Use::probed);
+  const int entries = cell_edges * a.candidates;
+  const auto propagated = static_cast<unsigned char>(Use::propagated),
+             probed = static_cast<unsigned char>(Use::probed);
+  std::fill(a.weight, a.weight + entries, 0.0);
+  std::fill(a.use, a.use + entries, o.dense ? propagated : probed);
   for (int j = 0; j < cell_nodes; j++) {
     const int first = edge_of(j, 0), inputs = j + cell_inputs;
     int kept[2] = {-1, -1};
@@ -42,57 +73,32 @@ void discretise(AlphaMatrix<S>& alpha, const Discretise& options, std::uint64_t 
         kept[1] = e;
     }
     for (int e = first; e < first + inputs; e++) {
-      if (options.two_edges && e != kept[0] && e != kept[1]) continue;
-      const std::size_t entry = static_cast<std::size_t>(e) * candidates + selected[e];
-      m.weight[entry] = options.value_one ? 1.0 : static_cast<double>(alpha.value[entry]);
-      m.use[entry] = Use::propagated;
+      if (o.two_edges && e != kept[0] && e != kept[1]) continue;
+      const int entry = e * a.candidates + selected[e];
+      a.weight[entry] = o.value_one ? 1.0 : static_cast<double>(a.value[entry]);
+      a.use[entry] = propagated;
     }
   }
 }
 
+}  // namespace
+
 template <class S>
-void update_alpha(AlphaMatrix<S>& alpha, const AlphaUpdate& o, const std::vector<double>& cost,
-                  std::uint64_t step) {
-  const double correction1 = 1 - std::pow(o.beta1, static_cast<double>(step)),
-               correction2 = 1 - std::pow(o.beta2, static_cast<double>(step));
-  for (std::size_t i = 0; i < alpha.value.size(); i++) {
-    const std::size_t k = i % alpha.mixture.candidates;
-    double g = alpha.gradient[i];
-    if (!cost.empty())
-      g += 2 * o.eta * cost[k] *
-           (o.cost_on_alpha ? static_cast<double>(alpha.value[i]) : alpha.mixture.weight[i]);
-    g += o.weight_decay * alpha.value[i];
-    double step_size = o.lr * g;
-    if (o.optimizer == AlphaOptimizer::adam) {
-      const double first = o.beta1 * alpha.first[i] + (1 - o.beta1) * g,
-                   second = o.beta2 * alpha.second[i] + (1 - o.beta2) * g * g;
-      alpha.first[i] = static_cast<S>(first);
-      alpha.second[i] = static_cast<S>(second);
-      step_size = o.lr * (first / correction1) / (std::sqrt(second / correction2) + o.eps);
+void update_alpha(const Run&, const AlphaTable<S> (&tables)[2], const AlphaStep& step) {
+  for (std::uint32_t type = 0; type < 2; type++) {
+    const AlphaTable<S>& a = tables[type];
+    if (step.update) update(a, step);
+    if (step.discretise) discretise(a, step, type);
+    for (int i = 0; step.project_discrete && i < cell_edges * a.candidates; i++) {
+      a.weight[i] = std::clamp(a.weight[i], 0.0, 1.0);
+      a.value[i] = static_cast<S>(a.weight[i]);
     }
-    const double value = alpha.value[i] - step_size;
-    alpha.value[i] =
-        static_cast<S>(o.projection == AlphaProjection::box ? std::clamp(value, 0.0, 1.0) : value);
   }
 }
 
-template <class S>
-void project_discrete(AlphaMatrix<S>& alpha) {
-  for (std::size_t i = 0; i < alpha.value.size(); i++) {
-    double& weight = alpha.mixture.weight[i];
-    weight = std::clamp(weight, 0.0, 1.0);
-    alpha.value[i] = static_cast<S>(weight);
-  }
-}
-
-template void discretise(AlphaMatrix<float>&, const Discretise&, std::uint64_t, std::uint32_t, bool);
-template void discretise(AlphaMatrix<double>&, const Discretise&, std::uint64_t, std::uint32_t, bool);
-template void update_alpha(AlphaMatrix<float>&, const AlphaUpdate&, const std::vector<double>&,
-                           std::uint64_t);
-template void update_alpha(AlphaMatrix<double>&, const AlphaUpdate&, const std::vector<double>&,
-                           std::uint64_t);
-
-template void project_discrete(AlphaMatrix<float>&);
-template void project_discrete(AlphaMatrix<double>&);
+template class AlphaMatrix<float>;
+template class AlphaMatrix<double>;
+template void update_alpha(const Run&, const AlphaTable<float> (&)[2], const AlphaStep&);
+template void update_alpha(const Run&, const AlphaTable<double> (&)[2], const AlphaStep&);
 
 }  // namespace nasp

@@ -5,45 +5,55 @@
 #include <string>
 #include <vector>
 
+#include "../core/store.h"
 #include "cell.h"
 #include "session.h"
 
 namespace nasp {
 
+// (edges, candidates). Vectors of scalars lie in the backend's memory, one behind the other: value, Adam's moments,
+// gradient of the mixture, of the bypass (edges), of the nodes' sums (nodes). The last three are sums over cells first.
 template <class S>
-struct AlphaMatrix {                              // (edges, candidates)
-  std::string name;                               // alphas_normal, alphas_reduce
-  std::vector<S> value, gradient, first, second;  // Adam's moments
-  std::vector<S> node_gradient, bypass_gradient;  // (nodes), (edges)
-  Mixture mixture;                                // D
+class AlphaMatrix {
+ public:
+  std::string name;  // alphas_normal, alphas_reduce
+  Mixture mixture;   // D; host
 
-  AlphaMatrix(std::string name, int candidates)
-      : name(std::move(name)),
-        value(static_cast<std::size_t>(cell_edges) * candidates, S(0.5)),
-        gradient(value.size()),
-        first(value.size()),
-        second(value.size()),
-        node_gradient(cell_nodes),
-        bypass_gradient(cell_edges),
-        mixture(candidates) {}
+  AlphaMatrix(std::string name, int candidates) : name(std::move(name)), mixture(candidates) {}
+  void allocate(const Memory& memory);
+
+  std::size_t size() const { return mixture.weight.size(); }
+  S* value() { return scalars_.data(); }
+  S* first() { return value() + size(); }
+  S* second() { return value() + 2 * size(); }
+  S* gradient() { return value() + 3 * size(); }
+  S* bypass_gradient() { return gradient() + size(); }
+  S* node_gradient() { return bypass_gradient() + cell_edges; }
+  std::size_t gradients() const { return size() + cell_edges; }  // of mixture and bypass
+
+  // Of this pass: zero at first.
+  MixtureGradient sums(bool nodes) {
+    double* s = sums_.data();
+    return {s, s + size(), nodes ? s + gradients() : nullptr};
+  }
+  std::size_t sums_bytes() const { return sums_.bytes(); }
+  double* cost() { return cost_.data(); }  // (candidates)
+
+ private:
+  Store<S> scalars_;
+  Store<double> sums_, cost_;
 };
 
-// D of alpha: every row's first maximum (or, by chance epsilon, random operations), the two rows a node with the
-// largest maxima (the earlier of equals), as 1 or as alpha's own value. `dense`: every entry is propagated, at its
-// weight; else those that are not zeroed. Drawn at (seed, options.counter); `type` keeps the cell types' draws apart.
+// Both matrices: first `step`'s update, then D of alpha, then its projection.
+//
+//   update   Adam (coupled weight decay; torch.optim.Adam) or the plain gradient on every entry; then the box, where the
+//            projection is it. The regulariser is eta * sum_k cost_k * ||A_:k||^2, at D or at alpha (paper 3.3; NASP-codes)
+//   D        every row's first maximum (or, by chance epsilon, random operations), the two rows a node with the largest
+//            maxima (the earlier of equals), as 1 or as alpha's own value. `dense`: every entry is propagated, at its
+//            weight; else those that are not zeroed. Drawn at (seed, counter), a cell type apart from the other
+//   project  alpha <- clip to [0, 1] of D, and D likewise: plain proximal iterations (paper, equation 9), whose order is
+//            Proposition 1's: discrete first, then the box
 template <class S>
-void discretise(AlphaMatrix<S>& alpha, const Discretise& options, std::uint64_t seed, std::uint32_t type,
-                bool dense);
-
-// One step on every entry: Adam (coupled weight decay; torch.optim.Adam) or the plain gradient; then the box, where
-// the projection is it. step counts from 1. The regulariser is eta * sum_k cost_k * ||A_:k||^2, at D or at alpha (paper 3.3; NASP-codes).
-template <class S>
-void update_alpha(AlphaMatrix<S>& alpha, const AlphaUpdate& options, const std::vector<double>& cost,
-                  std::uint64_t step);
-
-// alpha <- clip to [0, 1] of D, and D likewise: the projection of plain proximal iterations (paper, equation 9), whose
-// order is Proposition 1's: discrete first, then the box.
-template <class S>
-void project_discrete(AlphaMatrix<S>& alpha);
+void update_alpha(const Run& run, const AlphaTable<S> (&tables)[2], const AlphaStep& step);
 
 }  // namespace nasp

@@ -34,6 +34,31 @@ Cell<S>::Cell(const Shape& shape, const std::vector<std::string>& candidates, Pa
 }
 
 template <class S>
+void Cell<S>::prepare(const Backend<S>& backend, Parameters<S>& parameters) {
+  for (Chain<S>* c : {&preprocess0_, &preprocess1_}) c->prepare(backend, parameters);
+  for (auto& c : chains_) c->prepare(backend, parameters);
+  for (auto& h : halving_) {
+    if (h) h->prepare(backend, parameters);
+  }
+  parameters.reserve_zeros(shape_.channels);
+}
+
+template <class S>
+void Cell<S>::plan(const Device& device, int batch, int height0, int width0, int height, int width) const {
+  preprocess0_.plan(device, batch, height0, width0);
+  preprocess1_.plan(device, batch, height, width);
+  for (int j = 0; j < cell_nodes; j++) {
+    for (int i = 0; i < j + cell_inputs; i++) {
+      const bool inner = shape_.reduction && i >= cell_inputs;
+      for (std::size_t k = 0; k < candidates_; k++) {
+        int h = inner ? (height + 1) / 2 : height, w = inner ? (width + 1) / 2 : width;
+        chains_[static_cast<std::size_t>(edge_of(j, i)) * candidates_ + k]->plan(device, batch, h, w);
+      }
+    }
+  }
+}
+
+template <class S>
 std::size_t Cell<S>::packed_bytes() const {
   std::size_t n = preprocess0_.packed_bytes() + preprocess1_.packed_bytes();
   for (const auto& c : chains_) n += c->packed_bytes();
@@ -41,12 +66,14 @@ std::size_t Cell<S>::packed_bytes() const {
 }
 
 template <class S>
-std::size_t Cell<S>::stored(const Backend<S>& backend, int batch, int height, int width) const {
+std::size_t Cell<S>::stored(const Backend<S>& backend, int batch, int height, int width,
+                            const Mixture* mixture) const {
   std::size_t n = 2 * (backend.size(batch, shape_.channels, height, width) + 4096 / sizeof(S));
   n += backend.size(batch, shape_.channels * cell_nodes, height, width) + 4096 / sizeof(S);
-  for (const auto& c : chains_) {
-    n += c->stored(backend, batch, height, width);
-    if (c->operation().identity())  // behind dropout
+  for (std::size_t i = 0; i < chains_.size(); i++) {
+    if (mixture && !mixture->propagated(static_cast<int>(i))) continue;
+    n += chains_[i]->stored(backend, batch, height, width);
+    if (chains_[i]->operation().identity())  // behind dropout
       n += backend.size(batch, part_channels(), height, width) + 4096 / sizeof(S);
   }
   for (const auto& h : halving_) n += h ? h->stored(backend, batch, height, width) : 0;
@@ -133,8 +160,7 @@ void Cell<S>::run_from(const Pass<S>& pass, int i, const Mixture& mixture, const
     const Term<S> term = {output, S(1)};
     const View<S> y = pass.take(part_channels(), output.x.height, output.x.width);
     pass.backend.node_sum(pass.run, y, &term, 1);
-    drop(pass.run, *dropout, place(entries[g]), y.data,
-         pass.backend.size(pass.run.batch, y.channels, y.height, y.width));
+    pass.between().drop(pass.run, pass.backend, y, mask_of(*dropout, entries[g]));
     output = {y, {}};
   }
   if (shape_.parts > 1 && halves(i)) {
@@ -167,8 +193,7 @@ template <class S>
 View<const S> Cell<S>::dropped(const Pass<S>& pass, int entry, View<const S> g, const SkipDropout* dropout) {
   const View<S> masked = pass.take(g.channels, g.height, g.width);
   pass.backend.add(pass.run, masked, Write::overwrite, g, S(1));
-  drop(pass.run, *dropout, place(entry), masked.data,
-       pass.backend.size(pass.run.batch, g.channels, g.height, g.width));
+  pass.between().drop(pass.run, pass.backend, masked, mask_of(*dropout, entry));
   return masked;
 }
 
@@ -184,8 +209,8 @@ void Cell<S>::backward_bypass(const Pass<S>& pass, int i, const View<S>& d_out, 
     const View<const S> y = halving_[i]->output().x;
     d_rest.view = pass.take(rest, y.height, y.width);
   }
-  std::vector<Moments> moments(static_cast<std::size_t>(channels));
-  const std::vector<S> zeros(moments.size());
+  auto* moments = pass.arena.template take_as<Moments>(static_cast<std::size_t>(channels));
+  const S* zeros = pass.parameters.zeros();
   for (int j = i < cell_inputs ? 0 : i - 1; j < cell_nodes; j++) {
     const std::size_t edge = static_cast<std::size_t>(edge_of(j, i));
     const Write write = d_rest.view ? d_rest.write() : Write::overwrite;
@@ -196,26 +221,23 @@ void Cell<S>::backward_bypass(const Pass<S>& pass, int i, const View<S>& d_out, 
                          static_cast<S>(mixture.bypass[edge]));
       if (!d_mixture) continue;
       const Source<S> x = bypass(i, part);
-      pass.backend.gradient_sums(pass.run, moments.data(), g, x.x, x.norm.scale ? x.norm.mean : zeros.data());
-      for (std::size_t c = 0; c < moments.size(); c++)
-        d_mixture->bypass[edge] +=
-            x.norm.scale ? x.norm.scale[c] * moments[c].gradient_y + x.norm.shift[c] * moments[c].gradient
-                         : moments[c].gradient_y;
+      pass.backend.gradient_sums(pass.run, moments, g, x.x, x.norm.scale ? x.norm.mean : zeros);
+      pass.between().add_product(pass.run, d_mixture->bypass + edge, moments, channels, x.norm.scale,
+                                 x.norm.shift, x.norm.scale ? ProductOf::normalised : ProductOf::as_is);
     }
   }
   if (halves(i) && dx.view)
-    halving_[i]->backward(pass, d_rest.view, S(1), dx.view.slice(channels, rest), Write::overwrite);
+    halving_[i]->backward(pass, d_rest.view, S(1), dx.view.slice(channels, rest), Write::overwrite, nullptr);
 }
 
 template <class S>
 void Cell<S>::backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_in0, Gradient<S>* d_in1,
                        const Mixture& mixture, MixtureGradient* d_mixture, const SkipDropout* dropout) {
-  double* alpha = d_mixture ? d_mixture->weight.data() : nullptr;
+  double* alpha = d_mixture ? d_mixture->weight : nullptr;
   const std::size_t mark = pass.arena.mark();
   const bool inputs_wanted = d_in0 || d_in1 || pass.weight_gradients, partial = shape_.parts > 1;
   Gradient<S> d_input[cell_inputs];
   Probes probes;
-  std::vector<double> products;
   for (int i = cell_inputs + cell_nodes - 1; i-- > 0;) {  // the last node feeds none
     Gradient<S> dx;
     if (i >= cell_inputs) {
@@ -226,42 +248,32 @@ void Cell<S>::backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_i
     }
     Gradient<S> d_part = {partial && dx.view ? dx.view.slice(0, part_channels()) : dx.view, dx.written};
     probes.clear();
-    products.assign(static_cast<std::size_t>(cell_nodes) * mixture.candidates, 0);
-    std::size_t next = 0;
     for (int j = i < cell_inputs ? 0 : i - 1; j < cell_nodes; j++) {
       const View<const S> g = node_part(d_out.view, j, 0);
       for (int k = 0; k < mixture.candidates; k++) {
         const int entry = edge_of(j, i) * mixture.candidates + k;
         Chain<S>& c = chain(edge_of(j, i), k);
         if (!mixture.propagated(entry)) {
-          if (alpha && mixture.probed(entry)) probes.push_back({&c, g, &products[next++]});
+          if (alpha && mixture.probed(entry)) probes.push_back({&c, g, alpha + entry});
           continue;
         }
         if (c.operation().zero) continue;
         const std::size_t before = pass.arena.mark();
         const View<const S> mine = dropout && c.operation().identity() ? dropped(pass, entry, g, dropout) : g;
-        const double product = c.backward(pass, mine, static_cast<S>(mixture.weight[entry]), d_part.view,
-                                          d_part.view ? d_part.write() : Write::overwrite);
+        c.backward(pass, mine, static_cast<S>(mixture.weight[entry]), d_part.view,
+                   d_part.view ? d_part.write() : Write::overwrite, alpha ? alpha + entry : nullptr);
         pass.arena.rewind(before);
-        if (alpha) alpha[entry] += product;
       }
     }
     if (!probes.empty())
       Chain<S>::probe(pass, part_of(source(i), 0), probes.data(), static_cast<int>(probes.size()));
-    next = 0;
-    for (int j = i < cell_inputs ? 0 : i - 1; alpha && j < cell_nodes; j++) {
-      for (int k = 0; k < mixture.candidates; k++) {
-        const int entry = edge_of(j, i) * mixture.candidates + k;
-        if (mixture.probed(entry)) alpha[entry] += products[next++];
-      }
-    }
     if (partial) {
       backward_bypass(pass, i, d_out.view, dx, mixture, d_mixture);
       if (d_part.view && !d_part.written) pass.backend.add(pass.run, d_part.view, d_part.write(), {}, S(0));
     }
     if (i < cell_inputs) d_input[i] = {dx.view, d_part.written};
   }
-  if (d_mixture && !d_mixture->node_sum.empty()) add_node_sums(pass, d_out.view, d_mixture->node_sum);
+  if (d_mixture && d_mixture->node_sum) add_node_sums(pass, d_out.view, d_mixture->node_sum);
   Chain<S>* preprocess[] = {&preprocess0_, &preprocess1_};
   Gradient<S>* d_in[] = {d_in0, d_in1};
   for (int i = 0; i < cell_inputs; i++) {
@@ -269,20 +281,20 @@ void Cell<S>::backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_i
     const bool wanted = d_in[i] != nullptr;
     if (wanted || pass.weight_gradients) {
       preprocess[i]->backward(pass, d_input[i].view, S(1), wanted ? d_in[i]->view : View<S>{},
-                              wanted ? d_in[i]->write() : Write::overwrite);
+                              wanted ? d_in[i]->write() : Write::overwrite, nullptr);
     }
   }
   pass.arena.rewind(mark);
 }
 
 template <class S>
-void Cell<S>::add_node_sums(const Pass<S>& pass, const View<S>& d_out, std::vector<double>& sums) const {
-  std::vector<Moments> moments(static_cast<std::size_t>(shape_.channels));
-  const std::vector<S> zeros(moments.size());
+void Cell<S>::add_node_sums(const Pass<S>& pass, const View<S>& d_out, double* sums) const {
+  auto* moments = pass.arena.template take_as<Moments>(static_cast<std::size_t>(shape_.channels));
   for (int j = 0; j < cell_nodes; j++) {
     const View<const S> g = node(d_out, j);
-    pass.backend.gradient_sums(pass.run, moments.data(), g, g, zeros.data());
-    for (const Moments& m : moments) sums[static_cast<std::size_t>(j)] += m.gradient;
+    pass.backend.gradient_sums(pass.run, moments, g, g, pass.parameters.zeros());
+    pass.between().add_product(pass.run, sums + j, moments, shape_.channels, nullptr, nullptr,
+                               ProductOf::gradient_sum);
   }
 }
 

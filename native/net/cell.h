@@ -38,11 +38,11 @@ struct Mixture {
   bool probed(int entry) const { return use[static_cast<std::size_t>(entry)] == Use::probed; }
 };
 
-// What backward adds to: gradients of one cell type's mixture, summed over its cells.
+// What backward adds to, in the backend's memory: gradients of one cell type's mixture, summed over its cells.
 struct MixtureGradient {
-  std::vector<double> weight;    // (edges, candidates)
-  std::vector<double> bypass;    // (edges)
-  std::vector<double> node_sum;  // (nodes): dL/dnode summed over all elements; empty: not wanted
+  double* weight;    // (edges, candidates)
+  double* bypass;    // (edges)
+  double* node_sum;  // (nodes): dL/dnode summed over all elements; null: not wanted
 };
 
 template <class S>
@@ -68,10 +68,15 @@ class Cell {
   Cell(const Shape& shape, const std::vector<std::string>& candidates, Parameters<S>& parameters,
        const std::string& prefix);
 
+  void prepare(const Backend<S>& backend, Parameters<S>& parameters);
+  // Inputs of height0 x width0 and height x width.
+  void plan(const Device& device, int batch, int height0, int width0, int height, int width) const;
   bool reduction() const { return shape_.reduction; }
   std::size_t packed_bytes() const;
-  // Most scalars that a forward pass stores on inputs of height x width (input 1's): every operation propagated.
-  std::size_t stored(const Backend<S>& backend, int batch, int height, int width) const;
+  // Most scalars that a forward pass stores on inputs of height x width (input 1's): of the mixture's operations, of every
+  // operation (null).
+  std::size_t stored(const Backend<S>& backend, int batch, int height, int width,
+                     const Mixture* mixture) const;
   std::size_t probe_stored(const Backend<S>& backend, int batch, int height, int width) const;
 
   // dropout: null in evaluation.
@@ -86,7 +91,9 @@ class Cell {
   using Probes = std::vector<typename Chain<S>::Probe>;
 
   Chain<S>& chain(int edge, int k) { return *chains_[static_cast<std::size_t>(edge) * candidates_ + k]; }
-  std::uint32_t place(int entry) const { return static_cast<std::uint32_t>(shape_.index * 4096 + entry); }
+  Dropout mask_of(const SkipDropout& d, int entry) const {
+    return {d.rate, d.seed, d.counter, static_cast<std::uint32_t>(shape_.index * 4096 + entry)};
+  }
   int part_channels() const { return shape_.channels / shape_.parts; }
   bool halves(int i) const {
     return shape_.reduction && i < cell_inputs;
@@ -103,7 +110,7 @@ class Cell {
   void backward_bypass(const Pass<S>& pass, int i, const View<S>& d_out, Gradient<S>& dx,
                        const Mixture& mixture, MixtureGradient* d_mixture);
   View<const S> dropped(const Pass<S>& pass, int entry, View<const S> g, const SkipDropout* dropout);
-  void add_node_sums(const Pass<S>& pass, const View<S>& d_out, std::vector<double>& sums) const;
+  void add_node_sums(const Pass<S>& pass, const View<S>& d_out, double* sums) const;
 
   Shape shape_;
   std::size_t candidates_;

@@ -1,7 +1,5 @@
 #include "chain.h"
 
-#include <cmath>
-
 namespace nasp {
 
 template <class S>
@@ -26,7 +24,6 @@ Chain<S>::Chain(Operation operation, Parameters<S>& parameters, const std::strin
           parameters.add(prefix + named.dense[i] + ".weight", {d.out, u.between(), d.kernel_h, d.kernel_w},
                          Initial::fan_in, u.between() * d.taps());
     }
-    const std::size_t out = static_cast<std::size_t>(u.out);
     if (u.norm) {
       const std::string norm = prefix + named.norm;
       if (affine) {
@@ -35,11 +32,7 @@ Chain<S>::Chain(Operation operation, Parameters<S>& parameters, const std::strin
       }
       stage.norm.running_mean = parameters.add_buffer(norm + ".running_mean", u.out, Initial::zero);
       stage.norm.running_variance = parameters.add_buffer(norm + ".running_var", u.out, Initial::one);
-      for (auto* v : {&stage.scale, &stage.shift, &stage.inverse_deviation}) v->resize(out);
     }
-    stage.moments.resize(out);
-    for (auto* v : {&stage.mean, &stage.a, &stage.b, &stage.c}) v->resize(out);
-    stage.mean_rest.resize(out);
     stages_.push_back(std::move(stage));
   }
 }
@@ -70,78 +63,90 @@ void Chain<S>::mark_gradients(Parameters<S>& parameters) const {
   }
 }
 
+namespace {
+
+// A stage's numbers: moments, mean_rest, then seven vectors of scalars, each from a multiple of four on.
+constexpr std::size_t scalar_vectors = 7;
+std::size_t padded(int channels) { return (static_cast<std::size_t>(channels) + 3) / 4 * 4; }
+
+}  // namespace
+
+template <class S>
+void Chain<S>::prepare(const Backend<S>& backend, Parameters<S>& parameters) {
+  if (operation_.identity()) return;
+  for (Stage& stage : stages_) {
+    const std::size_t out = padded(stage.unit().out);
+    stage.numbers = parameters.reserve(out * (sizeof(Moments) + sizeof(double) + scalar_vectors * sizeof(S)));
+    if (backend.device)
+      stage.device_packed = parameters.reserve(backend.packed_size(stage.unit(), true) * sizeof(S));
+    parameters.reserve_zeros(stage.unit().out);
+  }
+}
+
+template <class S>
+void Chain<S>::plan(const Device& device, int batch, int& height, int& width) const {
+  for (const Stage& s : stages_) {
+    device.plan(s.unit(), batch, height, width);
+    height = s.unit().out_height(height), width = s.unit().out_width(width);
+  }
+}
+
+template <class S>
+BatchNorm<S> Chain<S>::numbers(const Stage& stage, Parameters<S>& p) const {
+  const std::size_t out = padded(stage.unit().out);
+  auto* moments = static_cast<Moments*>(p.numbers(stage.numbers));
+  auto* mean_rest = reinterpret_cast<double*>(moments + out);
+  S* vectors = reinterpret_cast<S*>(mean_rest + out);
+  const Norm& norm = stage.norm;
+  BatchNorm<S> n = {};
+  n.channels = stage.unit().out, n.norm = stage.unit().norm;
+  if (norm.weight >= 0) n.weight = p.value(norm.weight), n.bias = p.value(norm.bias);
+  if (norm.running_mean >= 0)
+    n.running_mean = p.buffer(norm.running_mean), n.running_variance = p.buffer(norm.running_variance);
+  n.moments = moments, n.mean_rest = mean_rest;
+  for (S** v : {&n.mean, &n.scale, &n.shift, &n.inverse_deviation, &n.a, &n.b, &n.c})
+    *v = vectors, vectors += out;
+  return n;
+}
+
 // The backend's copy of the weights, made again when they have changed.
 template <class S>
-const S* Chain<S>::pack(Stage& stage, Parameters<S>& parameters, const Backend<S>& backend, bool backward) {
+const S* Chain<S>::pack(Stage& stage, const Pass<S>& pass, bool backward) {
   if (stage.unit().kind != UnitKind::convolve) return nullptr;
+  Parameters<S>& parameters = pass.parameters;
   std::uint64_t version = 0;
   for (int p : {stage.first, stage.dense[0], stage.dense[1]}) {
     if (p >= 0) version += parameters.slot(p).version;
   }
-  if (version == stage.packed_version && (stage.packed_backward || !backward)) return stage.packed.data();
+  S* on_device = pass.backend.device ? static_cast<S*>(parameters.numbers(stage.device_packed)) : nullptr;
+  const bool current = version == stage.packed_version && (stage.packed_backward || !backward);
+  if (current) return on_device ? on_device : stage.packed.data();
   backward = backward || stage.packed_backward;  // a chain that has been selected may be again
-  stage.packed.resize(backend.packed_size(stage.unit(), backward));
+  if (!on_device) stage.packed.resize(pass.backend.packed_size(stage.unit(), backward));
   UnitWeights<S> weights;
   if (stage.first >= 0) weights.first = parameters.value(stage.first);
   for (int i = 0; i < stage.unit().parts; i++) weights.dense[i] = parameters.value(stage.dense[i]);
-  backend.pack(stage.unit(), stage.packed.data(), weights, backward);
+  S* packed = on_device ? on_device : stage.packed.data();
+  pass.between().pack(pass.run, pass.backend, stage.unit(), packed, weights, backward);
   stage.packed_version = version;
   stage.packed_backward = backward;
-  return stage.packed.data();
+  return packed;
 }
 
 // From the moments of a stage's output to the affine map of its BatchNorm; running statistics follow in training
 // (momentum 0.1, unbiased variance).
 template <class S>
 void Chain<S>::normalise(Stage& stage, const Pass<S>& pass, double count) {
-  if (!stage.unit().norm) return;
-  Parameters<S>& p = pass.parameters;
-  S *running_mean = p.buffer(stage.norm.running_mean),
-    *running_variance = p.buffer(stage.norm.running_variance);
-  const S* weight = stage.norm.weight >= 0 ? p.value(stage.norm.weight) : nullptr;
-  const S* bias = stage.norm.bias >= 0 ? p.value(stage.norm.bias) : nullptr;
-  for (int c = 0; c < stage.unit().out; c++) {
-    const auto i = static_cast<std::size_t>(c);
-    double mean = stage.moments[i].mean, variance = stage.moments[i].variance;
-    if (pass.training) {
-      const double unbiased = count > 1 ? variance * count / (count - 1) : variance;
-      running_mean[i] =
-          static_cast<S>((1 - batch_norm_momentum) * running_mean[i] + batch_norm_momentum * mean);
-      running_variance[i] =
-          static_cast<S>((1 - batch_norm_momentum) * running_variance[i] + batch_norm_momentum * unbiased);
-    } else {
-      mean = running_mean[i], variance = running_variance[i];
-    }
-    const double inverse = 1 / std::sqrt(variance + batch_norm_eps);
-    stage.mean[i] = static_cast<S>(mean);
-    stage.mean_rest[i] = mean - stage.mean[i];
-    // products were taken about the batch's own mean; from here on everything is about stage.mean
-    stage.moments[i].gradient_y += (stage.moments[i].mean - stage.mean[i]) * stage.moments[i].gradient;
-    stage.inverse_deviation[i] = static_cast<S>(inverse);
-    stage.scale[i] = static_cast<S>(weight ? inverse * weight[i] : inverse);
-    stage.shift[i] = static_cast<S>((bias ? bias[i] : 0) - stage.scale[i] * stage.mean_rest[i]);
-  }
+  if (stage.unit().norm)
+    pass.between().normalise(pass.run, numbers(stage, pass.parameters), pass.training, count);
 }
 
 template <class S>
-Source<S> Chain<S>::output_of(const Stage& stage) const {
+Source<S> Chain<S>::output_of(const Pass<S>& pass, const Stage& stage) const {
   Source<S> out = {stage.y, {}};
-  if (stage.unit().norm) out.norm = {stage.mean.data(), stage.scale.data(), stage.shift.data()};
+  const BatchNorm<S> n = numbers(stage, pass.parameters);
+  if (n.norm) out.norm = {n.mean, n.scale, n.shift};
   return out;
-}
-
-// <g, z> of a stage whose moments were taken with g, about its mean.
-template <class S>
-double Chain<S>::product(const Stage& stage) const {
-  double sum = 0;
-  for (std::size_t c = 0; c < stage.moments.size(); c++) {
-    const Moments& m = stage.moments[c];
-    if (stage.unit().norm)
-      sum += stage.scale[c] * m.gradient_y + stage.shift[c] * m.gradient;
-    else
-      sum += m.gradient_y + m.mean * m.gradient;
-  }
-  return sum;
 }
 
 namespace {
@@ -157,13 +162,14 @@ void Chain<S>::forward_rest(const Pass<S>& pass, View<const S> g, bool keep) {
   for (std::size_t i = 1; i < stages_.size(); i++) {
     Stage& stage = stages_[i];
     const bool last = i + 1 == stages_.size();
-    stage.x = output_of(stages_[i - 1]);
+    stage.x = output_of(pass, stages_[i - 1]);
     const View<const S>& x = stage.x.x;
     stage.y = keep || !last ? pass.take(stage.unit().out, stage.unit().out_height(x.height),
                                         stage.unit().out_width(x.width))
                             : View<S>{};
-    const ForwardUnit<S> unit = {&stage.unit(), pack(stage, pass.parameters, pass.backend, false), stage.y,
-                                 !keep && last ? g : View<const S>{}, stage.moments.data()};
+    const ForwardUnit<S> unit = {&stage.unit(), pack(stage, pass, false), stage.y,
+                                 !keep && last ? g : View<const S>{},
+                                 numbers(stage, pass.parameters).moments};
     pass.backend.forward(pass.run, &unit, 1, stage.x);
     normalise(stage, pass, pixel_count(pass, stage.unit(), x));
   }
@@ -180,10 +186,10 @@ void Chain<S>::propagate(const Pass<S>& pass, const Source<S>& x, Chain* const* 
     stage.y =
         pass.take(stage.unit().out, stage.unit().out_height(x.x.height), stage.unit().out_width(x.x.width));
     units.push_back({&stage.unit(),
-                     chains[i]->pack(stage, pass.parameters, pass.backend, false),
+                     chains[i]->pack(stage, pass, false),
                      stage.y,
                      {},
-                     stage.moments.data()});
+                     chains[i]->numbers(stage, pass.parameters).moments});
   }
   if (!units.empty()) pass.backend.forward(pass.run, units.data(), static_cast<int>(units.size()), x);
   for (int i = 0; i < count; i++) {
@@ -191,33 +197,29 @@ void Chain<S>::propagate(const Pass<S>& pass, const Source<S>& x, Chain* const* 
     if (chain.stages_.empty()) continue;
     chain.normalise(chain.stages_.front(), pass, pixel_count(pass, chain.stages_.front().unit(), x.x));
     chain.forward_rest(pass, {}, true);
-    chain.output_ = chain.output_of(chain.stages_.back());
+    chain.output_ = chain.output_of(pass, chain.stages_.back());
   }
 }
 
 template <class S>
 void Chain<S>::probe(const Pass<S>& pass, const Source<S>& x, const Probe* probes, int count) {
+  const std::size_t start = pass.arena.mark(), channels = static_cast<std::size_t>(x.x.channels);
   Unit identity;
   identity.kind = UnitKind::identity, identity.in = identity.out = x.x.channels;
-  std::vector<Moments> identity_moments(static_cast<std::size_t>(x.x.channels) * count);
+  auto* identity_moments = pass.arena.template take_as<Moments>(channels * static_cast<std::size_t>(count));
   std::vector<ForwardUnit<S>> units;
   const auto first_unit = [&](Chain& chain, View<S> y, View<const S> g) {
     Stage& stage = chain.stages_.front();
     stage.x = x;
     stage.y = y;
-    return ForwardUnit<S>{&stage.unit(), chain.pack(stage, pass.parameters, pass.backend, false), y, g,
-                          stage.moments.data()};
+    return ForwardUnit<S>{&stage.unit(), chain.pack(stage, pass, false), y, g,
+                          chain.numbers(stage, pass.parameters).moments};
   };
   // One unit: all of them in one sweep.
   for (int i = 0; i < count; i++) {
     Chain& chain = *probes[i].chain;
-    *probes[i].product = 0;
     if (chain.operation_.identity())
-      units.push_back({&identity,
-                       nullptr,
-                       {},
-                       probes[i].g,
-                       identity_moments.data() + static_cast<std::size_t>(i) * x.x.channels});
+      units.push_back({&identity, nullptr, {}, probes[i].g, identity_moments + i * channels});
     if (chain.stages_.size() == 1) units.push_back(first_unit(chain, {}, probes[i].g));
   }
   if (!units.empty()) pass.backend.forward(pass.run, units.data(), static_cast<int>(units.size()), x);
@@ -235,78 +237,56 @@ void Chain<S>::probe(const Pass<S>& pass, const Source<S>& x, const Probe* probe
     if (!units.empty()) pass.backend.forward(pass.run, units.data(), static_cast<int>(units.size()), x);
     for (int i = begin; i < end; i++) {
       Chain& chain = *probes[i].chain;
-      if (chain.operation_.identity()) {
-        const Moments* m = identity_moments.data() + static_cast<std::size_t>(i) * x.x.channels;
-        for (int c = 0; c < x.x.channels; c++)
-          *probes[i].product += m[c].gradient_y + m[c].mean * m[c].gradient;
-      }
+      if (chain.operation_.identity())
+        pass.between().add_product(pass.run, probes[i].product, identity_moments + i * channels, x.x.channels,
+                                   nullptr, nullptr, ProductOf::about_mean);
       if (chain.stages_.empty()) continue;
       chain.normalise(chain.stages_.front(), pass, pixel_count(pass, chain.stages_.front().unit(), x.x));
       const std::size_t between = pass.arena.mark();
       chain.forward_rest(pass, probes[i].g, false);
-      *probes[i].product = chain.product(chain.stages_.back());
+      const BatchNorm<S> n = chain.numbers(chain.stages_.back(), pass.parameters);
+      pass.between().add_product(pass.run, probes[i].product, n.moments, n.channels, n.scale, n.shift,
+                                 n.norm ? ProductOf::normalised : ProductOf::about_mean);
       pass.arena.rewind(between);
     }
     pass.arena.rewind(mark);
   }
+  pass.arena.rewind(start);
 }
 
 template <class S>
-double Chain<S>::backward(const Pass<S>& pass, View<const S> g, S weight, View<S> dx, Write write) {
-  if (operation_.zero) return 0;
+void Chain<S>::backward(const Pass<S>& pass, View<const S> g, S weight, View<S> dx, Write write,
+                        double* product) {
+  if (operation_.zero) return;
   if (operation_.identity()) {
-    double result = 0;
-    const Probe self = {this, g, &result};
-    probe(pass, output_, &self, 1);
+    const Probe self = {this, g, product};
+    if (product) probe(pass, output_, &self, 1);
     if (dx) pass.backend.add(pass.run, dx, write, g, weight);
-    return result;
+    return;
   }
   const std::size_t mark = pass.arena.mark();
-  double result = 0;
   bool summed = false;  // g's moments about the stage came with g
   for (std::size_t i = stages_.size(); i-- > 0;) {
     Stage& stage = stages_[i];
     const bool last = i + 1 == stages_.size(), first = i == 0;
     const Unit& unit = stage.unit();
-    const std::size_t out = static_cast<std::size_t>(unit.out);
     const double factor = last ? weight : 1, count = pixel_count(pass, unit, stage.x.x);
+    BatchNorm<S> n = numbers(stage, pass.parameters);
+    if (n.weight && pass.weight_gradients)
+      n.weight_gradient = pass.parameters.gradient(stage.norm.weight),
+      n.bias_gradient = pass.parameters.gradient(stage.norm.bias);
+    const bool measured = last && product;
+    if ((unit.norm && !summed) || measured)  // a unit without BatchNorm has mean 0
+      pass.backend.gradient_sums(pass.run, n.moments, g, stage.y, n.mean);
+    if (measured)
+      pass.between().add_product(pass.run, product, n.moments, n.channels, n.scale, n.shift,
+                                 n.norm ? ProductOf::normalised : ProductOf::as_is);
     GradientSource<S> dy = {g, stage.y};
-    if (unit.norm) {
-      if (!summed) pass.backend.gradient_sums(pass.run, stage.moments.data(), g, stage.y, stage.mean.data());
-      S* weight_gradient = stage.norm.weight >= 0 && pass.weight_gradients
-                               ? pass.parameters.gradient(stage.norm.weight)
-                               : nullptr;
-      S* bias_gradient =
-          stage.norm.bias >= 0 && pass.weight_gradients ? pass.parameters.gradient(stage.norm.bias) : nullptr;
-      for (std::size_t c = 0; c < out; c++) {
-        const double inverse = stage.inverse_deviation[c], scale = stage.scale[c] * factor;
-        const double sum = stage.moments[c].gradient;
-        const double product =
-            (stage.moments[c].gradient_y - stage.mean_rest[c] * sum) * inverse;  // of g and y^
-        if (weight_gradient)
-          weight_gradient[c] = static_cast<S>(factor * product),
-          bias_gradient[c] = static_cast<S>(factor * sum);
-        stage.a[c] = static_cast<S>(scale);
-        stage.b[c] = pass.training ? static_cast<S>(-scale * inverse * product / count) : S(0);
-        stage.c[c] =
-            pass.training ? static_cast<S>(-scale * sum / count - stage.b[c] * stage.mean_rest[c]) : S(0);
-      }
-      if (last) result = product(stage);
-    } else {
-      if (last) {
-        std::fill(stage.mean.begin(), stage.mean.end(), S(0));
-        pass.backend.gradient_sums(pass.run, stage.moments.data(), g, stage.y, stage.mean.data());
-        for (std::size_t c = 0; c < out; c++) result += stage.moments[c].gradient_y;
-      }
-      for (std::size_t c = 0; c < out; c++)
-        stage.a[c] = static_cast<S>(factor), stage.b[c] = stage.c[c] = S(0);
+    if (unit.norm || factor != 1) {
+      pass.between().fold(pass.run, n, pass.training, factor, count);
+      dy.mean = n.mean, dy.a = n.a, dy.b = n.b, dy.c = n.c;
     }
-    if (unit.norm || factor != 1)
-      dy.mean = stage.mean.data(), dy.a = stage.a.data(), dy.b = stage.b.data(), dy.c = stage.c.data();
-
-    BackwardUnit<S> step = {&unit,   pack(stage, pass.parameters, pass.backend, true),
-                            stage.x, dy,
-                            dx,      write,
+    BackwardUnit<S> step = {&unit,   pack(stage, pass, true), stage.x, dy, dx, write,
                             nullptr, {nullptr, nullptr}};
     if (!first)
       step.dx = pass.take(unit.in, stage.x.x.height, stage.x.x.width), step.write = Write::overwrite;
@@ -315,14 +295,13 @@ double Chain<S>::backward(const Pass<S>& pass, View<const S> g, S weight, View<S
       for (int p = 0; p < unit.parts; p++) step.dense_gradient[p] = pass.parameters.gradient(stage.dense[p]);
     }
     summed = !first && unit.depthwise() && unit.relu && stages_[i - 1].norm.weight < 0;
-    if (summed) step.dx_moments = stages_[i - 1].moments.data();
+    if (summed) step.dx_moments = numbers(stages_[i - 1], pass.parameters).moments;
     if (step.dx || (pass.weight_gradients && unit.parts > 0)) pass.backend.backward(pass.run, step);
     g = step.dx;
   }
   pass.arena.rewind(mark);
   if (pass.weight_gradients && weight != 0)
     mark_gradients(pass.parameters);  // dense mode runs unselected operations too
-  return result;
 }
 
 template class Chain<float>;

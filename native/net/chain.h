@@ -8,14 +8,13 @@
 #pragma once
 #include <memory>
 
-#include "../backends/backend.h"
+#include "../backends/device.h"
+#include "../backends/step_functions.h"
 #include "../core/arena.h"
 #include "../ops/operation.h"
 #include "parameters.h"
 
 namespace nasp {
-
-constexpr double batch_norm_eps = 1e-5, batch_norm_momentum = 0.1;
 
 // What every pass of a net needs.
 template <class S>
@@ -27,6 +26,7 @@ struct Pass {
   bool training;          // batch statistics, and running ones are updated
   bool weight_gradients;  // backward: dw as well as dx
 
+  const StepFunctions<S>& between() const { return step_functions(backend); }
   View<S> take(int channels, int height, int width) const {
     return backend.view(arena.take_as<S>(backend.size(run.batch, channels, height, width)), channels, height,
                         width);
@@ -39,6 +39,10 @@ class Chain {
   Chain(Operation operation, Parameters<S>& parameters, const std::string& prefix, bool affine);
 
   const Operation& operation() const { return operation_; }
+  // Takes room for the chain's numbers; before the parameters are allocated.
+  void prepare(const Backend<S>& backend, Parameters<S>& parameters);
+  // Plans all units on the device, for inputs of that size; the output's size takes its place.
+  void plan(const Device& device, int batch, int& height, int& width) const;
   std::size_t packed_bytes() const;
   // Scalars that propagate stores for a batch, at the input's size.
   std::size_t stored(const Backend<S>& backend, int batch, int height, int width) const;
@@ -48,14 +52,15 @@ class Chain {
   struct Probe {
     Chain* chain;
     View<const S> g;
-    double* product;  // <g, z>
+    double* product;  // += <g, z>; in the backend's memory
   };
   static void propagate(const Pass<S>& pass, const Source<S>& x, Chain* const* chains, int count);
   static void probe(const Pass<S>& pass, const Source<S>& x, const Probe* probes, int count);
 
   Source<S> output() const { return output_; }  // of the last propagate
-  // dx is written as `write` says; dx null: not wanted. Returns <g, z>. g's own weight in the loss: see `weight`.
-  double backward(const Pass<S>& pass, View<const S> g, S weight, View<S> dx, Write write);
+  // dx is written as `write` says; dx null: not wanted. product: += <g, z>; null: not wanted. g's own weight in the loss:
+  // see `weight`.
+  void backward(const Pass<S>& pass, View<const S> g, S weight, View<S> dx, Write write, double* product);
 
  private:
   struct Norm {
@@ -65,21 +70,20 @@ class Chain {
     NamedUnit named;
     int first = -1, dense[2] = {-1, -1};
     Norm norm;
-    std::vector<S> packed;
+    std::vector<S> packed;          // in host memory
+    std::size_t numbers = 0;        // their place
+    std::size_t device_packed = 0;  // the packed weights' place in a device's memory
     std::uint64_t packed_version = 0;
     bool packed_backward = false;
     Source<S> x;
     View<S> y;
-    std::vector<Moments> moments;
-    std::vector<S> mean, scale, shift, inverse_deviation, a, b, c;
-    std::vector<double> mean_rest;  // what rounding the mean to S left; the shift makes it good
     const Unit& unit() const { return named.unit; }
   };
 
-  const S* pack(Stage& stage, Parameters<S>& parameters, const Backend<S>& backend, bool backward);
+  const S* pack(Stage& stage, const Pass<S>& pass, bool backward);
+  BatchNorm<S> numbers(const Stage& stage, Parameters<S>& parameters) const;
   void normalise(Stage& stage, const Pass<S>& pass, double count);
-  Source<S> output_of(const Stage& stage) const;
-  double product(const Stage& stage) const;
+  Source<S> output_of(const Pass<S>& pass, const Stage& stage) const;
   void forward_rest(const Pass<S>& pass, View<const S> g, bool keep);
 
   Operation operation_;

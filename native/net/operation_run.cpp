@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <memory>
 
 #include "../core/parallel.h"
+#include "../backends/device.h"
 #include "../backends/registry.h"
 #include "../backends/workspace.h"
 #include "chain.h"
@@ -28,8 +30,10 @@ struct Bench {
   const Backend<S>& backend;
   Parallel parallel;
   Workspace workspace;
+  std::unique_ptr<Device> device;  // before what lies in its memory
   Parameters<S> parameters;
   Chain<S> chain;
+  Store<double> product;
   Arena arena;
   int out_height, out_width;
   View<S> x, dy, dx, z;
@@ -41,19 +45,26 @@ struct Bench {
         parallel(r.threads),
         workspace(parallel.threads()),
         chain(make_operation(r.op, r.channels, r.stride, r.search_pools), parameters, "", r.affine),
-        arena(reserve(), r.guarded),
+        arena(reserve(), r.guarded, open().memory()),
         out_height(r.height),
         out_width(r.width),
-        pass{backend, {parallel, workspace, r.batch}, arena, parameters, r.training, true} {
+        pass{backend, {parallel, workspace, r.batch, device->handle()}, arena, parameters, r.training, true} {
     if (!chain.operation().zero && !chain.operation().identity())
       out_height = (r.height + r.stride - 1) / r.stride, out_width = (r.width + r.stride - 1) / r.stride;
     if (chain.operation().zero && r.stride == 2)
       out_height = (r.height + 1) / 2, out_width = (r.width + 1) / 2;
-    parameters.allocate(0, true);
+    chain.prepare(backend, parameters);
+    parameters.allocate(0, true, device->memory());
+    product.allocate(1, device->memory());
     for (View<S>* v : {&x, &dx}) *v = pass.take(r.channels, r.height, r.width);
     for (View<S>* v : {&dy, &z}) *v = pass.take(r.channels, out_height, out_width);
     for (View<S>* v : {&x, &dx}) backend.clear_dead(pass.run, *v);
     for (View<S>* v : {&dy, &z}) backend.clear_dead(pass.run, *v);
+  }
+  const Device& open() {
+    const std::size_t x = backend.size(request.batch, request.channels, request.height, request.width);
+    device = std::make_unique<Device>(backend.device, DevicePlan{x, reserve(), request.batch, x, 0});
+    return *device;
   }
   std::size_t reserve() const {
     const auto& r = request;
@@ -61,17 +72,30 @@ struct Bench {
                         2 * chain.stored(backend, r.batch, r.height, r.width));
   }
   Source<S> source() const { return {x, {}}; }
+  std::vector<double> values(const S* from, std::size_t count) const {
+    std::vector<S> read(count);
+    parameters.read(read.data(), from, count);
+    return {read.begin(), read.end()};
+  }
   void forward() {
     Chain<S>* one = &chain;
     Chain<S>::propagate(pass, source(), &one, 1);
   }
   double probe() {
-    double product = 0;
-    const typename Chain<S>::Probe one = {&chain, dy, &product};
+    const typename Chain<S>::Probe one = {&chain, dy, product.data()};
+    parameters.memory().fill_at(product.data(), 0, sizeof(double));
     Chain<S>::probe(pass, source(), &one, 1);
-    return product;
+    double found = 0;
+    parameters.memory().read_at(&found, product.data(), sizeof(double));
+    return found;
   }
-  double backward() { return chain.backward(pass, dy, S(1), dx, Write::overwrite); }
+  void backward() { chain.backward(pass, dy, S(1), dx, Write::overwrite, product.data()); }
+  void check() { device->check(); }
+  void wait() {  // for all that has been asked of a device
+    double last = 0;
+    parameters.memory().read_at(&last, product.data(), sizeof(last));
+    check();
+  }
 };
 
 void check(const OperationRequest& r) {
@@ -108,7 +132,8 @@ OperationResult run(const OperationRequest& r) {
       if (s.name != t.name) return;
       expect(t.data.size() == s.size, "Expected " + std::to_string(s.size) + " values for " + t.name +
                                           " but received " + std::to_string(t.data.size()));
-      std::copy(t.data.begin(), t.data.end(), to);
+      const std::vector<S> values = converted<S>(t.data);
+      b.parameters.write(to, values.data(), values.size());
       found = true;
     };
     for (std::size_t i = 0; i < b.parameters.slots().size(); i++)
@@ -124,14 +149,9 @@ OperationResult run(const OperationRequest& r) {
   OperationResult result;
   result.y_shape = {r.batch, r.channels, b.out_height, b.out_width};
   // the probe first, on statistics of its own, so that the buffers afterwards are of one forward
-  std::vector<std::vector<S>> buffers;
-  for (std::size_t i = 0; i < b.parameters.buffers().size(); i++) {
-    const S* p = b.parameters.buffer(static_cast<int>(i));
-    buffers.emplace_back(p, p + b.parameters.buffers()[i].size);
-  }
+  b.parameters.save_buffers();
   result.probe = b.probe();
-  for (std::size_t i = 0; i < buffers.size(); i++)
-    std::copy(buffers[i].begin(), buffers[i].end(), b.parameters.buffer(static_cast<int>(i)));
+  b.parameters.restore_buffers();
 
   b.forward();
   const Term<S> term = {b.chain.output(), S(1)};
@@ -141,19 +161,19 @@ OperationResult run(const OperationRequest& r) {
   result.y.assign(out.begin(), out.end());
   if (b.chain.operation().zero) b.backend.add(b.pass.run, b.dx, Write::overwrite, {}, S(0));
   b.backward();
+  b.check();
   b.arena.check();
   out.resize(r.x.size());
   b.backend.store(b.pass.run, out.data(), b.dx);
+  b.check();
   result.dx.assign(out.begin(), out.end());
   for (std::size_t i = 0; i < b.parameters.slots().size(); i++) {
-    const S* g = b.parameters.gradient(static_cast<int>(i));
     const Slot& s = b.parameters.slots()[i];
-    result.dw.push_back({s.name, s.shape, std::vector<double>(g, g + s.size)});
+    result.dw.push_back({s.name, s.shape, b.values(b.parameters.gradient(static_cast<int>(i)), s.size)});
   }
   for (std::size_t i = 0; i < b.parameters.buffers().size(); i++) {
-    const S* v = b.parameters.buffer(static_cast<int>(i));
     const Slot& s = b.parameters.buffers()[i];
-    result.buffers.push_back({s.name, s.shape, std::vector<double>(v, v + s.size)});
+    result.buffers.push_back({s.name, s.shape, b.values(b.parameters.buffer(static_cast<int>(i)), s.size)});
   }
   return result;
 }
@@ -183,13 +203,17 @@ std::vector<double> time(const OperationRequest& r, const std::string& pass, int
   std::vector<double> seconds;
   for (int i = -2; i < repeats; i++) {  // two runs to warm up
     b.arena.rewind(mark);
-    if (pass == "backward") b.forward();
+    if (pass == "backward") {
+      b.forward();
+      b.wait();
+    }
     const auto start = std::chrono::steady_clock::now();
     if (pass == "probe")
       b.probe();
     else if (pass != "backward")
       b.forward();
     if (pass == "backward" || pass == "both") b.backward();
+    b.wait();
     if (i >= 0)
       seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }

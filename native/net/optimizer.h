@@ -4,41 +4,56 @@
 #pragma once
 #include <cmath>
 
-#include "../core/parallel.h"
-#include "parameters.h"
+#include "../backends/step_functions.h"
 
 namespace nasp {
 
+// sqrt of the sum of squares of a vector over all weights; `gradient`: over the slots that have one.
 template <class S>
-double gradient_norm(Parameters<S>& parameters) {
-  double sum = 0;
-  for (std::size_t i = 0; i < parameters.slots().size(); i++) {
-    const Slot& p = parameters.slots()[i];
-    if (!p.has_gradient) continue;
-    const S* g = parameters.gradient(static_cast<int>(i));
-    double part = 0;
-    for (std::size_t j = 0; j < p.size; j++) part += static_cast<double>(g[j]) * g[j];
-    sum += part;
+void norm(const Run&, double* to, const WeightTable<S>& table, const S* vector, bool gradient) {
+  double squares = 0;
+  for (int i = 0; i < table.slot_count; i++) {
+    const WeightSlot& slot = table.slots[i];
+    if (gradient && !slot.has_gradient) continue;
+    const S* v = vector + slot.offset;
+    double sum = 0;
+    for (std::size_t j = 0; j < slot.size; j++) sum += static_cast<double>(v[j]) * v[j];
+    squares += sum;
   }
-  return std::sqrt(sum);
+  *to = std::sqrt(squares);
 }
 
 template <class S>
-void sgd_step(Parameters<S>& parameters, const WeightUpdate& o, double norm) {
-  const double ratio = o.clip > 0 ? o.clip / (norm + 1e-6) : 1;
+void sgd(const Run&, const WeightTable<S>& table, const SgdStep& o, const StepNumbers* numbers) {
+  if (!std::isfinite(numbers->loss) || !std::isfinite(numbers->gradient_norm)) return;
+  const double ratio = o.clip > 0 ? o.clip / (numbers->gradient_norm + 1e-6) : 1;
   const S factor = static_cast<S>(ratio < 1 ? ratio : 1), lr = static_cast<S>(o.lr),
           momentum = static_cast<S>(o.momentum), decay = static_cast<S>(o.weight_decay);
-  for (std::size_t i = 0; i < parameters.slots().size(); i++) {
-    Slot& p = parameters.slots()[i];
-    if (!p.has_gradient && !o.decay_unselected) continue;
-    S *w = parameters.value(static_cast<int>(i)), *m = parameters.momentum(static_cast<int>(i));
-    const S* g = parameters.gradient(static_cast<int>(i));
-    for (std::size_t j = 0; j < p.size; j++) {
-      const S step = (p.has_gradient ? factor * g[j] : S(0)) + decay * w[j];
+  for (int i = 0; i < table.slot_count; i++) {
+    const WeightSlot& slot = table.slots[i];
+    if (!slot.has_gradient && !o.decay_unselected) continue;
+    S *w = table.values + slot.offset, *m = table.momentum + slot.offset;
+    const S* g = table.gradients + slot.offset;
+    for (std::size_t j = 0; j < slot.size; j++) {
+      const S step = (slot.has_gradient ? factor * g[j] : S(0)) + decay * w[j];
       m[j] = momentum * m[j] + step;
       w[j] -= lr * (o.nesterov ? step + momentum * m[j] : m[j]);
     }
-    p.version++;
+  }
+}
+
+// to = sum of factor * vector, summed in double: one term of factor 1 is a copy. `to` may be among the terms.
+template <class S>
+void combine(const Run&, S* to, const WeightTable<S>& table, const VectorTerm<S>* terms, int count) {
+  for (int i = 0; i < table.slot_count; i++) {
+    const WeightSlot& slot = table.slots[i];
+    for (std::size_t j = slot.offset; j < slot.offset + slot.size; j++) {
+      double sum = 0;
+      for (int t = 0; t < count; t++) {
+        if (!terms[t].gradient || slot.has_gradient) sum += terms[t].factor * terms[t].data[j];
+      }
+      to[j] = static_cast<S>(sum);
+    }
   }
 }
 

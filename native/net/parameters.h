@@ -1,14 +1,20 @@
 // Parameters and buffers of a net, by the names of quark0/darts' state_dict, in one stretch each: values, gradients,
 // momentum; and beside every parameter whether this step gave it a gradient, and a version that packed copies follow.
+// Numbers that units keep from forward to backward lie here too.
+//
+// Memory    all of it is the backend's: the host reads and writes it through read() and write() alone
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "../backends/step_functions.h"
 #include "../core/error.h"
 #include "../core/rng.h"
+#include "../core/store.h"
 #include "session.h"
 
 namespace nasp {
@@ -40,14 +46,33 @@ class Parameters {
     return put(buffers_, name, {channels}, initial, 0);
   }
 
+  // Room for a unit's numbers, of 256-byte alignment; returns their place.
+  std::size_t reserve(std::size_t bytes) {
+    const std::size_t at = number_bytes_;
+    number_bytes_ += (bytes + 255) / 256 * 256;
+    return at;
+  }
+  void* numbers(std::size_t at) { return numbers_.data() + at; }
+  // Zeros for as many channels as one of the views has that are asked about.
+  void reserve_zeros(int channels) {
+    zero_count_ = std::max(zero_count_, static_cast<std::size_t>(channels));
+  }
+  const S* zeros() const { return zeros_.data(); }
+
   // train: room for gradients and momentum too.
-  void allocate(std::uint64_t seed, bool train) {
-    values_.assign(total(slots_), S(0));
-    buffer_values_.assign(total(buffers_), S(0));
-    if (train) gradients_.assign(values_.size(), S(0)), momentum_.assign(values_.size(), S(0));
+  void allocate(std::uint64_t seed, bool train, const Memory& memory) {
+    memory_ = memory;
+    values_.allocate(total(slots_), memory);
+    buffer_values_.allocate(total(buffers_), memory);
+    saved_buffers_.allocate(total(buffers_), memory);
+    if (train) gradients_.allocate(values_.size(), memory), momentum_.allocate(values_.size(), memory);
+    numbers_.allocate(number_bytes_, memory);
+    zeros_.allocate(zero_count_, memory);
+    if (!memory.host()) make_pieces();
+    std::vector<S> start(values_.size());
     std::uint32_t substream = 0;
     for (Slot& p : slots_) {
-      S* v = values_.data() + p.offset;
+      S* v = start.data() + p.offset;
       const double bound = p.fan_in > 0 ? 1 / std::sqrt(static_cast<double>(p.fan_in)) : 0;
       for (std::size_t i = 0; i < p.size; i++) {
         const Random4 r = p.initial == Initial::fan_in
@@ -59,11 +84,17 @@ class Parameters {
       }
       substream++;
     }
+    write(values_.data(), start.data(), start.size());
+    start.assign(buffer_values_.size(), S(0));
     for (Slot& b : buffers_) {
-      for (std::size_t i = 0; i < b.size; i++)
-        buffer_values_[b.offset + i] = b.initial == Initial::one ? S(1) : S(0);
+      for (std::size_t i = 0; i < b.size; i++) start[b.offset + i] = b.initial == Initial::one ? S(1) : S(0);
     }
+    write(buffer_values_.data(), start.data(), start.size());
   }
+
+  void read(S* to, const S* from, std::size_t count) const { memory_.read_at(to, from, count * sizeof(S)); }
+  void write(S* to, const S* from, std::size_t count) { memory_.write_at(to, from, count * sizeof(S)); }
+  const Memory& memory() const { return memory_; }
 
   Slot& slot(int i) { return slots_[static_cast<std::size_t>(i)]; }
   const S* value(int i) const { return values_.data() + slots_[static_cast<std::size_t>(i)].offset; }
@@ -75,17 +106,57 @@ class Parameters {
   std::vector<Slot>& slots() { return slots_; }
   const std::vector<Slot>& slots() const { return slots_; }
   const std::vector<Slot>& buffers() const { return buffers_; }
-  std::size_t values() const { return values_.size(); }  // in all slots
-  std::vector<S> buffer_values() const { return buffer_values_; }
-  void restore_buffers(const std::vector<S>& values) { buffer_values_ = values; }
+  std::size_t values() const { return values_.size(); }  // in all slots, with what lies between them
+  void save_buffers() {
+    memory_.copy_at(saved_buffers_.data(), buffer_values_.data(), buffer_values_.bytes());
+  }
+  void restore_buffers() {
+    memory_.copy_at(buffer_values_.data(), saved_buffers_.data(), buffer_values_.bytes());
+  }
   void forget_gradients() {
     for (Slot& p : slots_) p.has_gradient = false;
   }
+  // What a step's optimizer is to know, once all gradients of the step are on their way.
+  WeightTable<S> table() {
+    table_slots_.clear();
+    for (const Slot& s : slots_) table_slots_.push_back({s.offset, s.size, s.has_gradient});
+    if (!memory_.host()) {
+      std::vector<unsigned char> flags;
+      for (const Slot& s : slots_) flags.push_back(s.has_gradient ? 1 : 0);
+      memory_.write_at(flags_.data(), flags.data(), flags.size());
+    }
+    return {values_.data(),
+            gradients_.data(),
+            momentum_.data(),
+            table_slots_.data(),
+            static_cast<int>(slots_.size()),
+            pieces_.data(),
+            flags_.data(),
+            partial_.data(),
+            static_cast<int>(pieces_.size())};
+  }
+  std::size_t planned_bytes() const {
+    return sizeof(S) * (3 * total(slots_) + 2 * total(buffers_) + zero_count_) + number_bytes_;
+  }
   std::size_t bytes() const {
-    return sizeof(S) * (values_.size() + gradients_.size() + momentum_.size() + buffer_values_.size());
+    return values_.bytes() + gradients_.bytes() + momentum_.bytes() + 2 * buffer_values_.bytes() +
+           numbers_.bytes();
   }
 
  private:
+  void make_pieces() {
+    std::vector<WeightPiece> pieces;
+    for (std::size_t i = 0; i < slots_.size(); i++) {
+      for (std::size_t at = 0; at < slots_[i].size; at += piece_size)
+        pieces.push_back({static_cast<std::uint32_t>(i),
+                          static_cast<std::uint32_t>(std::min(piece_size, slots_[i].size - at)),
+                          slots_[i].offset + at});
+    }
+    pieces_.allocate(pieces.size(), memory_);
+    memory_.write_at(pieces_.data(), pieces.data(), pieces_.bytes());
+    flags_.allocate(slots_.size(), memory_);
+    partial_.allocate(pieces.size(), memory_);
+  }
   static int put(std::vector<Slot>& to, const std::string& name, std::vector<int> shape, Initial initial,
                  int fan_in) {
     Slot s = {name, std::move(shape), total(to), 1, initial, fan_in};
@@ -94,11 +165,20 @@ class Parameters {
     return static_cast<int>(to.size()) - 1;
   }
   static std::size_t total(const std::vector<Slot>& slots) {
-    return slots.empty() ? 0 : slots.back().offset + slots.back().size;
+    if (slots.empty()) return 0;
+    const std::size_t end = slots.back().offset + slots.back().size;
+    return (end + slot_alignment - 1) / slot_alignment * slot_alignment;
   }
 
   std::vector<Slot> slots_, buffers_;
-  std::vector<S> values_, gradients_, momentum_, buffer_values_;
+  std::vector<WeightSlot> table_slots_;
+  std::size_t number_bytes_ = 0, zero_count_ = 0;
+  Memory memory_;
+  Store<S> values_, gradients_, momentum_, buffer_values_, saved_buffers_, zeros_;
+  Store<char> numbers_;
+  Store<WeightPiece> pieces_;
+  Store<unsigned char> flags_;
+  Store<double> partial_;
 };
 
 }  // namespace nasp

@@ -144,13 +144,15 @@ class Session {
   // Vectors over all weights, by name: weights, gradient (of the last step; 0 where it gave none), momentum, and any
   // others, made by naming them as `to`. to = sum of factor * vector; not to gradient.
   virtual void combine(const std::string& to, const std::vector<WeightTerm>& terms) = 0;
-  virtual double norm(const std::string& vector) const = 0;
+  virtual double norm(const std::string& vector) = 0;
   // The running step, or if none runs the next, throws ERR_NASP_ABORTED (and frees its ticket), until cancel(false).
   virtual void cancel(bool on = true) = 0;
 
   // Peak bytes of the engine's own memory since the last reset: activations and gradients of activations in use,
   // and everything allocated (weights, optimizer, packed copies, workspaces) beside them.
   virtual std::pair<std::size_t, std::size_t> memory(bool reset) = 0;
+  // Since the net was built: what was put into the device's queue, and how often the host waited for it. None on a CPU.
+  virtual std::optional<std::pair<unsigned long, unsigned long>> device_counts() = 0;
 };
 
 std::unique_ptr<Session> make_session(const SupernetConfig& config);

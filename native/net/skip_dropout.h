@@ -1,10 +1,8 @@
-// Dropout behind identity skips (P-DARTS): each element is kept with probability 1 - rate and then divided by it. The
-// mask is a function of (seed, counter, place, element), so backward draws it again.
+// Dropout behind identity skips, on the host: see Dropout (backends/step_functions.h).
 #pragma once
-#include <algorithm>
 #include <cstdint>
 
-#include "../backends/backend.h"
+#include "../backends/step_functions.h"
 #include "../core/parallel.h"
 #include "../core/rng.h"
 
@@ -16,19 +14,28 @@ struct SkipDropout {
   std::uint32_t counter = 0;  // of the pass
 };
 
-// x (size), one stretch of memory. place: which skip of the net.
+// x: whole images, rows (channels, width, lanes).
 template <class S>
-void drop(const Run& run, const SkipDropout& dropout, std::uint32_t place, S* x, std::size_t size) {
-  constexpr std::size_t piece = 1 << 14;
-  const S factor = static_cast<S>(1 / (1 - dropout.rate));
-  const std::uint64_t base = static_cast<std::uint64_t>(dropout.counter) << 32;
-  run.parallel.run(static_cast<int>((size + piece - 1) / piece), [&](int p, int) {
-    const std::size_t first = piece * static_cast<std::size_t>(p), end = std::min(size, first + piece);
-    for (std::size_t i = first; i < end; i += 4) {
-      const Random4 r =
-          philox(dropout.seed, static_cast<std::uint32_t>(Stream::dropout), place, base + i / 4);
-      for (std::size_t j = 0; j < 4 && i + j < end; j++)
-        x[i + j] = uniform(r.word[j]) < dropout.rate ? S(0) : x[i + j] * factor;
+void drop(const Run& run, const Backend<S>& backend, View<S> x, const Dropout& d) {
+  const int lanes = backend.lanes;
+  const S factor = static_cast<S>(1 / (1 - d.rate));
+  const std::uint64_t base = static_cast<std::uint64_t>(d.counter) << 32;
+  run.parallel.run(backend.blocks(run.batch) * x.height, [&](int piece, int) {
+    const int block = piece / x.height, row = piece % x.height;
+    for (int c = 0; c < x.channels; c++) {
+      S* v = x.data + block * x.block_pitch + row * x.row_pitch + c * x.channel_pitch;
+      for (int w = 0; w < x.width; w++, v += lanes) {
+        Random4 r = {};
+        for (int lane = 0; lane < lanes; lane++) {
+          const int image = block * lanes + lane;
+          if (lane == 0 || image % 4 == 0) {
+            const auto quad = static_cast<std::uint64_t>(image / 4);
+            r = philox(d.seed, static_cast<std::uint32_t>(Stream::dropout), d.place,
+                       base + ((quad * x.channels + c) * x.height + row) * x.width + w);
+          }
+          v[lane] = uniform(r.word[image % 4]) < d.rate ? S(0) : v[lane] * factor;
+        }
+      }
     }
   });
 }

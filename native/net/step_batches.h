@@ -1,5 +1,5 @@
-// The batches of a session: prepared by the loader's thread or given by value, each under a ticket until a step has
-// used it. At most 8 at a time.
+// The batches of a session: prepared by the loader's thread (or, on a device that holds the data set, in the step) or given
+// by value, each under a ticket until a step has used it. At most 8 at a time.
 #pragma once
 #include <array>
 #include <memory>
@@ -27,13 +27,18 @@ struct StepBatch {
   int count = 0;
   std::vector<S> planes;  // (count, C, H, W), filled by the loader's thread
   std::vector<int> targets;
+  std::shared_ptr<const Dataset> dataset;  // what the step prepares the batch from; null: planes and targets
+  std::vector<std::uint32_t> indices;
+  Augment augment;
 };
 
 template <class S>
 class StepBatches {
  public:
-  explicit StepBatches(const SupernetConfig& config)
-      : most_(config.batch),
+  // in_step: queued batches are prepared by the steps that use them.
+  StepBatches(const SupernetConfig& config, bool in_step)
+      : in_step_(in_step),
+        most_(config.batch),
         classes_(config.classes),
         image_channels_(config.image_channels),
         image_size_(config.image_size) {}
@@ -53,8 +58,13 @@ class StepBatches {
     for (std::uint32_t i : indices)
       expect(dataset->labels[i] < classes_, "labels below " + std::to_string(classes_),
              std::to_string(dataset->labels[i]));
-    StepBatch<S>& batch = reserve(static_cast<int>(indices.size()));
-    batch.by_value = false;
+    StepBatch<S>& batch = reserve(static_cast<int>(indices.size()), !in_step_);
+    batch.by_value = in_step_;
+    batch.augment = augment;
+    if (in_step_) {
+      batch.dataset = std::move(dataset), batch.indices = std::move(indices);
+      return batch.ticket;
+    }
     batch.job = loader_.submit([&batch, dataset = std::move(dataset), indices = std::move(indices), augment] {
       augment_batch(*dataset, indices.data(), batch.count, augment, batch.planes.data(),
                     batch.targets.data());
@@ -65,7 +75,7 @@ class StepBatches {
   int load(const S* x, const std::vector<int>& targets) {
     for (int t : targets)
       expect(t >= 0 && t < classes_, "targets from 0 to " + std::to_string(classes_ - 1), std::to_string(t));
-    StepBatch<S>& batch = reserve(static_cast<int>(targets.size()));
+    StepBatch<S>& batch = reserve(static_cast<int>(targets.size()), true);
     std::copy(x, x + image_values() * targets.size(), batch.planes.begin());
     batch.targets = targets;
     batch.by_value = true;
@@ -103,7 +113,7 @@ class StepBatches {
     return static_cast<std::size_t>(image_channels_) * image_size_ * image_size_;
   }
 
-  StepBatch<S>& reserve(int count) {
+  StepBatch<S>& reserve(int count, bool planes) {
     expect(count >= 1 && count <= most_, "1 to " + std::to_string(most_) + " images for a batch",
            std::to_string(count));
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -112,7 +122,8 @@ class StepBatches {
       b.used = true;
       b.ticket = ++tickets_;
       b.count = count;
-      b.planes.resize(static_cast<std::size_t>(most_) * image_values());
+      b.dataset.reset();
+      if (planes) b.planes.resize(static_cast<std::size_t>(most_) * image_values());
       b.targets.resize(static_cast<std::size_t>(most_));
       return b;
     }
@@ -121,6 +132,7 @@ class StepBatches {
                     " batches to be outstanding but received another; give their tickets to steps first");
   }
 
+  bool in_step_;
   int most_, classes_, image_channels_, image_size_;
   std::mutex mutex_;
   std::array<StepBatch<S>, 8> batches_;

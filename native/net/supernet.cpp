@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "loss.h"
-
 namespace nasp {
 
 namespace {
@@ -36,9 +34,42 @@ Supernet<S>::Supernet(const SupernetConfig& config)
   classifier_weight_ =
       parameters_.add("classifier.weight", {config.classes, features_}, Initial::fan_in, features_);
   classifier_bias_ = parameters_.add("classifier.bias", {config.classes}, Initial::fan_in, features_);
-  parameters_.allocate(config.seed, true);
-  pooled_.resize(static_cast<std::size_t>(config.batch) * features_);
-  d_pooled_.resize(pooled_.size());
+}
+
+template <class S>
+void Supernet<S>::prepare(const Backend<S>& backend) {
+  stem_->prepare(backend, parameters_);
+  for (auto& cell : cells_) cell->prepare(backend, parameters_);
+}
+
+template <class S>
+void Supernet<S>::allocate(const Memory& memory) {
+  parameters_.allocate(config_.seed, true, memory);
+  for (AlphaMatrix<S>& a : alpha_) a.allocate(memory);
+  const std::size_t pooled = static_cast<std::size_t>(config_.batch) * features_;
+  pooled_.allocate(pooled, memory);
+  d_pooled_.allocate(pooled, memory);
+}
+
+template <class S>
+void Supernet<S>::plan(const Device& device, int batch) const {
+  int size0 = config_.image_size, size = size0, width = size0;
+  stem_->plan(device, batch, size, width);
+  for (const auto& cell : cells_) {
+    cell->plan(device, batch, size0, size0, size, size);
+    size0 = size;
+    if (cell->reduction()) size = (size + 1) / 2;
+  }
+}
+
+template <class S>
+Classifier<S> Supernet<S>::classifier(int batch) {
+  return {batch,
+          config_.classes,
+          features_,
+          pooled_.data(),
+          parameters_.value(classifier_weight_),
+          parameters_.value(classifier_bias_)};
 }
 
 template <class S>
@@ -49,14 +80,21 @@ std::size_t Supernet<S>::packed_bytes() const {
 }
 
 template <class S>
-std::size_t Supernet<S>::arena_bytes(const Backend<S>& backend) const {
+std::size_t Supernet<S>::largest_activation(const Backend<S>& backend) const {
+  const int channels =
+      std::max({config_.image_channels, stem_multiplier * config_.channels, cell_nodes * config_.channels});
+  return backend.size(config_.batch, channels, config_.image_size, config_.image_size);
+}
+
+template <class S>
+std::size_t Supernet<S>::arena_bytes(const Backend<S>& backend, bool every) const {
   int size = config_.image_size, channels = config_.channels;
   const int stem = stem_multiplier * channels;
-  const std::size_t image = backend.size(config_.batch, std::max(stem, cell_nodes * channels), size, size);
+  const std::size_t image = largest_activation(backend);
   std::size_t n = backend.size(config_.batch, stem, size, size) + 4096;
   std::size_t probes = 0;
   for (const auto& cell : cells_) {
-    n += cell->stored(backend, config_.batch, size, size);
+    n += cell->stored(backend, config_.batch, size, size, every ? nullptr : &mixture(*cell));
     probes = std::max(probes, cell->probe_stored(backend, config_.batch, size, size));
     if (cell->reduction()) size = (size + 1) / 2, channels *= 2;
   }
@@ -76,8 +114,7 @@ void Supernet<S>::forward(const Pass<S>& pass, View<const S> x, S* logits, const
     outputs_.push_back(cell->forward(pass, outputs_[n - 2], outputs_[n - 1], mixture(*cell), dropout));
   }
   pass.backend.global_average(pass.run, pooled_.data(), outputs_.back());
-  linear_forward(logits, pooled_.data(), parameters_.value(classifier_weight_),
-                 parameters_.value(classifier_bias_), pass.run.batch, config_.classes, features_);
+  pass.between().classify(pass.run, logits, classifier(pass.run.batch));
 }
 
 template <class S>
@@ -85,9 +122,9 @@ void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool mixture_
                            const SkipDropout* dropout, const std::atomic<bool>& cancelled) {
   const bool dw = pass.weight_gradients;
   parameters_.forget_gradients();
-  linear_backward(d_pooled_.data(), dw ? parameters_.gradient(classifier_weight_) : nullptr,
-                  dw ? parameters_.gradient(classifier_bias_) : nullptr, d_logits, pooled_.data(),
-                  parameters_.value(classifier_weight_), pass.run.batch, config_.classes, features_);
+  pass.between().classify_backward(
+      pass.run, d_pooled_.data(), dw ? parameters_.gradient(classifier_weight_) : nullptr,
+      dw ? parameters_.gradient(classifier_bias_) : nullptr, d_logits, classifier(pass.run.batch));
   if (dw)
     parameters_.slot(classifier_weight_).has_gradient = parameters_.slot(classifier_bias_).has_gradient =
         true;
@@ -107,10 +144,9 @@ void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool mixture_
   gradients.back().written = true;
 
   MixtureGradient sums[2];
-  for (int t = 0; t < 2; t++) {
-    sums[t].weight.assign(alpha_[t].value.size(), 0.0);
-    sums[t].bypass.assign(cell_edges, 0.0);
-    if (node_sums) sums[t].node_sum.assign(cell_nodes, 0.0);
+  for (int t = 0; mixture_wanted && t < 2; t++) {
+    sums[t] = alpha_[t].sums(node_sums);
+    parameters_.memory().fill_at(sums[t].weight, 0, alpha_[t].sums_bytes());
   }
   for (std::size_t i = cells_.size(); i-- > 0;) {
     poll(cancelled);
@@ -123,12 +159,11 @@ void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool mixture_
     cell.backward(pass, gradients[i + 2], to_stem0 && !dw ? nullptr : &in0, to_stem1 && !dw ? nullptr : &in1,
                   mixture(cell), mixture_wanted ? &sums[cell.reduction() ? 1 : 0] : nullptr, dropout);
   }
-  if (dw && gradients[1].written) stem_->backward(pass, gradients[1].view, S(1), {}, Write::overwrite);
-  for (int t = 0; mixture_wanted && t < 2; t++) {
-    std::copy(sums[t].weight.begin(), sums[t].weight.end(), alpha_[t].gradient.begin());
-    std::copy(sums[t].bypass.begin(), sums[t].bypass.end(), alpha_[t].bypass_gradient.begin());
-    std::copy(sums[t].node_sum.begin(), sums[t].node_sum.end(), alpha_[t].node_gradient.begin());
-  }
+  if (dw && gradients[1].written)
+    stem_->backward(pass, gradients[1].view, S(1), {}, Write::overwrite, nullptr);
+  for (int t = 0; mixture_wanted && t < 2; t++)
+    pass.between().convert(pass.run, alpha_[t].gradient(), sums[t].weight,
+                           static_cast<int>(alpha_[t].gradients()) + (node_sums ? cell_nodes : 0));
 }
 
 template class Supernet<float>;

@@ -18,11 +18,17 @@ class Supernet {
   const Parameters<S>& parameters() const { return parameters_; }
   AlphaMatrix<S>& alpha(int type) { return alpha_[type]; }  // 0 normal, 1 reduce
   const AlphaMatrix<S>& alpha(int type) const { return alpha_[type]; }
+  // Room for what units keep, then the net's memory; both before the first pass.
+  void prepare(const Backend<S>& backend);
+  void allocate(const Memory& memory);
+  void plan(const Device& device, int batch) const;  // before the first pass of so many images
   std::size_t packed_bytes() const;
-  std::size_t arena_bytes(const Backend<S>& backend) const;  // the most that a step needs: every operation
-                                                             // propagated. Address space; pages follow use
+  std::size_t parameter_bytes() const { return parameters_.planned_bytes(); }  // of allocate, once prepared
+  // The most that a step needs, at the mixtures that stand, or (every) whatever they are.
+  std::size_t arena_bytes(const Backend<S>& backend, bool every) const;
+  std::size_t largest_activation(const Backend<S>& backend) const;  // scalars
 
-  // logits (N, classes) of x (N, C, H, W) at the current mixtures. `cancelled` is polled between cells.
+  // logits (N, classes), in the backend's memory, of x (N, C, H, W) at the current mixtures. `cancelled` is polled between cells.
   void forward(const Pass<S>& pass, View<const S> x, S* logits, const SkipDropout* dropout,
                const std::atomic<bool>& cancelled);
   // From d_logits of the forward pass just done. mixture: gradients of both mixtures are wanted (overwritten), node_sums:
@@ -32,6 +38,7 @@ class Supernet {
 
  private:
   const Mixture& mixture(const Cell<S>& cell) const { return alpha_[cell.reduction() ? 1 : 0].mixture; }
+  Classifier<S> classifier(int batch);
 
   SupernetConfig config_;
   Parameters<S> parameters_;
@@ -40,7 +47,7 @@ class Supernet {
   std::vector<std::unique_ptr<Cell<S>>> cells_;
   int features_ = 0, classifier_weight_ = -1, classifier_bias_ = -1;
   std::vector<Source<S>> outputs_;  // stem, stem, then the cells'
-  std::vector<S> pooled_, d_pooled_;
+  Store<S> pooled_, d_pooled_;
 };
 
 }  // namespace nasp

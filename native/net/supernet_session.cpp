@@ -1,8 +1,12 @@
 // The session of a supernet: its batches, its threads, its passes.
+#include <array>
 #include <chrono>
 #include <cmath>
+#include <cstring>
+#include <set>
 
 #include "../core/parallel.h"
+#include "../backends/device.h"
 #include "../backends/registry.h"
 #include "../backends/workspace.h"
 #include "loss.h"
@@ -50,9 +54,7 @@ class SupernetSession final : public Session {
         backend_(backend<S>(config_.isa)),
         parallel_(config_.threads),
         workspace_(parallel_.threads()),
-        batches_(config_),
-        logits_(static_cast<std::size_t>(config_.batch) * config_.classes),
-        d_logits_(logits_.size()) {
+        batches_(config_, step_functions(backend_).augment != nullptr) {
     build();
   }
 
@@ -100,7 +102,8 @@ class SupernetSession final : public Session {
     if (place.zero)
       std::fill(to, to + place.size, S(0));
     else
-      std::copy(place.data, place.data + place.size, to);
+      net_->parameters().read(to, place.data, place.size);
+    device_->check();
   }
 
   void write(const std::string& name, const void* data) override {
@@ -113,7 +116,8 @@ class SupernetSession final : public Session {
     if ((name.rfind("grad.", 0) == 0 && !alpha_gradient) || name.rfind("selected.", 0) == 0)
       throw Error("ERR_NASP_UNSUPPORTED", "Expected a tensor that can be written but received " + name);
     const Place place = find(name);
-    std::copy(from, from + place.size, place.data);
+    net_->parameters().write(place.data, from, place.size);
+    device_->check();
     if (place.slot >= 0) net_->parameters().slot(place.slot).version++;
   }
 
@@ -127,8 +131,9 @@ class SupernetSession final : public Session {
   }
 
   void discretise(const Discretise& options) override {
-    for (int t = 0; t < 2; t++)
-      nasp::discretise(net_->alpha(t), options, config_.seed, static_cast<std::uint32_t>(t), config_.dense);
+    AlphaStep step = {};
+    take(step, options);
+    run_alpha(step, {});
   }
 
   void set_mixture(int type, const std::vector<double>& weight, const std::vector<Use>& use) override {
@@ -166,7 +171,7 @@ class SupernetSession final : public Session {
     const PassOptions options = {true, o.weights, o.keep_statistics, o.keep_batch, true};
     return pass(ticket, options, [&](const Pass<S>& p, StepResult& r) {
       differentiate(p, r, true, o.node_sums);
-      if (o.weights) r.gradient_norm = gradient_norm(net_->parameters());
+      if (o.weights) take_gradient_norm(p, net_->parameters().table());
     });
   }
 
@@ -178,10 +183,16 @@ class SupernetSession final : public Session {
              std::to_string(cost->size()));
     }
     if (o.optimizer == AlphaOptimizer::adam) adam_step_++;
-    for (int t = 0; t < 2; t++)
-      nasp::update_alpha(net_->alpha(t), o, t == 0 ? o.cost_normal : o.cost_reduce, adam_step_);
-    if (o.discretise) discretise(*o.discretise);
-    for (int t = 0; o.projection == AlphaProjection::discrete && t < 2; t++) project_discrete(net_->alpha(t));
+    AlphaStep step = {};
+    step.update = true, step.adam = o.optimizer == AlphaOptimizer::adam;
+    step.box = o.projection == AlphaProjection::box, step.cost_on_alpha = o.cost_on_alpha;
+    step.lr = o.lr, step.beta1 = o.beta1, step.beta2 = o.beta2, step.eps = o.eps;
+    step.weight_decay = o.weight_decay, step.eta = o.eta;
+    step.correction1 = 1 - std::pow(o.beta1, static_cast<double>(adam_step_));
+    step.correction2 = 1 - std::pow(o.beta2, static_cast<double>(adam_step_));
+    step.project_discrete = o.projection == AlphaProjection::discrete;
+    if (o.discretise) take(step, *o.discretise);
+    run_alpha(step, {&o.cost_normal, &o.cost_reduce});
   }
 
   StepResult weight_step(int ticket, const WeightUpdate& o) override {
@@ -189,9 +200,14 @@ class SupernetSession final : public Session {
     return pass(ticket, options, [&](const Pass<S>& p, StepResult& r) {
       differentiate(p, r, o.mixture, false);
       const auto start = std::chrono::steady_clock::now();
-      r.gradient_norm = gradient_norm(net_->parameters());
-      if (o.apply && std::isfinite(r.loss) && std::isfinite(r.gradient_norm))
-        sgd_step(net_->parameters(), o, r.gradient_norm);
+      const WeightTable<S> table = net_->parameters().table();
+      take_gradient_norm(p, table);
+      if (o.apply) {
+        p.between().sgd(p.run, table,
+                        {o.lr, o.momentum, o.weight_decay, o.clip, o.nesterov, o.decay_unselected},
+                        numbers());
+        for (Slot& s : net_->parameters().slots()) s.version += s.has_gradient || o.decay_unselected;
+      }
       r.backward_seconds += seconds_since(start);
     });
   }
@@ -201,9 +217,14 @@ class SupernetSession final : public Session {
   }
 
   void combine(const std::string& to, const std::vector<WeightTerm>& terms) override {
-    vectors_->combine(to, terms);
+    vectors_->combine(run(config_.batch), step_functions(backend_), to, terms);
+    device_->check();
   }
-  double norm(const std::string& vector) const override { return vectors_->norm(vector); }
+  double norm(const std::string& vector) override {
+    const double norm = vectors_->norm(run(config_.batch), step_functions(backend_), vector);
+    device_->check();
+    return norm;
+  }
 
   void cancel(bool on) override { cancelled_.store(on); }
 
@@ -215,15 +236,148 @@ class SupernetSession final : public Session {
     return {peak, held};
   }
 
+  std::optional<std::pair<unsigned long, unsigned long>> device_counts() override {
+    if (!backend_.device) return std::nullopt;
+    const DeviceCounts counts = device_->counts();
+    return std::pair{counts.launches, counts.waits};
+  }
+
  private:
   void build() {
     vectors_.reset();
+    arena_.reset();
+    net_.reset();
+    results_ = {}, d_logits_ = {}, targets_ = {}, indices_ = {}, selection_ = {};
+    data_.clear();
+    device_.reset();
     net_ = std::make_unique<Supernet<S>>(config_);
     vectors_ = std::make_unique<WeightVectors<S>>(net_->parameters());
-    arena_ = std::make_unique<Arena>(net_->arena_bytes(backend_));
+    net_->prepare(backend_);
     names_.clear();
+    planned_.clear();
     adam_step_ = 0;
+    const std::size_t bytes = net_->arena_bytes(backend_, !backend_.device);
+    const std::size_t images = static_cast<std::size_t>(config_.batch) * config_.image_channels *
+                               config_.image_size * config_.image_size;
+    device_ =
+        std::make_unique<Device>(backend_.device, DevicePlan{net_->largest_activation(backend_), bytes,
+                                                             config_.batch, images, net_->parameter_bytes()});
+    const Memory memory = device_->memory();
+    net_->allocate(memory);
+    const std::size_t logits = static_cast<std::size_t>(config_.batch) * config_.classes;
+    results_.allocate(sizeof(StepNumbers) + logits * sizeof(S), memory);
+    d_logits_.allocate(logits, memory);
+    targets_.allocate(static_cast<std::size_t>(config_.batch), memory);
+    indices_.allocate(static_cast<std::size_t>(config_.batch), memory);
+
+    selection_.allocate(selection_bytes(), memory);
+    arena_ = std::make_unique<Arena>(bytes, false, memory);
     discretise({});
+    reserve_activations();
+  }
+
+  // What a step finds, in the backend's memory: numbers, then logits.
+  StepNumbers* numbers() { return reinterpret_cast<StepNumbers*>(results_.data()); }
+  S* logits() { return reinterpret_cast<S*>(numbers() + 1); }
+
+  Run run(int batch) { return {parallel_, workspace_, batch, device_->handle()}; }
+
+  void take(AlphaStep& step, const Discretise& o) const {
+    step.discretise = true, step.value_one = o.value_one, step.two_edges = o.two_edges;
+    step.epsilon = o.epsilon, step.counter = o.counter;
+    step.seed = config_.seed, step.dense = config_.dense;
+  }
+
+  // What goes to alpha's update and D, which comes back: the host chooses by D what it launches. In the backend's memory:
+  // weights and costs of both matrices, then uses.
+  struct Selection {
+    double *weight[2], *cost[2];
+    unsigned char* use[2];
+  };
+  std::size_t selection_bytes() const {
+    std::size_t n = 0;
+    for (int t = 0; t < 2; t++)
+      n += net_->alpha(t).size() * (sizeof(double) + 1) +
+           static_cast<std::size_t>(net_->alpha(t).mixture.candidates) * sizeof(double);
+    return n;
+  }
+  Selection selection_at(char* at) const {
+    Selection s;
+    auto* numbers = reinterpret_cast<double*>(at);
+    for (int t = 0; t < 2; t++) {
+      s.weight[t] = numbers, numbers += net_->alpha(t).size();
+      s.cost[t] = numbers, numbers += net_->alpha(t).mixture.candidates;
+    }
+    auto* uses = reinterpret_cast<unsigned char*>(numbers);
+    for (int t = 0; t < 2; t++) s.use[t] = uses, uses += net_->alpha(t).size();
+    return s;
+  }
+
+  // One copy there, one launch, one copy back.
+  void run_alpha(const AlphaStep& step, const std::array<const std::vector<double>*, 2>& costs) {
+    const Memory& memory = net_->parameters().memory();
+    std::vector<double> block(selection_bytes() / sizeof(double) + 1);
+    char* bytes = reinterpret_cast<char*>(block.data());
+    const Selection here = selection_at(bytes), there = selection_at(selection_.data());
+    AlphaTable<S> tables[2];
+    for (int t = 0; t < 2; t++) {
+      AlphaMatrix<S>& a = net_->alpha(t);
+      const Mixture& m = a.mixture;
+      std::copy(m.weight.begin(), m.weight.end(), here.weight[t]);
+      for (std::size_t i = 0; i < m.use.size(); i++) here.use[t][i] = static_cast<unsigned char>(m.use[i]);
+      const bool regularised = costs[t] && !costs[t]->empty();
+      if (regularised) std::copy(costs[t]->begin(), costs[t]->end(), here.cost[t]);
+      tables[t] = {m.candidates, a.value(),       a.gradient(), a.first(),
+                   a.second(),   there.weight[t], there.use[t], regularised ? there.cost[t] : nullptr};
+    }
+    memory.write_at(selection_.data(), bytes, selection_bytes());
+    step_functions(backend_).update_alpha(run(config_.batch), tables, step);
+    memory.read_at(bytes, selection_.data(), selection_bytes());
+    device_->check();
+    for (int t = 0; t < 2; t++) {
+      Mixture& m = net_->alpha(t).mixture;
+      std::copy(here.weight[t], here.weight[t] + m.weight.size(), m.weight.begin());
+      for (std::size_t i = 0; i < m.use.size(); i++) m.use[i] = static_cast<Use>(here.use[t][i]);
+    }
+  }
+
+  // A data set in the device's memory.
+  struct Held {
+    Store<unsigned char> images, labels;
+    Store<double> normalisation;  // means, then deviations
+    ImageBytes bytes;
+  };
+  void hold(const std::shared_ptr<const Dataset>& dataset) {
+    if (data_.count(dataset)) return;
+    const Memory& memory = net_->parameters().memory();
+    const Dataset& d = *dataset;
+    Held held = {Store<unsigned char>(d.images.size(), memory),
+                 Store<unsigned char>(d.labels.size(), memory),
+                 Store<double>(d.mean.size() + d.std.size(), memory),
+                 {}};
+    double *mean = held.normalisation.data(), *deviation = mean + d.mean.size();
+    memory.write_at(held.images.data(), d.images.data(), d.images.size());
+    memory.write_at(held.labels.data(), d.labels.data(), d.labels.size());
+    memory.write_at(mean, d.mean.data(), d.mean.size() * sizeof(double));
+    memory.write_at(deviation, d.std.data(), d.std.size() * sizeof(double));
+    held.bytes = {held.images.data(), held.labels.data(), mean, deviation, d.channels, d.height, d.width};
+    data_.emplace(dataset, std::move(held));
+  }
+
+  void take_gradient_norm(const Pass<S>& p, const WeightTable<S>& table) {
+    p.between().norm(p.run, &numbers()->gradient_norm, table, table.gradients, true);
+  }
+
+  // In host memory, address space for every operation: pages follow use. A device's memory is taken whole, so there it
+  // grows with what mixtures propagate.
+  void reserve_activations() {
+    arena_->rewind(0);
+    if (!backend_.device) return;
+    const std::size_t bytes = net_->arena_bytes(backend_, false);
+    if (bytes <= arena_->reserved()) return;
+    arena_->reserve_anew(0);
+    device_->expect_room(bytes, config_.batch);
+    arena_->reserve_anew(bytes);
   }
 
   const SkipDropout* dropout() const { return skip_dropout_.rate > 0 ? &skip_dropout_ : nullptr; }
@@ -242,13 +396,12 @@ class SupernetSession final : public Session {
     };
     for (int t = 0; t < 2; t++) {
       auto& a = const_cast<AlphaMatrix<S>&>(net_->alpha(t));
-      if (name == a.name) return {a.value.data(), a.value.size(), -1, false};
-      if (name == "grad.nodes." + a.name) return {a.node_gradient.data(), a.node_gradient.size(), -1, false};
-      if (name == "grad.bypass." + a.name)
-        return {a.bypass_gradient.data(), a.bypass_gradient.size(), -1, false};
-      if (name == "grad." + a.name) return {a.gradient.data(), a.gradient.size(), -1, false};
-      if (name == "adam.first." + a.name) return {a.first.data(), a.first.size(), -1, false};
-      if (name == "adam.second." + a.name) return {a.second.data(), a.second.size(), -1, false};
+      if (name == a.name) return {a.value(), a.size(), -1, false};
+      if (name == "grad.nodes." + a.name) return {a.node_gradient(), cell_nodes, -1, false};
+      if (name == "grad.bypass." + a.name) return {a.bypass_gradient(), cell_edges, -1, false};
+      if (name == "grad." + a.name) return {a.gradient(), a.size(), -1, false};
+      if (name == "adam.first." + a.name) return {a.first(), a.size(), -1, false};
+      if (name == "adam.second." + a.name) return {a.second(), a.size(), -1, false};
     }
     const std::string momentum = rest("momentum."), gradient = rest("grad.");
     if (names_.empty()) {
@@ -286,30 +439,54 @@ class SupernetSession final : public Session {
         if (!keep) batches.free(batch);
       }
     } free{batches_, batch};
-    std::vector<S> statistics;
-    if (options.training && options.keep_statistics) statistics = net_->parameters().buffer_values();
     StepResult result;
     auto start = std::chrono::steady_clock::now();
     batches_.ready(batch);
-    arena_->rewind(0);
-    const Pass<S> p = {backend_,         {parallel_, workspace_, batch.count},
-                       *arena_,          net_->parameters(),
-                       options.training, options.weight_gradients};
+    reserve_activations();
+    if (planned_.insert(batch.count).second) net_->plan(*device_, batch.count);
+    if (batch.dataset) hold(batch.dataset);
+    const DeviceStep step(*device_);
+    const bool restored = options.training && options.keep_statistics;
+    if (restored) net_->parameters().save_buffers();
+    const Memory& memory = net_->parameters().memory();
+    const Pass<S> p = {backend_,           run(batch.count), *arena_,
+                       net_->parameters(), options.training, options.weight_gradients};
     const View<S> x = p.take(config_.image_channels, config_.image_size, config_.image_size);
-    backend_.load(p.run, x, batch.planes.data(), 0, batch.count);
-    backend_.clear_dead(p.run, x);
+    if (batch.dataset) {
+      memory.write_at(indices_.data(), batch.indices.data(), batch.indices.size() * sizeof(std::uint32_t));
+      const Augment& a = batch.augment;
+      p.between().augment(p.run, x, targets_.data(), data_.at(batch.dataset).bytes, indices_.data(),
+                          {a.pad, a.flip, a.cutout, a.seed, a.counter});
+    } else {
+      backend_.load(p.run, x, batch.planes.data(), 0, batch.count);
+      backend_.clear_dead(p.run, x);
+      memory.write_at(targets_.data(), batch.targets.data(),
+                      sizeof(int) * static_cast<std::size_t>(batch.count));
+    }
     result.wait_seconds = seconds_since(start);
 
     start = std::chrono::steady_clock::now();
-    net_->forward(p, x, logits_.data(), options.dropout ? dropout() : nullptr, cancelled_);
-    result.count = batch.count;
-    result.loss = softmax_cross_entropy(d_logits_.data(), &result.correct, logits_.data(),
-                                        batch.targets.data(), batch.count, config_.classes);
-    result.logits.assign(logits_.begin(),
-                         logits_.begin() + static_cast<std::ptrdiff_t>(batch.count) * config_.classes);
+    net_->forward(p, x, logits(), options.dropout ? dropout() : nullptr, cancelled_);
+    p.between().cross_entropy(p.run, d_logits_.data(), numbers(), logits(), targets_.data(), config_.classes);
     result.forward_seconds = seconds_since(start);
     rest(p, result);
-    if (!statistics.empty()) net_->parameters().restore_buffers(statistics);
+    if (restored) net_->parameters().restore_buffers();
+
+    start = std::chrono::steady_clock::now();
+    step.end();
+    const std::size_t values = static_cast<std::size_t>(batch.count) * config_.classes;
+    std::vector<char> found(sizeof(StepNumbers) + values * sizeof(S));
+    memory.read_at(found.data(), results_.data(), found.size());
+    device_->check();
+    StepNumbers numbers;
+    std::memcpy(&numbers, found.data(), sizeof(numbers));
+    std::vector<S> logits(values);
+    std::memcpy(logits.data(), found.data() + sizeof(numbers), values * sizeof(S));
+    result.count = batch.count;
+    result.loss = numbers.loss, result.correct = numbers.correct;
+    if (options.weight_gradients) result.gradient_norm = numbers.gradient_norm;
+    result.logits.assign(logits.begin(), logits.end());
+    (options.training ? result.backward_seconds : result.forward_seconds) += seconds_since(start);
     free.keep = options.keep_batch;
     return result;
   }
@@ -322,15 +499,21 @@ class SupernetSession final : public Session {
 
   SupernetConfig config_;
   const Backend<S>& backend_;
-  std::unique_ptr<Supernet<S>> net_;
-  std::unique_ptr<WeightVectors<S>> vectors_;
   Parallel parallel_;
   Workspace workspace_;
+  std::unique_ptr<Device> device_;  // before what lies in its memory
+  std::unique_ptr<Supernet<S>> net_;
+  std::unique_ptr<WeightVectors<S>> vectors_;
   std::unique_ptr<Arena> arena_;
   StepBatches<S> batches_;
-  std::vector<S> logits_, d_logits_;
+  Store<char> results_, selection_;
+  Store<S> d_logits_;
+  Store<int> targets_;
+  Store<std::uint32_t> indices_;
+  std::map<std::shared_ptr<const Dataset>, Held> data_;
   std::uint64_t adam_step_ = 0;
   SkipDropout skip_dropout_;
+  std::set<int> planned_;                     // batch sizes
   mutable std::map<std::string, int> names_;  // parameters; buffers as -1 - index
   std::atomic<bool> cancelled_{false};
 };

@@ -4,7 +4,6 @@
 //   gradient            of the last step that had weight gradients; 0 where it gave none
 //   any other name      a copy, made when it is first written
 #pragma once
-#include <cmath>
 #include <map>
 #include <string>
 #include <vector>
@@ -19,37 +18,32 @@ class WeightVectors {
   explicit WeightVectors(Parameters<S>& parameters) : parameters_(parameters) {}
 
   // to = sum of factor * vector, summed in double: one term of factor 1 is a copy. `to` may be among the terms.
-  void combine(const std::string& to, const std::vector<WeightTerm>& terms) {
+  void combine(const Run& run, const StepFunctions<S>& functions, const std::string& to,
+               const std::vector<WeightTerm>& terms) {
     if (to == "gradient")
       throw Error("ERR_NASP_ARGUMENT", "Expected another vector than gradient for to but received gradient");
+    if (terms.size() > most_vectors)
+      throw Error("ERR_NASP_ARGUMENT", "Expected at most " + std::to_string(most_vectors) +
+                                           " terms but received " + std::to_string(terms.size()));
     for (const WeightTerm& t : terms) require(t.vector);
-    if (to != "weights" && to != "momentum") own_[to].resize(parameters_.values());
-    for (std::size_t i = 0; i < parameters_.slots().size(); i++) {
-      std::vector<const S*> from;
-      for (const WeightTerm& t : terms) from.push_back(part(t.vector, i));
-      S* target = const_cast<S*>(part(to, i));
-      for (std::size_t j = 0; j < parameters_.slots()[i].size; j++) {
-        double sum = 0;
-        for (std::size_t t = 0; t < terms.size(); t++) {
-          if (from[t]) sum += terms[t].factor * from[t][j];
-        }
-        target[j] = static_cast<S>(sum);
-      }
-      if (to == "weights") parameters_.slots()[i].version++;
-    }
+    const WeightTable<S> table = parameters_.table();
+    if (to != "weights" && to != "momentum" && own_.count(to) == 0)
+      own_.emplace(to, Store<S>(parameters_.values(), parameters_.memory()));
+    std::vector<VectorTerm<S>> vectors;
+    for (const WeightTerm& t : terms)
+      vectors.push_back({data(table, t.vector), t.factor, t.vector == "gradient"});
+    functions.combine(run, data(table, to), table, vectors.data(), static_cast<int>(vectors.size()));
+    for (Slot& s : parameters_.slots()) s.version += to == "weights";
   }
 
-  double norm(const std::string& vector) const {
+  double norm(const Run& run, const StepFunctions<S>& functions, const std::string& vector) {
     require(vector);
-    double squares = 0;
-    for (std::size_t i = 0; i < parameters_.slots().size(); i++) {
-      const S* v = part(vector, i);
-      double sum = 0;
-      for (std::size_t j = 0; v && j < parameters_.slots()[i].size; j++)
-        sum += static_cast<double>(v[j]) * v[j];
-      squares += sum;
-    }
-    return std::sqrt(squares);
+    if (result_.size() == 0) result_.allocate(1, parameters_.memory());
+    const WeightTable<S> table = parameters_.table();
+    functions.norm(run, result_.data(), table, data(table, vector), vector == "gradient");
+    double norm = 0;
+    parameters_.memory().read_at(&norm, result_.data(), sizeof(norm));
+    return norm;
   }
 
   std::size_t bytes() const { return own_.size() * parameters_.values() * sizeof(S); }
@@ -63,18 +57,16 @@ class WeightVectors {
                 "Expected one of " + known + " for the name of a weight vector but received " + vector);
   }
 
-  // Slot i of a vector; null where it is all zero.
-  const S* part(const std::string& vector, std::size_t i) const {
-    const int slot = static_cast<int>(i);
-    const Slot& s = parameters_.slots()[i];
-    if (vector == "weights") return parameters_.value(slot);
-    if (vector == "momentum") return parameters_.momentum(slot);
-    if (vector == "gradient") return s.has_gradient ? parameters_.gradient(slot) : nullptr;
-    return own_.at(vector).data() + s.offset;
+  S* data(const WeightTable<S>& table, const std::string& vector) {
+    if (vector == "weights") return table.values;
+    if (vector == "momentum") return table.momentum;
+    if (vector == "gradient") return table.gradients;
+    return own_.at(vector).data();
   }
 
   Parameters<S>& parameters_;
-  std::map<std::string, std::vector<S>> own_;
+  std::map<std::string, Store<S>> own_;
+  Store<double> result_;
 };
 
 }  // namespace nasp

@@ -7,7 +7,8 @@
  * once a forward or probe; x, y, dy and dx once a backward. FLOPs are those of the direct algorithm, so a kernel that
  * does with fewer (Winograd) may pass a share of 1.
  */
-import { integerField, resolveFields, type FieldValues } from "../expect.js"
+import { onDevice, places } from "../device.js"
+import { choiceField, integerField, resolveFields, type FieldValues } from "../expect.js"
 import { loadNative, type OperationPass } from "../native.js"
 import { canonicalOperation } from "../spaces/operations.js"
 import { describeMachine, type Machine } from "./machine.js"
@@ -27,6 +28,7 @@ export const opsBenchFields = {
   channels: integerField(0, 0, 1024, "only the shape with these channels, 0 = all"),
   size: integerField(0, 0, 512, "only the shape of this size, 0 = all"),
   threads: integerField(0, 0, 1024, "threads, 0 = what the process may use"),
+  device: choiceField("cpu", places, "where to compute"),
   repeats: integerField(15, 1, 10000, "timed runs of a pass"),
   warmup: integerField(3, 0, 1000, "runs before them"),
 }
@@ -46,8 +48,8 @@ export interface OpsBenchRow {
   threads: number
   /** Median. */
   ms: number
-  /** Of the machine's bound. */
-  share: number
+  /** Of the machine's bound; null on a device, whose bounds are not measured. */
+  share: number | null
   gflops: number
   /** Compulsory bytes over time. */
   gbps: number
@@ -57,19 +59,20 @@ export interface OpsBenchRow {
 
 export interface OpsBench {
   machine: Machine
-  /** Measured before the first row. */
-  bounds: { gflops: number; gbps: number }
+  /** Measured before the first row; null on a device. */
+  bounds: { gflops: number; gbps: number } | null
   rows: AsyncGenerator<OpsBenchRow>
 }
 
 /** @throws NaspError for an option out of range or an unknown operation */
 export function benchOps({ op, ...given }: OpsBenchOptions = {}): OpsBench {
   const options = resolveFields(opsBenchFields, given)
-  const native = loadNative()
+  const onCpu = options.device === "cpu"
+  const native = onDevice(loadNative(), options.device)
   const names = native.operations().map((o) => o.name)
   const operations = op === undefined ? names : [canonicalOperation(op)]
-  const machine = describeMachine(native, options.threads)
-  const bounds = native.machineBounds("", options.threads)
+  const machine = { ...describeMachine(native, options.threads), ...(onCpu ? {} : { isa: options.device }) }
+  const bounds = onCpu ? native.machineBounds("", options.threads) : null
 
   async function* rows(): AsyncGenerator<OpsBenchRow> {
     for (const name of operations) {
@@ -107,7 +110,7 @@ export function benchOps({ op, ...given }: OpsBenchOptions = {}): OpsBench {
               batch: options.batch,
               threads: machine.threads,
               ms: median * 1e3,
-              share: Math.max(flops / bounds.gflops, bytes / bounds.gbps) / 1e9 / median,
+              share: bounds && Math.max(flops / bounds.gflops, bytes / bounds.gbps) / 1e9 / median,
               gflops: flops / median / 1e9,
               gbps: bytes / median / 1e9,
               min_ms: min * 1e3,

@@ -4,6 +4,7 @@
  * ready when the clock starts, as the search prepares them ahead of the step. The PyTorch twin is bench/step.py (nasp,
  * darts).
  */
+import { onDevice, places } from "../device.js"
 import { choiceField, flagField, integerField, resolveFields, type FieldValues } from "../expect.js"
 import type { TrainTicket, ValidationTicket } from "../data/halves.js"
 import { evaluationsText } from "../methods/evaluations.js"
@@ -35,6 +36,7 @@ export const stepBenchFields = {
   channels: integerField(16, 1, 1024, "channels of the first cells"),
   layers: integerField(8, 1, 100, "cells"),
   size: integerField(32, 8, 512, "side of the images"),
+  device: choiceField("cpu", places, "where to compute"),
   seed: integerField(0, 0, 2 ** 32 - 1, "of the weights, the data and the random selection"),
   threads: integerField(0, 0, 1024, "threads, 0 = what the process may use"),
   repeats: integerField(7, 1, 10000, "timed iterations"),
@@ -105,6 +107,7 @@ export async function benchStep(options: StepBenchOptions = {}): Promise<StepBen
     size,
     repeats,
     warmup,
+    device,
     ...net
   } = resolveFields(stepBenchFields, given)
   const method = findMethod(name)
@@ -113,7 +116,7 @@ export async function benchStep(options: StepBenchOptions = {}): Promise<StepBen
   const alpha = selection === "random" ? randomAlpha(space, seed) : readAlpha(selection, space)
   if (saveSelection !== undefined) writeAlpha(saveSelection, space, alpha)
 
-  const native = loadNative()
+  const native = onDevice(loadNative(), device)
   const classes = 10
   const imageChannels = 3
   const session = new native.Session({
@@ -170,7 +173,7 @@ export async function benchStep(options: StepBenchOptions = {}): Promise<StepBen
       threads: session.options.threads,
       isa: session.options.isa,
       repeats,
-      machine: describeMachine(native, session.options.threads),
+      machine: { ...describeMachine(native, session.options.threads), isa: session.options.isa },
     }
   } finally {
     session.dispose()

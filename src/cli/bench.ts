@@ -70,7 +70,9 @@ async function runOps(options: OpsBenchOptions, json: boolean): Promise<void> {
   const { machine, bounds, rows } = benchOps(options)
   const note = json ? console.error : console.log
   note(machineLine(machine))
-  note(`bounds measured now: ${bounds.gflops.toFixed(0)} GFLOP/s, ${bounds.gbps.toFixed(1)} GB/s`)
+  if (bounds) {
+    note(`bounds measured now: ${bounds.gflops.toFixed(0)} GFLOP/s, ${bounds.gbps.toFixed(1)} GB/s`)
+  }
   if (!json)
     console.log("op             pass       C size stride       ms    min    max  GFLOP/s   GB/s  share")
   for await (const row of rows) {
@@ -80,7 +82,7 @@ async function runOps(options: OpsBenchOptions, json: boolean): Promise<void> {
     }
     const shape = `${pad(row.channels, 3)} ${pad(row.size, 4)} ${pad(row.stride, 6)}`
     const times = [row.ms, row.min_ms, row.max_ms].map((ms) => ms.toFixed(3).padStart(6)).join(" ")
-    const rates = `${row.gflops.toFixed(1).padStart(8)} ${row.gbps.toFixed(1).padStart(6)} ${row.share.toFixed(2).padStart(6)}`
+    const rates = `${row.gflops.toFixed(1).padStart(8)} ${row.gbps.toFixed(1).padStart(6)} ${(row.share?.toFixed(2) ?? "-").padStart(6)}`
     console.log(`${row.op.padEnd(14)} ${row.pass.padEnd(8)} ${shape}   ${times} ${rates}`)
   }
 }

@@ -14,10 +14,12 @@ export function register(program: Command): void {
 }
 
 function run({ json }: { json?: boolean }): void {
-  const info = loadNative().info()
+  const native = loadNative()
+  const info = native.info()
+  const cuda = native.cudaStatus()
   const node = { node: process.version, platform: `${process.platform}-${process.arch}` }
   if (json) {
-    console.log(JSON.stringify({ version, ...node, engine: info }))
+    console.log(JSON.stringify({ version, ...node, engine: info, cuda }))
     return
   }
   const absent = info.built.filter((isa) => !info.available.includes(isa))
@@ -30,7 +32,8 @@ function run({ json }: { json?: boolean }): void {
     ["", `chosen: ${info.chosen}${forced}`],
     ...(absent.length > 0 ? [["", `not on this machine: ${absent.join(", ")}`]] : []),
     ["threads", `${info.threads} (what affinity and quota leave this process)`],
-    ["cuda", info.cuda ?? "available"],
+    ["cuda", cuda.device ?? `none: ${cuda.absence ?? "unknown"}`],
+    ...(cuda.libraries === null ? [] : [["", cuda.libraries]]),
   ]
   console.log(rows.map(([name = "", text = ""]) => `${name.padEnd(18)}${text}`).join("\n"))
 }

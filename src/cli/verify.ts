@@ -6,6 +6,7 @@
  */
 import { Option, type Command } from "commander"
 
+import { onDevice, places, type Place } from "../device.js"
 import { worst, type Comparison } from "../golden/compare.js"
 import { tolerances, verifyFile, type Verification } from "../golden/index.js"
 import { meets, nearbyTries } from "../golden/nearby.js"
@@ -13,6 +14,7 @@ import { loadNative, type Precision } from "../native.js"
 
 interface VerifyOptions {
   precision: Precision
+  device: Place
   quiet?: boolean
   ownInputs?: boolean
 }
@@ -34,6 +36,7 @@ export function register(program: Command): void {
     .addOption(
       new Option("--precision <type>", "scalar type to compute in").choices(["f32", "f64"]).default("f32"),
     )
+    .addOption(new Option("--device <name>", "where to compute").choices(places).default("cpu"))
     .option("--own-inputs", "judge f32 on the file's own inputs alone, kinks or not")
     .option("--quiet", "one line a file")
     .action(async (files: string[], options: VerifyOptions) => {
@@ -42,7 +45,8 @@ export function register(program: Command): void {
       const passed = outcomes.filter((o) => o !== "failed").length
       const nearby = outcomes.filter((o) => o === "nearby").length
       const note = nearby > 0 ? `, ${nearby} of them only with nearby inputs` : ""
-      console.log(`${passed} of ${files.length} files passed (${options.precision})${note}`)
+      const where = options.device === "cpu" ? "" : `, ${options.device}`
+      console.log(`${passed} of ${files.length} files passed (${options.precision}${where})${note}`)
       if (passed < files.length) process.exitCode = 1
     })
 }
@@ -50,10 +54,14 @@ export function register(program: Command): void {
 type Outcome = "passed" | "nearby" | "failed"
 
 /** Prints one file's verification. */
-async function verify(file: string, { precision, quiet, ownInputs }: VerifyOptions): Promise<Outcome> {
+async function verify(
+  file: string,
+  { precision, device, quiet, ownInputs }: VerifyOptions,
+): Promise<Outcome> {
   const tolerance = tolerances[precision]
   try {
-    const verification = await verifyFile(loadNative(), file, precision, { ownInputs: ownInputs === true })
+    const addon = onDevice(loadNative(), device)
+    const verification = await verifyFile(addon, file, precision, { ownInputs: ownInputs === true })
     const bad = verification.comparisons.filter((c) => !meets(c, tolerance))
     for (const comparison of quiet ? bad : verification.comparisons)
       console.log(tensorLine(comparison, tolerance))

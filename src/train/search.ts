@@ -5,6 +5,7 @@
  */
 import { findDataSource, type ImageData } from "../data/index.js"
 import { selectionOf, type CellMatrices } from "../derive.js"
+import { chooseDevice, onDevice } from "../device.js"
 import { NaspError } from "../errors.js"
 import { invalid } from "../expect.js"
 import type { Genotype } from "../genotype.js"
@@ -109,10 +110,9 @@ interface Control extends LoopControl {
 async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, SearchResult> {
   const { config } = plan
   control.signal?.throwIfAborted()
-  const addon = loadNative()
-  if (config.device === "cuda") {
-    throw new NaspError("ERR_NASP_UNSUPPORTED", "The CUDA engine is not there yet: search with device cpu")
-  }
+  const native = loadNative()
+  const { device, note } = chooseDevice(native, config.device)
+  const addon = onDevice(native, device)
   const data = plan.data ?? findDataSource(config.data).load(config.dataDir ?? "")
   const dataset = registerData(addon, data)
   const digest = dataHash(data)
@@ -145,7 +145,7 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
     )
     // A new folder appears only once everything that can be refused has been accepted.
     if (!folder && plan.out !== null) folder = createRunFolder(plan.out, config, digest)
-    const events = steps(plan, control, { addon, batches, digest, folder, session, space, method })
+    const events = steps(plan, control, { addon, note, batches, digest, folder, session, space, method })
     for (;;) {
       const item = await events.next()
       if (item.done) return item.value
@@ -165,6 +165,8 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
 
 interface Parts {
   addon: NativeAddon
+  /** About the device; null: nothing to say. */
+  note: string | null
   batches: Batches
   digest: string
   folder: RunFolder | null
@@ -175,9 +177,9 @@ interface Parts {
 
 async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerator<SearchEvent, SearchResult> {
   const { config } = plan
-  const { addon, batches, digest, folder, session, space, method } = parts
+  const { addon, note, batches, digest, folder, session, space, method } = parts
   const hash = configHash(config, digest)
-  const warnings: string[] = []
+  const warnings: string[] = note === null ? [] : [note]
   const selection = selectionOf(space, method.derive().selected)
   let progress: Progress = {
     step: 0,

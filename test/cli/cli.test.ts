@@ -42,7 +42,11 @@ const refused: [string, number, RegExp][] = [
   ["search --eta -1 --out r", 2, /for eta but received -1/],
   ["search --cost none.json --out r", 2, /for cost but received none.json/],
   ["search --cost cost.json --out r", 2, /for an operation but received toaster/],
-  ["search --device cuda --out r", 1, /CUDA engine is not there yet/],
+  [
+    "search --device cuda --out r",
+    1,
+    /^nasp: (The cuda library is not built|The CUDA library needs|No CUDA device can be used).*$/m,
+  ],
   ["search --device toaster --out r", 2, /for device but received toaster/],
   ["search --resume images", 1, /has no config.json/],
   ["search --resume none", 1, /none does not exist/],

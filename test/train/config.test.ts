@@ -24,7 +24,7 @@ const refused: [SearchOptions | Record<string, unknown>, RegExp][] = [
   [{ lr: -0.1 }, /for lr/],
   [{ lr: 0.0001 }, /Expected at most lr \(0.0001\) for lrMin but received 0.001/],
   [{ momentum: 1.1 }, /for momentum/],
-  [{ device: "toaster" }, /Expected cpu, cuda or auto for device but received toaster/],
+  [{ device: "toaster" }, /Expected cpu, cuda, auto or cuda-emulated for device but received toaster/],
   [
     { space: "nope" },
     /Expected nasp12, nasp12-all, darts7, darts7-split or darts for space but received nope/,

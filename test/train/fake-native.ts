@@ -159,6 +159,7 @@ function session(options: NativeSessionOptions): NativeSession {
     },
     cancel: () => cancelRunning?.(),
     memory: () => ({ peakActivations: 1000, allocated: 1000 }),
+    deviceCounts: () => null,
     dispose() {
       if (!isDisposed) fake.disposed++
       isDisposed = true
@@ -175,8 +176,8 @@ export const fakeAddon = {
     available: [],
     chosen: fake.isa,
     threads: 2,
-    cuda: "fake",
   }),
+  cudaStatus: () => ({ device: null, absence: "there is none here", libraries: null }),
   Dataset: class {
     readonly count: number
     constructor(options: { labels: Uint8Array }) {

@@ -1,0 +1,64 @@
+// Kernel bodies over all weights of a net, a piece of a slot a block: norms, SGD with clipping, sums of vectors. The host's
+// are net/optimizer.h.
+#pragma once
+#include "kernel.h"
+
+namespace nasp::NASP_KERNELS {
+
+// partial[piece] = the piece's sum of squares.
+__global__ void square_pieces(NormArguments a) {
+  NASP_SHARED(double, memory, 256);
+  const WeightPiece piece = a.table.pieces[blockIdx.x];
+  double sum = 0;
+  if (!a.gradient || a.table.has_gradient[piece.slot]) {
+    for (unsigned i = threadIdx.y; i < piece.count; i += blockDim.y) {
+      const double v = load<1>(a.vector + piece.offset + i).v[0];
+      sum += v * v;
+    }
+  }
+  const double total = sum_rows(sum, memory);
+  if (threadIdx.y == 0) write(a.table.partial, blockIdx.x, total);
+}
+
+// One block.
+__global__ void root_of_pieces(NormArguments a) {
+  NASP_SHARED(double, memory, 256);
+  double sum = 0;
+  for (int i = threadIdx.y; i < a.table.piece_count; i += blockDim.y) sum += read(a.table.partial, i);
+  const double total = sum_rows(sum, memory);
+  if (threadIdx.y == 0) write(a.to, 0, sqrt(total));
+}
+
+__global__ void sgd(SgdArguments a) {
+  const double loss = a.numbers->loss, norm = a.numbers->gradient_norm;
+  if (!(loss - loss == 0) || !(norm - norm == 0)) return;  // not finite
+  const WeightPiece piece = a.table.pieces[blockIdx.x];
+  const bool has_gradient = a.table.has_gradient[piece.slot];
+  if (!has_gradient && !a.step.decay_unselected) return;
+  const double ratio = a.step.clip > 0 ? a.step.clip / (norm + 1e-6) : 1;
+  const float factor = static_cast<float>(ratio < 1 ? ratio : 1), lr = static_cast<float>(a.step.lr),
+              momentum = static_cast<float>(a.step.momentum), decay = static_cast<float>(a.step.weight_decay);
+  for (unsigned i = threadIdx.x; i < piece.count; i += blockDim.x) {
+    const std::size_t at = piece.offset + i;
+    const float w = load<1>(a.table.values + at).v[0], m = load<1>(a.table.momentum + at).v[0],
+                g = has_gradient ? load<1>(a.table.gradients + at).v[0] : 0;
+    const float step = factor * g + decay * w, moved = momentum * m + step;
+    store(a.table.momentum + at, Vec<1>{{moved}});
+    store(a.table.values + at, Vec<1>{{w - lr * (a.step.nesterov ? step + momentum * moved : moved)}});
+  }
+}
+
+__global__ void combine(CombineArguments a) {
+  const WeightPiece piece = a.table.pieces[blockIdx.x];
+  const bool has_gradient = a.table.has_gradient[piece.slot];
+  for (unsigned i = threadIdx.x; i < piece.count; i += blockDim.x) {
+    double sum = 0;
+    for (int t = 0; t < a.count; t++) {
+      if (!a.terms[t].gradient || has_gradient)
+        sum += a.terms[t].factor * load<1>(a.terms[t].data + piece.offset + i).v[0];
+    }
+    store(a.to + piece.offset + i, Vec<1>{{static_cast<float>(sum)}});
+  }
+}
+
+}  // namespace nasp::NASP_KERNELS

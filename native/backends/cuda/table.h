@@ -1,0 +1,28 @@
+// What nasp.node and nasp_cuda.so know of each other: one C function, which hands out a table. nasp.node has no CUDA in it
+// and opens the library only when a CUDA device is asked for (../cuda_library.h).
+//
+// Handshake  version counts changes of meaning; the sizes catch a library of another build of these headers
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "../device.h"
+#include "../step_functions.h"
+
+namespace nasp {
+
+struct CudaTable {
+  static constexpr std::uint32_t current = 1;
+  std::uint32_t version, size, backend_size, device_size, step_size;
+
+  const Backend<float>* backend;
+  // 0 and the name of device 0, or CUDA's error number and what to do about it. Nothing is set up.
+  int (*probe)(char* text, std::size_t size);
+  // Versions of runtime, driver, cuDNN and cuBLAS.
+  void (*libraries)(char* text, std::size_t size);
+};
+
+using CudaTableFunction = const CudaTable* (*)();
+constexpr const char* cuda_table_symbol = "nasp_cuda_table";
+
+}  // namespace nasp

@@ -1,0 +1,31 @@
+// From the engine's views to what kernels take. A view's pixels are `pitch` scalars apart, rows and images follow on each
+// other, so a slice of channels differs from a whole activation by its pitch alone. A node's part (partial channels) has its
+// channels `step` scalars apart; sources never do.
+#pragma once
+#include "context.h"
+
+namespace nasp::cuda {
+
+template <class S>
+int pitch_of(const View<S>& v) {
+  return static_cast<int>(v.row_pitch / v.width);
+}
+template <class S>
+int step_of(const View<S>& v) {
+  return static_cast<int>(v.channel_pitch);
+}
+template <class S>
+bool compact(const View<S>& v) {
+  return pitch_of(v) == v.channels && step_of(v) == 1;
+}
+template <class S>
+Map map_of(const View<S>& v, int batch) {
+  return {batch, v.height, v.width, v.channels};
+}
+inline std::size_t scalars(const Map& m) { return static_cast<std::size_t>(m.pixels()) * m.channels; }
+
+inline Activation activation_of(const Source<float>& s, bool relu) {
+  return {s.x.data, pitch_of(s.x), s.norm, relu};
+}
+
+}  // namespace nasp::cuda

@@ -1,0 +1,51 @@
+// The host's step functions, in one table.
+#include "../backends/step_functions.h"
+
+#include "alpha.h"
+#include "batch_norm.h"
+#include "loss.h"
+#include "optimizer.h"
+#include "skip_dropout.h"
+
+namespace nasp {
+
+namespace {
+
+template <class S>
+void pack(const Run&, const Backend<S>& backend, const Unit& unit, S* packed, const UnitWeights<S>& weights,
+          bool backward) {
+  backend.pack(unit, packed, weights, backward);
+}
+
+template <class S>
+void convert(const Run&, S* to, const double* from, int count) {
+  for (int i = 0; i < count; i++) to[i] = static_cast<S>(from[i]);
+}
+
+}  // namespace
+
+template <class S>
+const StepFunctions<S>& step_functions(const Backend<S>& backend) {
+  static const StepFunctions<S> host = {
+      pack<S>,
+      normalise<S>,
+      fold<S>,
+      add_product<S>,
+      convert<S>,
+      drop<S>,
+      linear_forward<S>,
+      linear_backward<S>,
+      softmax_cross_entropy<S>,
+      norm<S>,
+      sgd<S>,
+      combine<S>,
+      update_alpha<S>,
+      nullptr,
+  };
+  return backend.between ? *backend.between : host;
+}
+
+template const StepFunctions<float>& step_functions(const Backend<float>&);
+template const StepFunctions<double>& step_functions(const Backend<double>&);
+
+}  // namespace nasp

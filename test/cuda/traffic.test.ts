@@ -1,0 +1,73 @@
+/**
+ * Coalescing without a card: the emulation counts, for every access of a warp, the 32-byte sectors that it moves and the
+ * cycles that its shared memory needs, beside the fewest possible (native/backends/cuda/emulation/traffic.h). On maps whose
+ * channels are multiples of 4, no kernel may move more than 1.1 times its ideal. What partial channels read and write is
+ * not among them (docs/cuda.md).
+ */
+import { execFileSync } from "node:child_process"
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { describe, expect, test } from "vitest"
+
+const root = fileURLToPath(new URL("../..", import.meta.url))
+const library = join(root, "build/emulation/nasp_cuda_emu.so")
+const once = ["--batch", "1", "--repeats", "1", "--warmup", "0"]
+const limit = 1.1
+
+interface Counts {
+  requests: number
+  sectors: number
+  idealSectors: number
+  cycles: number
+  idealCycles: number
+}
+
+describe.skipIf(!existsSync(library))("cuda-emulated", () => {
+  test.each([
+    {
+      args: ["ops", "--op", "sep_conv_5x5", "--channels", "64", "--size", "8"],
+      among: [
+        "depthwise_forward<5, 4>",
+        "depthwise_data_gradient<5, 4>",
+        "depthwise_data_gradient_sums<5, 4>",
+        "depthwise_weight_gradient<5>",
+        "move_taps",
+        "normalise",
+        "fold",
+      ],
+    },
+    {
+      args: ["step", "--channels", "16", "--layers", "3", "--size", "8"],
+      among: [
+        ...["activate<4>", "pass_gradient<4>", "node_sum<4>", "piece_moments<4>", "global_average<4>"],
+        ...["pool_forward<true, 4>", "pool_forward<false, 4>", "pool_backward<4>", "add_product"],
+        ...["cross_entropy", "sum_losses", "square_pieces", "sgd", "update_alpha"],
+      ],
+    },
+  ])("bench $args.0", ({ args, among }) => {
+    const kernels = trafficOf(["bench", ...args, ...once])
+    expect(Object.keys(kernels)).toEqual(expect.arrayContaining(among))
+    for (const [name, c] of Object.entries(kernels)) {
+      expect(c.requests, name).toBeGreaterThan(0)
+      expect(c.sectors / Math.max(1, c.idealSectors), `sectors of ${name}`).toBeLessThanOrEqual(limit)
+      expect(c.cycles / Math.max(1, c.idealCycles), `bank conflicts of ${name}`).toBeLessThanOrEqual(limit)
+    }
+  })
+})
+
+/** Of a command on the emulation, by kernel. */
+function trafficOf(args: string[]): Record<string, Counts> {
+  const folder = mkdtempSync(join(tmpdir(), "nasp-traffic-"))
+  try {
+    const file = join(folder, "traffic.json")
+    execFileSync(process.execPath, ["dist/cli/main.js", ...args, "--device", "cuda-emulated"], {
+      ...{ cwd: root, stdio: "pipe" },
+      env: { ...process.env, NASP_EMULATION_TRAFFIC: file },
+    })
+    return JSON.parse(readFileSync(file, "utf8")) as Record<string, Counts>
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
