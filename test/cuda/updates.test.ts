@@ -10,6 +10,7 @@ import type {
   DiscretiseOptions,
   NativeAddon,
   NativeSession,
+  NativeSessionOptions,
   WeightUpdateOptions,
 } from "../../src/native.js"
 import { random } from "../reference/map.js"
@@ -106,16 +107,38 @@ describe.skipIf(!isBuilt)(device, () => {
     )
   })
 
-  test("dropout behind skips", { timeout: 600_000 }, async () => {
+  test("dropout behind skips, and the nodes' sums", { timeout: 600_000 }, async () => {
     const run = (place: Place) =>
       withSession(place, async (session) => {
         const all = new Uint8Array(14 * 4).fill(2)
         for (const type of ["normal", "reduce"] as const)
           session.setMixture(type, new Float64Array(14 * 4).fill(0.25), all)
         session.skipDropout(0.4, 3)
-        const { loss } = await session.architectureGradient(loadBatch(session, 0))
-        return [loss, ...matrices.flatMap((name) => [...numbers(session, `grad.${name}`)])]
+        const { loss } = await session.architectureGradient(loadBatch(session, 0), { nodeSums: true })
+        const kinds = ["grad.", "grad.nodes."]
+        return [loss, ...matrices.flatMap((m) => kinds.flatMap((kind) => [...numbers(session, kind + m)]))]
       })
+    const expected = await run("cpu")
+    const largest = Math.max(...expected.map(Math.abs))
+    const found = await run(device)
+    found.forEach((v, i) => expect(Math.abs(v - expected[i]!), `${i}`).toBeLessThan(1e-4 * largest))
+  })
+
+  test("weights of what goes by partial channels", { timeout: 600_000 }, async () => {
+    const run = (place: Place) =>
+      withSession(
+        place,
+        async (session) => {
+          const all = new Uint8Array(14 * 4).fill(2)
+          for (const type of ["normal", "reduce"] as const) {
+            session.setMixture(type, new Float64Array(14 * 4).fill(0.25), all)
+            session.setBypass(type, new Float64Array(14).fill(0.4))
+          }
+          await session.architectureGradient(loadBatch(session, 0))
+          return matrices.flatMap((name) => [...numbers(session, `grad.bypass.${name}`)])
+        },
+        { channels: 4, partialChannels: 2 },
+      )
     const expected = await run("cpu")
     const largest = Math.max(...expected.map(Math.abs))
     const found = await run(device)
@@ -150,12 +173,16 @@ describe.skipIf(!isBuilt)(device, () => {
   })
 })
 
-function withSession<T>(place: Place, action: (session: NativeSession, addon: NativeAddon) => T): T {
+function withSession<T>(
+  place: Place,
+  action: (session: NativeSession, addon: NativeAddon) => T,
+  options: Partial<NativeSessionOptions> = {},
+): T {
   const addon = onDevice(native, place)
   const session = new addon.Session({
     ...{ channels: 2, layers: 3, classes: 4, imageSize: 8, imageChannels: 3, batch: 3 },
     ...{ normal: operations, reduce: operations, precision: "f32", isa: "", threads: 1 },
-    ...{ dense: false, seed: 1 },
+    ...{ dense: false, seed: 1, ...options },
   })
   drawAlphas(session, "alphas")
   const result = action(session, addon)
