@@ -33,3 +33,12 @@ export function boundTable(sides: readonly SideRuns[]): string {
     }),
   )
 }
+
+/** The same as a line under a picture. */
+export function boundLine(sides: readonly SideRuns[]): string {
+  const counts = sides.map((s) => {
+    const { at_bound, entries } = boundSummary(s)
+    return `${s.side.label} ${withSpread(at_bound, (v) => rounded(v) ?? "") ?? "-"} of ${entries}`
+  })
+  return `Entries of alpha at 0 or 1, or beyond, at the end: ${counts.join("; ")}.`
+}

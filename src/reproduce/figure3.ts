@@ -4,7 +4,7 @@
  * steps. One set of runs serves all four panels.
  */
 import { accuracyCurves, accuracySummary, drawAccuracy } from "./accuracy-panels.js"
-import { boundSummary, boundTable, proximalMethods } from "./bounds.js"
+import { boundLine, boundSummary, boundTable, proximalMethods } from "./bounds.js"
 import type { Comparison } from "./comparison.js"
 import { bySide, caption, momentHeader, momentRows, runList, type SideRuns } from "./curves.js"
 import type { History } from "./history.js"
@@ -36,7 +36,8 @@ function draw(histories: readonly History[]): Report {
   }
   if (cd.some(isPlain)) {
     const title = "Figure 3 (c, d): convergence beside plain proximal steps"
-    pictures["figure3-cd"] = drawAccuracy({ title, letters: ["c", "d"], sides: cd, caption: lines })
+    const caption = [boundLine(cd), ...lines]
+    pictures["figure3-cd"] = drawAccuracy({ title, letters: ["c", "d"], sides: cd, caption })
   }
   return {
     json: {

@@ -14,7 +14,7 @@ import type { History } from "./history.js"
 import type { Report } from "./report.js"
 import { lookOf } from "./sides.js"
 import { meanAtCommonPoints, summarise } from "./statistics.js"
-import { rounded, textTable, withSpread } from "./text-table.js"
+import { rounded, textTable, withSpread, type Cell } from "./text-table.js"
 
 const differs = [
   "the paper argues and gives no numbers",
@@ -56,7 +56,13 @@ function draw(histories: readonly History[]): Report {
       })),
       summary: sides.map((s) => ({ side: s.side.name, ...summaryOf(s) })),
     },
-    csv: { header: momentHeader, rows: momentRows(histories) },
+    csv: {
+      header: [...momentHeader, "comparisons", "cosine", "smallest_cosine", "relative_difference"],
+      rows: histories.flatMap((history) => {
+        const rows = momentRows([history])
+        return rows.map((row, i) => [...row, ...comparedUntil(history, i)])
+      }),
+    },
     pictures: {
       "second-order": drawFigure({
         title: "Second order: does alpha's gradient need it?",
@@ -68,6 +74,19 @@ function draw(histories: readonly History[]): Report {
     },
     text: [table(sides), ...lines].join("\n"),
   }
+}
+
+// Of the comparisons since the moment before: how many, mean and smallest cosine, mean relative difference.
+function comparedUntil({ moments, orders }: History, index: number): Cell[] {
+  const [from, to] = [moments[index - 1]?.step ?? 0, moments[index]?.step ?? 0]
+  const since = orders.filter(({ step }) => step > from && step <= to)
+  const cosines = since.flatMap(({ cosine }) => cosine ?? [])
+  return [
+    since.length,
+    summarise(cosines)?.mean ?? null,
+    cosines.length > 0 ? Math.min(...cosines) : null,
+    summarise(since.flatMap(({ ratio }) => ratio ?? []))?.mean ?? null,
+  ]
 }
 
 function panels(sides: readonly SideRuns[]): Panel[] {

@@ -5,7 +5,7 @@
  */
 import { accuracyCurves, accuracySummary, drawAccuracy } from "./accuracy-panels.js"
 import { NaspError } from "../errors.js"
-import { boundSummary, boundTable, proximalMethods } from "./bounds.js"
+import { boundLine, boundSummary, boundTable, proximalMethods } from "./bounds.js"
 import { drawFigure } from "./chart/figure.js"
 import type { Comparison } from "./comparison.js"
 import { atBound, bySide, caption, meanCurve, momentHeader, momentRows, runList, seriesOf } from "./curves.js"
@@ -57,7 +57,7 @@ function drawProximal(histories: readonly History[]): Report {
         title: "Section 4.5, Figure 3 (c, d): NASP beside plain proximal steps",
         letters: ["c", "d"],
         sides,
-        caption: lines,
+        caption: [boundLine(sides), ...lines],
       }),
       "section4.5-bounds": drawFigure({
         title: "Section 4.5: entries of alpha at a bound of the box [0, 1]",

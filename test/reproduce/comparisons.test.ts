@@ -218,6 +218,23 @@ describe("reports", () => {
     const histories = await run("section4.5", { sides: ["nasp"], budget: "3", given })
     const { summary } = find("section4.5").draw(histories).json as { summary: object[] }
     expect(summary[0]).toMatchObject({ side: "nasp", at_bound: { mean: 0 }, entries: 2 * 14 * 7 })
+    const { pictures } = find("section4.5").draw(histories)
+    expect(pictures["section4.5-cd"]).toContain("at the end: NASP 0 ± 0 of 196.")
+  })
+
+  it("second order: a row of the CSV has the mean of the comparisons since the row before", async () => {
+    const given = { ...small, compareOrders: 2 }
+    const [history] = await run("second-order", { sides: ["nasp"], budget: "10", given })
+    const { header, rows } = find("second-order").draw([history!]).csv
+    const cells = (name: string) => rows.map((row) => row[header.indexOf(name)])
+    expect(cells("step")).toEqual([7, 10])
+    expect(cells("comparisons")).toEqual([3, 2]) // after steps 2, 4, 6, and 8, 10
+    const cosines = history!.orders.map((o) => o.cosine!)
+    expect(cells("cosine")).toEqual([
+      expect.closeTo((cosines[0]! + cosines[1]! + cosines[2]!) / 3, 12),
+      expect.closeTo((cosines[3]! + cosines[4]!) / 2, 12),
+    ])
+    expect(cells("smallest_cosine")[1]).toBe(Math.min(cosines[3]!, cosines[4]!))
   })
 
   it("figure 4: an edge's selected operation in the CSV is the selection's, and changes are counted", async () => {

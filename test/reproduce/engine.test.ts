@@ -93,7 +93,7 @@ describe("the command line", () => {
     })
 
   it("table6 prints one row of JSON a line, with exactly these fields", () => {
-    const { status, stdout } = nasp(
+    const { status, stdout, stderr } = nasp(
       "table6",
       "--batches",
       "2",
@@ -103,6 +103,7 @@ describe("the command line", () => {
       "--json",
     )
     expect(status).toBe(0)
+    expect(stderr).toMatch(/NASP's selections: seeds 1 to 2/)
     const rows = stdout
       .trim()
       .split("\n")
