@@ -38,7 +38,10 @@ export function boundTable(sides: readonly SideRuns[]): string {
 export function boundLine(sides: readonly SideRuns[]): string {
   const counts = sides.map((s) => {
     const { at_bound, entries } = boundSummary(s)
-    return `${s.side.label} ${withSpread(at_bound, (v) => rounded(v) ?? "") ?? "-"} of ${entries}`
+    return `${s.side.label} ${withSpread(at_bound, (v) => v.toFixed(1)) ?? "-"} of ${entries}`
   })
-  return `Entries of alpha at 0 or 1, or beyond, at the end: ${counts.join("; ")}.`
+  const discrete = sides.some((s) => s.side.method === "pa")
+    ? " (alpha of the standard update is discrete itself)"
+    : ""
+  return `Entries of alpha at 0 or 1, or beyond, at the end: ${counts.join("; ")}${discrete}.`
 }

@@ -30,7 +30,8 @@ function draw(histories: readonly History[]): Report {
   const cd = sides.filter((s) => proximalMethods.includes(s.side.method))
   const lines = caption(histories, differs)
   const pictures: Record<string, string> = {}
-  if (ab.length > 0) {
+  // NASP alone is in c and d already.
+  if (ab.length > 1 || !cd.some(isPlain)) {
     const title = "Figure 3 (a, b): convergence beside DARTS"
     pictures["figure3-ab"] = drawAccuracy({ title, letters: ["a", "b"], sides: ab, caption: lines })
   }

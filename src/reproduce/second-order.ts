@@ -5,11 +5,11 @@
  */
 import { NaspError } from "../errors.js"
 import { drawFigure } from "./chart/figure.js"
-import type { Panel } from "./chart/panel.js"
+import type { Panel, Series } from "./chart/panel.js"
 import type { Comparison } from "./comparison.js"
 import { bySide, caption, meanCurve, momentHeader, momentRows, runList, seriesOf } from "./curves.js"
 import type { SideRuns } from "./curves.js"
-import { changesOf } from "./figure4.js"
+import { changesOf, flippedSelections } from "./figure4.js"
 import type { History } from "./history.js"
 import type { Report } from "./report.js"
 import { lookOf } from "./sides.js"
@@ -51,6 +51,7 @@ function draw(histories: readonly History[]): Report {
       curves: sides.map((s) => ({
         side: s.side.name,
         cosine: cosineCurve(s),
+        selections_flipped: selectionCurve(s),
         flips: meanCurve(s, "epochs", (m) => m.sinceLast.flips),
         alpha_change: meanCurve(s, "epochs", (m) => m.sinceLast.alphaChange),
       })),
@@ -90,12 +91,21 @@ function comparedUntil({ moments, orders }: History, index: number): Cell[] {
 }
 
 function panels(sides: readonly SideRuns[]): Panel[] {
+  const cosines = sides.map((s) => belowOne(seriesOf(s.side, cosineCurve(s))))
+  const lows = cosines.flatMap(({ points, band }) => band?.map(({ low }) => low) ?? points.map(({ y }) => y))
   return [
     {
       title: "gradients of both orders",
       x: "epochs",
       y: "cosine",
-      series: sides.map((s) => seriesOf(s.side, cosineCurve(s))),
+      yDomain: [Math.floor(10 * Math.min(0.9, ...lows)) / 10, 1],
+      series: cosines,
+    },
+    {
+      title: "selections flipped",
+      x: "epochs",
+      y: "edges that changed in an epoch, of 28",
+      series: sides.map((s) => seriesOf(s.side, selectionCurve(s))),
     },
     {
       title: "rows whose largest operation changed",
@@ -120,6 +130,16 @@ function panels(sides: readonly SideRuns[]): Panel[] {
       ),
     },
   ]
+}
+
+// No cosine is above 1, though mean + standard deviation may be.
+function belowOne(series: Series): Series {
+  const { band } = series
+  return band ? { ...series, band: band.map((b) => ({ ...b, high: Math.min(1, b.high) })) } : series
+}
+
+function selectionCurve({ runs }: SideRuns) {
+  return meanAtCommonPoints(runs.map(({ moments }) => flippedSelections(moments)))
 }
 
 function cosineCurve({ runs }: SideRuns) {

@@ -43,6 +43,7 @@ function drawProximal(histories: readonly History[]): Report {
   const sides = bySide(histories)
   const lines = caption(histories, differs)
   const bounds = sides.map((s) => ({ side: s.side.name, ...boundSummary(s) }))
+  const entries = Math.max(...bounds.map((b) => b.entries))
   return {
     json: {
       artefact: "section4.5",
@@ -64,9 +65,10 @@ function drawProximal(histories: readonly History[]): Report {
         columns: 1,
         panels: [
           {
-            title: "at 0 or 1, or beyond",
+            title: `at 0 or 1, or beyond, of ${entries}`,
             x: "epochs",
             y: "entries of alpha",
+            yDomain: [0, entries],
             series: sides.map((s) =>
               seriesOf(
                 s.side,
@@ -76,7 +78,7 @@ function drawProximal(histories: readonly History[]): Report {
           },
         ],
         legend: sides.map(({ side }) => ({ look: lookOf(side), label: side.label })),
-        caption: lines,
+        caption: [boundLine(sides), ...lines],
       }),
     },
     text: [accuracyTable(sides), "", boundTable(sides), ...lines].join("\n"),

@@ -159,6 +159,14 @@ describe("what is refused", () => {
     expect(() => readHistories([at("figure4")])).toThrow(/made by an older version/)
   })
 
+  it("two runs of one side and seed", async () => {
+    await run("figure4", { sides: ["nasp"], budget: "1", given: { ...small, seeds: 1 } })
+    cpSync(at("figure4"), at("again"), { recursive: true })
+    const histories = readHistories([at("figure4"), at("again")])
+    for (const name of ["figure3", "figure4"])
+      expect(() => find(name).draw(histories)).toThrow(/figure4.* and .*again.*, both nasp, seed 0/)
+  })
+
   it("drawing what the runs did not measure", async () => {
     const histories = await run("figure4", { sides: ["nasp"], budget: "1" })
     expect(() => find("completeness").draw(histories)).toThrow(/--evaluate-derived but .*nasp-seed0/)
@@ -219,7 +227,7 @@ describe("reports", () => {
     const { summary } = find("section4.5").draw(histories).json as { summary: object[] }
     expect(summary[0]).toMatchObject({ side: "nasp", at_bound: { mean: 0 }, entries: 2 * 14 * 7 })
     const { pictures } = find("section4.5").draw(histories)
-    expect(pictures["section4.5-cd"]).toContain("at the end: NASP 0 ± 0 of 196.")
+    expect(pictures["section4.5-cd"]).toContain("at the end: NASP 0.0 ± 0.0 of 196.")
   })
 
   it("second order: a row of the CSV has the mean of the comparisons since the row before", async () => {
