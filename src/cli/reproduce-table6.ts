@@ -97,6 +97,7 @@ async function timed(options: Given, addon: NativeAddon): Promise<Result | null>
     (space) => tell(`timing ${space}: ${batches} + 1 batches of ${sides.map((s) => s.name).join(", ")}`),
   )
   const drawn = `seeds ${seed + 1} to ${seed + batches}`
+  tell(`NASP's selections: ${drawn}`) // on stdout as well, but not with --json
   const lines = [
     `Seconds an epoch of ${epochImages} images, mean ± standard deviation of ${batches} timed batches of ${batch}; C ${channels}, ${layers} cells.`,
     `NASP's selections are drawn at random, one a batch: ${drawn}; final net (M) is the mean over them${histories.length > 0 ? ", or of the searched cell" : ""}.`,

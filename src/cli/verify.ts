@@ -24,7 +24,7 @@ export function register(program: Command): void {
     .command("verify")
     .summary("compute golden files again and compare")
     .description(
-      "Computes again what golden files (kinds op, nasp-step, nasp-trace, darts-step) hold and prints, per tensor, the largest " +
+      "Computes again what golden files (kinds op, nasp-step, nasp-trace, darts-step, pc-darts-step) hold and prints, per tensor, the largest " +
         `error relative to that tensor's largest magnitude. Fails above ${tolerances.f32} in f32, ${tolerances.f64} in f64. ` +
         "In f32, where one element within a rounding of a kink (ReLU, max pool) decides a gradient, a supernet's " +
         `file that misses is computed again on up to ${nearbyTries} nearby inputs (every input and weight moved by two ` +

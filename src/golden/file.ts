@@ -63,11 +63,12 @@ export class GoldenFile {
     return this.#field(name, "true or false", (v) => typeof v === "boolean")
   }
 
-  integer(name: string): number {
+  integer(name: string, initial?: number): number {
     return this.#field(
       name,
       "a positive integer",
       (v): v is number => Number.isInteger(v) && (v as number) > 0,
+      initial,
     )
   }
 

@@ -10,6 +10,7 @@ import { recomputeStep } from "./nasp-step.js"
 import { recomputeTrace } from "./nasp-trace.js"
 import { meets, tryNearby } from "./nearby.js"
 import { recomputeOperation } from "./operation.js"
+import { recomputePcDarts } from "./pc-darts-step.js"
 
 /** Values by the names that the file gives them. */
 export type Recomputed = Map<string, ArrayLike<number>>
@@ -33,6 +34,11 @@ const kinds: Record<string, Kind> = {
     given: /^(w|momentum|logits_alpha|input|target)\./,
     nearby: true,
     unjudged: /^second\./,
+  },
+  "pc-darts-step": {
+    recompute: recomputePcDarts,
+    given: /^(w|logits_alpha|logits_beta|input|target)\./,
+    nearby: true,
   },
   "nasp-trace": { recompute: recomputeTrace, given: /^(w|alpha|cost|input|target)\./, nearby: true },
 }

@@ -33,6 +33,7 @@ export function openSession(
   const session = new addon.Session({
     ...{ channels: file.integer("C"), layers: file.integer("layers"), classes: file.integer("classes") },
     ...{ batch, imageChannels, imageSize, precision },
+    partialChannels: file.integer("partial_channels", 1),
     ...{ normal: [...space.normal], reduce: [...space.reduce] },
     ...{ isa: "", threads: 0, dense: false, seed: 0 },
   })

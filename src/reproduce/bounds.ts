@@ -33,3 +33,15 @@ export function boundTable(sides: readonly SideRuns[]): string {
     }),
   )
 }
+
+/** The same as a line under a picture. */
+export function boundLine(sides: readonly SideRuns[]): string {
+  const counts = sides.map((s) => {
+    const { at_bound, entries } = boundSummary(s)
+    return `${s.side.label} ${withSpread(at_bound, (v) => v.toFixed(1)) ?? "-"} of ${entries}`
+  })
+  const discrete = sides.some((s) => s.side.method === "pa")
+    ? " (alpha of the standard update is discrete itself)"
+    : ""
+  return `Entries of alpha at 0 or 1, or beyond, at the end: ${counts.join("; ")}${discrete}.`
+}

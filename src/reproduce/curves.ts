@@ -1,5 +1,6 @@
 /** From runs to what the figures share: sides with their seeds, mean curves, rows, the run list, the caption. */
 import type { ValidationFigure } from "../data/halves.js"
+import { NaspError } from "../errors.js"
 import type { Point } from "./chart/panel.js"
 import type { History, Moment } from "./history.js"
 import { lookOf, type Side } from "./sides.js"
@@ -13,10 +14,18 @@ export interface SideRuns {
   runs: History[]
 }
 
+/** @throws NaspError ERR_NASP_RUN_FOLDER for two runs of one side and seed: they are no spread over seeds */
 export function bySide(histories: readonly History[]): SideRuns[] {
   const groups = new Map<string, SideRuns>()
   for (const history of histories) {
     const group = groups.get(history.side.name) ?? { side: history.side, runs: [] }
+    const twin = group.runs.find(({ seed }) => seed === history.seed)
+    if (twin) {
+      throw new NaspError(
+        "ERR_NASP_RUN_FOLDER",
+        `Expected one run a side and seed but received ${twin.folder} and ${history.folder}, both ${history.side.name}, seed ${history.seed}`,
+      )
+    }
     group.runs.push(history)
     groups.set(history.side.name, group)
   }

@@ -4,7 +4,7 @@
  * steps. One set of runs serves all four panels.
  */
 import { accuracyCurves, accuracySummary, drawAccuracy } from "./accuracy-panels.js"
-import { boundSummary, boundTable, proximalMethods } from "./bounds.js"
+import { boundLine, boundSummary, boundTable, proximalMethods } from "./bounds.js"
 import type { Comparison } from "./comparison.js"
 import { bySide, caption, momentHeader, momentRows, runList, type SideRuns } from "./curves.js"
 import type { History } from "./history.js"
@@ -30,13 +30,15 @@ function draw(histories: readonly History[]): Report {
   const cd = sides.filter((s) => proximalMethods.includes(s.side.method))
   const lines = caption(histories, differs)
   const pictures: Record<string, string> = {}
-  if (ab.length > 0) {
+  // NASP alone is in c and d already.
+  if (ab.length > 1 || !cd.some(isPlain)) {
     const title = "Figure 3 (a, b): convergence beside DARTS"
     pictures["figure3-ab"] = drawAccuracy({ title, letters: ["a", "b"], sides: ab, caption: lines })
   }
   if (cd.some(isPlain)) {
     const title = "Figure 3 (c, d): convergence beside plain proximal steps"
-    pictures["figure3-cd"] = drawAccuracy({ title, letters: ["c", "d"], sides: cd, caption: lines })
+    const caption = [boundLine(cd), ...lines]
+    pictures["figure3-cd"] = drawAccuracy({ title, letters: ["c", "d"], sides: cd, caption })
   }
   return {
     json: {

@@ -103,7 +103,7 @@ function edgeName(edge: number): string {
   let first = 0
   while (edge >= first + node + 2) first += node++ + 2
   const from = edge - first
-  return `${from < 2 ? `c_{k-${2 - from}}` : `node ${from - 2}`} to node ${node}`
+  return `${from < 2 ? `c(k-${2 - from})` : `node ${from - 2}`} to node ${node}`
 }
 
 function alphaRows({ side, seed, start, moments }: History): Cell[][] {
@@ -131,8 +131,8 @@ export function changesOf({ runs }: SideRuns) {
   return {
     /** Of 28 edges, whose operation or being kept differs from an epoch to the next: mean an epoch. */
     selections_an_epoch: over(({ moments }) => {
-      const pairs = moments.slice(1).map((m, i) => differing(moments[i]!.selection, m.selection))
-      return pairs.length > 0 ? pairs.reduce((sum, n) => sum + n, 0) / pairs.length : null
+      const flipped = flippedSelections(moments)
+      return flipped.length > 0 ? flipped.reduce((sum, p) => sum + p.y, 0) / flipped.length : null
     }),
     /** Of 28 rows, whose largest operation changes in a step: mean a step. */
     rows_a_step: over(({ moments }) => {
@@ -140,6 +140,11 @@ export function changesOf({ runs }: SideRuns) {
       return steps > 0 ? moments.reduce((sum, m) => sum + m.sinceLast.flips, 0) / steps : null
     }),
   }
+}
+
+/** Edges, of 28, whose operation or being kept differs from the moment before: from the second moment on. */
+export function flippedSelections(moments: History["moments"]): Point[] {
+  return moments.slice(1).map((m, i) => ({ x: m.epochs, y: differing(moments[i]!.selection, m.selection) }))
 }
 
 type Selection = History["moments"][number]["selection"]

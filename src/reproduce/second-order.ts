@@ -5,16 +5,16 @@
  */
 import { NaspError } from "../errors.js"
 import { drawFigure } from "./chart/figure.js"
-import type { Panel } from "./chart/panel.js"
+import type { Panel, Series } from "./chart/panel.js"
 import type { Comparison } from "./comparison.js"
 import { bySide, caption, meanCurve, momentHeader, momentRows, runList, seriesOf } from "./curves.js"
 import type { SideRuns } from "./curves.js"
-import { changesOf } from "./figure4.js"
+import { changesOf, flippedSelections } from "./figure4.js"
 import type { History } from "./history.js"
 import type { Report } from "./report.js"
 import { lookOf } from "./sides.js"
 import { meanAtCommonPoints, summarise } from "./statistics.js"
-import { rounded, textTable, withSpread } from "./text-table.js"
+import { rounded, textTable, withSpread, type Cell } from "./text-table.js"
 
 const differs = [
   "the paper argues and gives no numbers",
@@ -51,12 +51,19 @@ function draw(histories: readonly History[]): Report {
       curves: sides.map((s) => ({
         side: s.side.name,
         cosine: cosineCurve(s),
+        selections_flipped: selectionCurve(s),
         flips: meanCurve(s, "epochs", (m) => m.sinceLast.flips),
         alpha_change: meanCurve(s, "epochs", (m) => m.sinceLast.alphaChange),
       })),
       summary: sides.map((s) => ({ side: s.side.name, ...summaryOf(s) })),
     },
-    csv: { header: momentHeader, rows: momentRows(histories) },
+    csv: {
+      header: [...momentHeader, "comparisons", "cosine", "smallest_cosine", "relative_difference"],
+      rows: histories.flatMap((history) => {
+        const rows = momentRows([history])
+        return rows.map((row, i) => [...row, ...comparedUntil(history, i)])
+      }),
+    },
     pictures: {
       "second-order": drawFigure({
         title: "Second order: does alpha's gradient need it?",
@@ -70,13 +77,35 @@ function draw(histories: readonly History[]): Report {
   }
 }
 
+// Of the comparisons since the moment before: how many, mean and smallest cosine, mean relative difference.
+function comparedUntil({ moments, orders }: History, index: number): Cell[] {
+  const [from, to] = [moments[index - 1]?.step ?? 0, moments[index]?.step ?? 0]
+  const since = orders.filter(({ step }) => step > from && step <= to)
+  const cosines = since.flatMap(({ cosine }) => cosine ?? [])
+  return [
+    since.length,
+    summarise(cosines)?.mean ?? null,
+    cosines.length > 0 ? Math.min(...cosines) : null,
+    summarise(since.flatMap(({ ratio }) => ratio ?? []))?.mean ?? null,
+  ]
+}
+
 function panels(sides: readonly SideRuns[]): Panel[] {
+  const cosines = sides.map((s) => belowOne(seriesOf(s.side, cosineCurve(s))))
+  const lows = cosines.flatMap(({ points, band }) => band?.map(({ low }) => low) ?? points.map(({ y }) => y))
   return [
     {
       title: "gradients of both orders",
       x: "epochs",
       y: "cosine",
-      series: sides.map((s) => seriesOf(s.side, cosineCurve(s))),
+      yDomain: [Math.floor(10 * Math.min(0.9, ...lows)) / 10, 1],
+      series: cosines,
+    },
+    {
+      title: "selections flipped",
+      x: "epochs",
+      y: "edges that changed in an epoch, of 28",
+      series: sides.map((s) => seriesOf(s.side, selectionCurve(s))),
     },
     {
       title: "rows whose largest operation changed",
@@ -101,6 +130,16 @@ function panels(sides: readonly SideRuns[]): Panel[] {
       ),
     },
   ]
+}
+
+// No cosine is above 1, though mean + standard deviation may be.
+function belowOne(series: Series): Series {
+  const { band } = series
+  return band ? { ...series, band: band.map((b) => ({ ...b, high: Math.min(1, b.high) })) } : series
+}
+
+function selectionCurve({ runs }: SideRuns) {
+  return meanAtCommonPoints(runs.map(({ moments }) => flippedSelections(moments)))
 }
 
 function cosineCurve({ runs }: SideRuns) {

@@ -5,7 +5,7 @@
  */
 import { accuracyCurves, accuracySummary, drawAccuracy } from "./accuracy-panels.js"
 import { NaspError } from "../errors.js"
-import { boundSummary, boundTable, proximalMethods } from "./bounds.js"
+import { boundLine, boundSummary, boundTable, proximalMethods } from "./bounds.js"
 import { drawFigure } from "./chart/figure.js"
 import type { Comparison } from "./comparison.js"
 import { atBound, bySide, caption, meanCurve, momentHeader, momentRows, runList, seriesOf } from "./curves.js"
@@ -43,6 +43,7 @@ function drawProximal(histories: readonly History[]): Report {
   const sides = bySide(histories)
   const lines = caption(histories, differs)
   const bounds = sides.map((s) => ({ side: s.side.name, ...boundSummary(s) }))
+  const entries = Math.max(...bounds.map((b) => b.entries))
   return {
     json: {
       artefact: "section4.5",
@@ -57,16 +58,17 @@ function drawProximal(histories: readonly History[]): Report {
         title: "Section 4.5, Figure 3 (c, d): NASP beside plain proximal steps",
         letters: ["c", "d"],
         sides,
-        caption: lines,
+        caption: [boundLine(sides), ...lines],
       }),
       "section4.5-bounds": drawFigure({
         title: "Section 4.5: entries of alpha at a bound of the box [0, 1]",
         columns: 1,
         panels: [
           {
-            title: "at 0 or 1, or beyond",
+            title: `at 0 or 1, or beyond, of ${entries}`,
             x: "epochs",
             y: "entries of alpha",
+            yDomain: [0, entries],
             series: sides.map((s) =>
               seriesOf(
                 s.side,
@@ -76,7 +78,7 @@ function drawProximal(histories: readonly History[]): Report {
           },
         ],
         legend: sides.map(({ side }) => ({ look: lookOf(side), label: side.label })),
-        caption: lines,
+        caption: [boundLine(sides), ...lines],
       }),
     },
     text: [accuracyTable(sides), "", boundTable(sides), ...lines].join("\n"),

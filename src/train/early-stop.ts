@@ -6,8 +6,9 @@
  *                  2020): its average over the last 5 epochs is more than so many times what it was 4 epochs ago (1.3)
  *
  * The eigenvalue is found by power iteration on central differences of the gradient, on one validation batch with its own
- * statistics, in steps of 0.01: a small net's loss has kinks, and what is found there is a curvature at that scale. alpha is what the method relaxes (`relaxed`); methods that relax nothing are looked at in the entries of
- * their mixture. The running statistics stay as they were; the mixture is left to the next step.
+ * statistics, in steps of 0.01: a small net's loss has kinks, and what is found there is a curvature at that scale.
+ * alpha is what the method relaxes (`relaxed`); methods that relax nothing are looked at in the entries of their mixture.
+ * The running statistics stay as they were; the mixture is left to the next step.
  */
 import { integerField, numberField, optionalField } from "../expect.js"
 import type { RunningMethod } from "../methods/index.js"

@@ -1,7 +1,9 @@
 /**
  * Each method's architecture gradient, as its own step computes it, against central differences of the loss in double
  * (or, where the method is straight-through, of the loss in the mixture's entries, times softmax's Jacobian taken
- * numerically). DARTS of second order, a finite difference itself, is checked against fixtures (test/golden). Steps of size 0 leave alpha and the weights as they are, and `grad.<alpha>` holds what alpha was to move by.
+ * numerically). DARTS of second order, a finite difference itself, is checked against fixtures (test/golden), and so are
+ * PC-DARTS' forward and gradients. Steps of size 0 leave alpha and the weights as they are, and `grad.<alpha>` holds what
+ * alpha was to move by.
  */
 import { describe, expect, test } from "vitest"
 

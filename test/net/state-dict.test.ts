@@ -12,27 +12,32 @@ import { addon, discrete, makeSession, values, weightUpdate } from "./sessions.j
 const fixtures = join(dirname(fileURLToPath(import.meta.url)), "../fixtures")
 
 test.each([
-  ["darts", 1_930_618],
-  ["nasp12", 4_151_354],
-])("%s at C = 16 with 8 cells has the parameters of the released code", (space, count) => {
-  const session = makeSession(space, {
-    channels: 16,
-    layers: 8,
-    classes: 10,
-    imageSize: 32,
-    batch: 1,
-    precision: "f32",
-  })
-  try {
-    const sizes = session
-      .tensors()
-      .filter((t) => t.group === "parameter")
-      .map((t) => t.shape.reduce((a, b) => a * b, 1))
-    expect(sizes.reduce((a, b) => a + b, 0)).toBe(count)
-  } finally {
-    session.dispose()
-  }
-})
+  ["darts", 1, 1_930_618],
+  ["nasp12", 1, 4_151_354],
+  ["darts", 4, 299_578], // PC-DARTS, without alpha and beta
+])(
+  "%s at C = 16 with 8 cells, 1 / %i of the channels, has the released code's parameters",
+  (space, partialChannels, count) => {
+    const session = makeSession(space, {
+      channels: 16,
+      partialChannels,
+      layers: 8,
+      classes: 10,
+      imageSize: 32,
+      batch: 1,
+      precision: "f32",
+    })
+    try {
+      const sizes = session
+        .tensors()
+        .filter((t) => t.group === "parameter")
+        .map((t) => t.shape.reduce((a, b) => a * b, 1))
+      expect(sizes.reduce((a, b) => a + b, 0)).toBe(count)
+    } finally {
+      session.dispose()
+    }
+  },
+)
 
 describe.each(["nasp-step-nasp12-c2-l3-n5", "nasp-step-darts7-split-c2-l3-n18-everything"])("%s", (name) => {
   test("names and shapes are PyTorch's", () => {

@@ -159,6 +159,14 @@ describe("what is refused", () => {
     expect(() => readHistories([at("figure4")])).toThrow(/made by an older version/)
   })
 
+  it("two runs of one side and seed", async () => {
+    await run("figure4", { sides: ["nasp"], budget: "1", given: { ...small, seeds: 1 } })
+    cpSync(at("figure4"), at("again"), { recursive: true })
+    const histories = readHistories([at("figure4"), at("again")])
+    for (const name of ["figure3", "figure4"])
+      expect(() => find(name).draw(histories)).toThrow(/figure4.* and .*again.*, both nasp, seed 0/)
+  })
+
   it("drawing what the runs did not measure", async () => {
     const histories = await run("figure4", { sides: ["nasp"], budget: "1" })
     expect(() => find("completeness").draw(histories)).toThrow(/--evaluate-derived but .*nasp-seed0/)
@@ -218,6 +226,23 @@ describe("reports", () => {
     const histories = await run("section4.5", { sides: ["nasp"], budget: "3", given })
     const { summary } = find("section4.5").draw(histories).json as { summary: object[] }
     expect(summary[0]).toMatchObject({ side: "nasp", at_bound: { mean: 0 }, entries: 2 * 14 * 7 })
+    const { pictures } = find("section4.5").draw(histories)
+    expect(pictures["section4.5-cd"]).toContain("at the end: NASP 0.0 ± 0.0 of 196.")
+  })
+
+  it("second order: a row of the CSV has the mean of the comparisons since the row before", async () => {
+    const given = { ...small, compareOrders: 2 }
+    const [history] = await run("second-order", { sides: ["nasp"], budget: "10", given })
+    const { header, rows } = find("second-order").draw([history!]).csv
+    const cells = (name: string) => rows.map((row) => row[header.indexOf(name)])
+    expect(cells("step")).toEqual([7, 10])
+    expect(cells("comparisons")).toEqual([3, 2]) // after steps 2, 4, 6, and 8, 10
+    const cosines = history!.orders.map((o) => o.cosine!)
+    expect(cells("cosine")).toEqual([
+      expect.closeTo((cosines[0]! + cosines[1]! + cosines[2]!) / 3, 12),
+      expect.closeTo((cosines[3]! + cosines[4]!) / 2, 12),
+    ])
+    expect(cells("smallest_cosine")[1]).toBe(Math.min(cosines[3]!, cosines[4]!))
   })
 
   it("figure 4: an edge's selected operation in the CSV is the selection's, and changes are counted", async () => {

@@ -20,15 +20,18 @@ export interface Figure {
 }
 
 const margin = 16
+const leastWidth = 560
 const lineHeight = 16
 
 /** @returns the SVG document */
 export function drawFigure(figure: Figure): string {
-  const panel = figure.small ? { width: 196, height: 150 } : { width: 430, height: 310 }
-  const width = Math.max(560, panel.width * figure.columns) + 2 * margin
+  const panel = figure.small
+    ? { width: 196, height: 150 }
+    : { width: Math.max(430, leastWidth / figure.columns), height: 310 }
+  const width = panel.width * figure.columns + 2 * margin
   const rows = Math.ceil(figure.panels.length / figure.columns)
   const { entries, height: legendHeight } = legend(figure.legend, width, margin + 34)
-  const top = margin + 34 + legendHeight
+  const top = margin + 34 + legendHeight + (figure.small ? 8 : 0)
   const below = top + rows * panel.height + 18
   const caption = figure.caption.flatMap((line) => broken(line, width - 2 * margin))
   const height = below + caption.length * lineHeight + margin - 6

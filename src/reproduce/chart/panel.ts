@@ -147,6 +147,6 @@ function drawSeries({ look, points, band, marks }: Series, x: Scale, y: Scale, s
   )
   const dots = marks ?? (points.length <= fewPoints ? points : [])
   for (const p of dots)
-    parts.push(element("circle", { class: `${className} mark`, cx: x(p.x), cy: y(p.y), r: small ? 2 : 3 }))
+    parts.push(element("circle", { class: `${className} mark`, cx: x(p.x), cy: y(p.y), r: small ? 2.7 : 3 }))
   return parts
 }
