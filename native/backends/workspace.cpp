@@ -2,8 +2,6 @@
 
 #include <sys/mman.h>
 
-#include <cstdlib>
-
 #include "../core/error.h"
 
 namespace nasp {
@@ -11,8 +9,13 @@ namespace nasp {
 Workspace::Workspace(int threads) : threads_(static_cast<std::size_t>(threads)) {}
 
 Workspace::~Workspace() {
-  for (Buffer& b : threads_) std::free(b.data);
-  for (Buffer& b : shared_) std::free(b.data);
+  for (Buffer& b : threads_) release(b);
+  for (Buffer& b : shared_) release(b);
+}
+
+void Workspace::release(Buffer& b) {
+  if (b.data) munmap(b.data, b.size);
+  b = {};
 }
 
 std::size_t Workspace::bytes() const {
@@ -24,15 +27,15 @@ std::size_t Workspace::bytes() const {
 
 void* Workspace::grown(Buffer& b, std::size_t bytes) {
   if (b.size >= bytes) return b.data;
-  std::free(b.data);
+  release(b);
   constexpr std::size_t huge_page = std::size_t{1} << 21;
-  b.size = (bytes + huge_page - 1) / huge_page * huge_page;
-  b.data = std::aligned_alloc(huge_page, b.size);
-  if (!b.data) {
-    b.size = 0;
+  const std::size_t size = (bytes + huge_page - 1) / huge_page * huge_page;
+  void* data = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (data == MAP_FAILED) {
     throw Error("ERR_NASP_OUT_OF_MEMORY",
                 "Out of memory: a kernel asked for " + std::to_string(bytes >> 20) + " MiB of workspace");
   }
+  b = {data, size};
 #ifdef MADV_HUGEPAGE
   madvise(b.data, b.size, MADV_HUGEPAGE);
 #endif

@@ -26,6 +26,7 @@ class Workspace {
     void* data = nullptr;
     std::size_t size = 0;
   };
+  static void release(Buffer& b);
   static void* grown(Buffer& b, std::size_t bytes);  // throws Error ERR_NASP_OUT_OF_MEMORY
   std::vector<Buffer> threads_;
   Buffer shared_[2];
