@@ -9,10 +9,13 @@
 #include "../backends/device.h"
 #include "../backends/registry.h"
 #include "../backends/workspace.h"
+#include "alpha_selection.h"
+#include "held_data.h"
 #include "loss.h"
 #include "optimizer.h"
 #include "step_batches.h"
 #include "supernet.h"
+#include "tensor_names.h"
 #include "weight_vectors.h"
 
 namespace nasp {
@@ -61,30 +64,7 @@ class SupernetSession final : public Session {
   const SupernetConfig& config() const override { return config_; }
   int lanes() const override { return backend_.lanes; }
 
-  std::vector<TensorInfo> tensors() const override {
-    std::vector<TensorInfo> list;
-    const auto& p = net_->parameters();
-    const auto matrix = [&](int t) {
-      return std::vector<int>{cell_edges, net_->alpha(t).mixture.candidates};
-    };
-    for (const Slot& s : p.slots()) list.push_back({s.name, "parameter", s.shape});
-    for (const Slot& s : p.buffers()) list.push_back({s.name, "buffer", s.shape});
-    for (int t = 0; t < 2; t++) list.push_back({net_->alpha(t).name, "alpha", matrix(t)});
-    for (const Slot& s : p.slots()) list.push_back({"momentum." + s.name, "momentum", s.shape});
-    for (int t = 0; t < 2; t++) {
-      list.push_back({"adam.first." + net_->alpha(t).name, "adam", matrix(t)});
-      list.push_back({"adam.second." + net_->alpha(t).name, "adam", matrix(t)});
-    }
-    list.push_back({"adam.step", "adam", {1}});
-    for (const Slot& s : p.slots()) list.push_back({"grad." + s.name, "gradient", s.shape});
-    for (int t = 0; t < 2; t++) {
-      list.push_back({"grad." + net_->alpha(t).name, "gradient", matrix(t)});
-      list.push_back({"grad.nodes." + net_->alpha(t).name, "gradient", {cell_nodes}});
-      list.push_back({"grad.bypass." + net_->alpha(t).name, "gradient", {cell_edges}});
-    }
-    for (int t = 0; t < 2; t++) list.push_back({"selected." + net_->alpha(t).name, "selection", matrix(t)});
-    return list;
-  }
+  std::vector<TensorInfo> tensors() const override { return list_tensors(*net_); }
 
   void read(const std::string& name, void* data) const override {
     S* to = static_cast<S*>(data);
@@ -98,7 +78,7 @@ class SupernetSession final : public Session {
       std::copy(a.mixture.weight.begin(), a.mixture.weight.end(), to);
       return;
     }
-    const Place place = find(name);
+    const auto place = names_->find(*net_, name);
     if (place.zero)
       std::fill(to, to + place.size, S(0));
     else
@@ -115,7 +95,7 @@ class SupernetSession final : public Session {
     const bool alpha_gradient = name == "grad.alphas_normal" || name == "grad.alphas_reduce";
     if ((name.rfind("grad.", 0) == 0 && !alpha_gradient) || name.rfind("selected.", 0) == 0)
       throw Error("ERR_NASP_UNSUPPORTED", "Expected a tensor that can be written but received " + name);
-    const Place place = find(name);
+    const auto place = names_->find(*net_, name);
     net_->parameters().write(place.data, from, place.size);
     device_->check();
     if (place.slot >= 0) net_->parameters().slot(place.slot).version++;
@@ -247,13 +227,14 @@ class SupernetSession final : public Session {
     vectors_.reset();
     arena_.reset();
     net_.reset();
-    results_ = {}, d_logits_ = {}, targets_ = {}, indices_ = {}, selection_ = {};
+    results_ = {}, d_logits_ = {}, targets_ = {}, indices_ = {};
+    selection_.reset();
     data_.clear();
     device_.reset();
     net_ = std::make_unique<Supernet<S>>(config_);
     vectors_ = std::make_unique<WeightVectors<S>>(net_->parameters());
     net_->prepare(backend_);
-    names_.clear();
+    names_ = std::make_unique<TensorNames<S>>(*net_);
     planned_.clear();
     adam_step_ = 0;
     const std::size_t bytes = net_->arena_bytes(backend_, !backend_.device);
@@ -270,7 +251,7 @@ class SupernetSession final : public Session {
     targets_.allocate(static_cast<std::size_t>(config_.batch), memory);
     indices_.allocate(static_cast<std::size_t>(config_.batch), memory);
 
-    selection_.allocate(selection_bytes(), memory);
+    selection_ = std::make_unique<AlphaSelection<S>>(*net_, memory);
     arena_ = std::make_unique<Arena>(bytes, false, memory);
     discretise({});
     reserve_activations();
@@ -282,86 +263,15 @@ class SupernetSession final : public Session {
 
   Run run(int batch) { return {parallel_, workspace_, batch, device_->handle()}; }
 
+  void run_alpha(const AlphaStep& step, const std::array<const std::vector<double>*, 2>& costs) {
+    selection_->run(*net_, step_functions(backend_), run(config_.batch), step, costs);
+    device_->check();
+  }
+
   void take(AlphaStep& step, const Discretise& o) const {
     step.discretise = true, step.value_one = o.value_one, step.two_edges = o.two_edges;
     step.epsilon = o.epsilon, step.counter = o.counter;
     step.seed = config_.seed, step.dense = config_.dense;
-  }
-
-  // What goes to alpha's update and D, which comes back: the host chooses by D what it launches. In the backend's memory:
-  // weights and costs of both matrices, then uses.
-  struct Selection {
-    double *weight[2], *cost[2];
-    unsigned char* use[2];
-  };
-  std::size_t selection_bytes() const {
-    std::size_t n = 0;
-    for (int t = 0; t < 2; t++)
-      n += net_->alpha(t).size() * (sizeof(double) + 1) +
-           static_cast<std::size_t>(net_->alpha(t).mixture.candidates) * sizeof(double);
-    return n;
-  }
-  Selection selection_at(char* at) const {
-    Selection s;
-    auto* numbers = reinterpret_cast<double*>(at);
-    for (int t = 0; t < 2; t++) {
-      s.weight[t] = numbers, numbers += net_->alpha(t).size();
-      s.cost[t] = numbers, numbers += net_->alpha(t).mixture.candidates;
-    }
-    auto* uses = reinterpret_cast<unsigned char*>(numbers);
-    for (int t = 0; t < 2; t++) s.use[t] = uses, uses += net_->alpha(t).size();
-    return s;
-  }
-
-  // One copy there, one launch, one copy back.
-  void run_alpha(const AlphaStep& step, const std::array<const std::vector<double>*, 2>& costs) {
-    const Memory& memory = net_->parameters().memory();
-    std::vector<double> block(selection_bytes() / sizeof(double) + 1);
-    char* bytes = reinterpret_cast<char*>(block.data());
-    const Selection here = selection_at(bytes), there = selection_at(selection_.data());
-    AlphaTable<S> tables[2];
-    for (int t = 0; t < 2; t++) {
-      AlphaMatrix<S>& a = net_->alpha(t);
-      const Mixture& m = a.mixture;
-      std::copy(m.weight.begin(), m.weight.end(), here.weight[t]);
-      for (std::size_t i = 0; i < m.use.size(); i++) here.use[t][i] = static_cast<unsigned char>(m.use[i]);
-      const bool regularised = costs[t] && !costs[t]->empty();
-      if (regularised) std::copy(costs[t]->begin(), costs[t]->end(), here.cost[t]);
-      tables[t] = {m.candidates, a.value(),       a.gradient(), a.first(),
-                   a.second(),   there.weight[t], there.use[t], regularised ? there.cost[t] : nullptr};
-    }
-    memory.write_at(selection_.data(), bytes, selection_bytes());
-    step_functions(backend_).update_alpha(run(config_.batch), tables, step);
-    memory.read_at(bytes, selection_.data(), selection_bytes());
-    device_->check();
-    for (int t = 0; t < 2; t++) {
-      Mixture& m = net_->alpha(t).mixture;
-      std::copy(here.weight[t], here.weight[t] + m.weight.size(), m.weight.begin());
-      for (std::size_t i = 0; i < m.use.size(); i++) m.use[i] = static_cast<Use>(here.use[t][i]);
-    }
-  }
-
-  // A data set in the device's memory.
-  struct Held {
-    Store<unsigned char> images, labels;
-    Store<double> normalisation;  // means, then deviations
-    ImageBytes bytes;
-  };
-  void hold(const std::shared_ptr<const Dataset>& dataset) {
-    if (data_.count(dataset)) return;
-    const Memory& memory = net_->parameters().memory();
-    const Dataset& d = *dataset;
-    Held held = {Store<unsigned char>(d.images.size(), memory),
-                 Store<unsigned char>(d.labels.size(), memory),
-                 Store<double>(d.mean.size() + d.std.size(), memory),
-                 {}};
-    double *mean = held.normalisation.data(), *deviation = mean + d.mean.size();
-    memory.write_at(held.images.data(), d.images.data(), d.images.size());
-    memory.write_at(held.labels.data(), d.labels.data(), d.labels.size());
-    memory.write_at(mean, d.mean.data(), d.mean.size() * sizeof(double));
-    memory.write_at(deviation, d.std.data(), d.std.size() * sizeof(double));
-    held.bytes = {held.images.data(), held.labels.data(), mean, deviation, d.channels, d.height, d.width};
-    data_.emplace(dataset, std::move(held));
   }
 
   void take_gradient_norm(const Pass<S>& p, const WeightTable<S>& table) {
@@ -381,47 +291,6 @@ class SupernetSession final : public Session {
   }
 
   const SkipDropout* dropout() const { return skip_dropout_.rate > 0 ? &skip_dropout_ : nullptr; }
-
-  struct Place {
-    S* data;
-    std::size_t size;
-    int slot;   // of a parameter's value, else -1
-    bool zero;  // a gradient that this step did not give
-  };
-
-  Place find(const std::string& name) const {
-    auto& p = const_cast<Parameters<S>&>(net_->parameters());
-    const auto rest = [&](const char* prefix) {
-      return name.rfind(prefix, 0) == 0 ? name.substr(std::char_traits<char>::length(prefix)) : std::string();
-    };
-    for (int t = 0; t < 2; t++) {
-      auto& a = const_cast<AlphaMatrix<S>&>(net_->alpha(t));
-      if (name == a.name) return {a.value(), a.size(), -1, false};
-      if (name == "grad.nodes." + a.name) return {a.node_gradient(), cell_nodes, -1, false};
-      if (name == "grad.bypass." + a.name) return {a.bypass_gradient(), cell_edges, -1, false};
-      if (name == "grad." + a.name) return {a.gradient(), a.size(), -1, false};
-      if (name == "adam.first." + a.name) return {a.first(), a.size(), -1, false};
-      if (name == "adam.second." + a.name) return {a.second(), a.size(), -1, false};
-    }
-    const std::string momentum = rest("momentum."), gradient = rest("grad.");
-    if (names_.empty()) {
-      for (std::size_t i = 0; i < p.slots().size(); i++) names_[p.slots()[i].name] = static_cast<int>(i);
-      for (std::size_t i = 0; i < p.buffers().size(); i++)
-        names_[p.buffers()[i].name] = -1 - static_cast<int>(i);
-    }
-    const auto found = names_.find(!momentum.empty() ? momentum : !gradient.empty() ? gradient : name);
-    if (found == names_.end() || (found->second < 0 && (!momentum.empty() || !gradient.empty()))) {
-      throw Error("ERR_NASP_UNKNOWN_TENSOR",
-                  "Expected the name of a tensor of this net but received " + name);
-    }
-    if (found->second < 0)
-      return {p.buffer(-1 - found->second), p.buffers()[static_cast<std::size_t>(-1 - found->second)].size,
-              -1, false};
-    const Slot& s = p.slots()[static_cast<std::size_t>(found->second)];
-    if (!momentum.empty()) return {p.momentum(found->second), s.size, -1, false};
-    if (!gradient.empty()) return {p.gradient(found->second), s.size, -1, !s.has_gradient};
-    return {p.value(found->second), s.size, found->second, false};
-  }
 
   struct PassOptions {
     bool training, weight_gradients, keep_statistics, keep_batch, dropout;
@@ -444,7 +313,8 @@ class SupernetSession final : public Session {
     batches_.ready(batch);
     reserve_activations();
     if (planned_.insert(batch.count).second) net_->plan(*device_, batch.count);
-    if (batch.dataset) hold(batch.dataset);
+    const ImageBytes* images =
+        batch.dataset ? &data_.of(batch.dataset, net_->parameters().memory()) : nullptr;
     const DeviceStep step(*device_);
     const bool restored = options.training && options.keep_statistics;
     if (restored) net_->parameters().save_buffers();
@@ -452,10 +322,10 @@ class SupernetSession final : public Session {
     const Pass<S> p = {backend_,           run(batch.count), *arena_,
                        net_->parameters(), options.training, options.weight_gradients};
     const View<S> x = p.take(config_.image_channels, config_.image_size, config_.image_size);
-    if (batch.dataset) {
+    if (images) {
       memory.write_at(indices_.data(), batch.indices.data(), batch.indices.size() * sizeof(std::uint32_t));
       const Augment& a = batch.augment;
-      p.between().augment(p.run, x, targets_.data(), data_.at(batch.dataset).bytes, indices_.data(),
+      p.between().augment(p.run, x, targets_.data(), *images, indices_.data(),
                           {a.pad, a.flip, a.cutout, a.seed, a.counter});
     } else {
       backend_.load(p.run, x, batch.planes.data(), 0, batch.count);
@@ -504,17 +374,18 @@ class SupernetSession final : public Session {
   std::unique_ptr<Device> device_;  // before what lies in its memory
   std::unique_ptr<Supernet<S>> net_;
   std::unique_ptr<WeightVectors<S>> vectors_;
+  std::unique_ptr<TensorNames<S>> names_;
   std::unique_ptr<Arena> arena_;
   StepBatches<S> batches_;
-  Store<char> results_, selection_;
+  std::unique_ptr<AlphaSelection<S>> selection_;
+  Store<char> results_;
   Store<S> d_logits_;
   Store<int> targets_;
   Store<std::uint32_t> indices_;
-  std::map<std::shared_ptr<const Dataset>, Held> data_;
+  HeldData data_;
   std::uint64_t adam_step_ = 0;
   SkipDropout skip_dropout_;
-  std::set<int> planned_;                     // batch sizes
-  mutable std::map<std::string, int> names_;  // parameters; buffers as -1 - index
+  std::set<int> planned_;  // batch sizes
   std::atomic<bool> cancelled_{false};
 };
 
