@@ -17,24 +17,29 @@ struct Memory {
   void (*copy)(void* context, void* to, const void* from, std::size_t bytes) = nullptr;  // within it
 
   bool host() const { return !reserve; }
+  // Of no bytes, pointers may be null.
   void fill_at(void* to, unsigned char byte, std::size_t bytes) const {
+    if (bytes == 0) return;
     if (host())
       std::memset(to, byte, bytes);
     else
       fill(context, to, byte, bytes);
   }
   bool read_at(void* to, const void* from, std::size_t bytes) const {
+    if (bytes == 0) return true;
     if (!host()) return read(context, to, from, bytes);
     std::memcpy(to, from, bytes);
     return true;
   }
   void write_at(void* to, const void* from, std::size_t bytes) const {
+    if (bytes == 0) return;
     if (host())
       std::memcpy(to, from, bytes);
     else
       write(context, to, from, bytes);
   }
   void copy_at(void* to, const void* from, std::size_t bytes) const {
+    if (bytes == 0) return;
     if (host())
       std::memcpy(to, from, bytes);
     else
