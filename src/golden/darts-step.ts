@@ -5,10 +5,10 @@
 import { firstOrder, secondOrder } from "../methods/darts.js"
 import { gradientThrough, relax } from "../methods/relaxed.js"
 import type { NativeAddon, Precision } from "../native.js"
-import { edges, findSpace } from "../spaces/index.js"
+import { findSpace } from "../spaces/index.js"
 import type { GoldenFile } from "./file.js"
 import type { Recomputed } from "./index.js"
-import { cellTypes, loadBatch, openSession, typed } from "./supernet.js"
+import { cellTypes, loadBatch, logitsOfAlpha, openSession, typed } from "./supernet.js"
 
 export async function recomputeDarts(
   addon: NativeAddon,
@@ -17,10 +17,7 @@ export async function recomputeDarts(
 ): Promise<Recomputed> {
   const found: Recomputed = new Map()
   const space = findSpace(file.text("space"))
-  const alpha = {
-    normal: file.values("logits_alpha.normal", [edges, space.normal.length]),
-    reduce: file.values("logits_alpha.reduce", [edges, space.reduce.length]),
-  }
+  const alpha = logitsOfAlpha(file, space)
   const session = openSession(addon, file, precision, alpha)
   try {
     for (const { name, group, shape } of session.tensors()) {

@@ -8,7 +8,7 @@ import type { NativeAddon, Precision } from "../native.js"
 import { edges, findSpace } from "../spaces/index.js"
 import type { GoldenFile } from "./file.js"
 import type { Recomputed } from "./index.js"
-import { cellTypes, loadBatch, openSession } from "./supernet.js"
+import { cellTypes, loadBatch, logitsOfAlpha, openSession } from "./supernet.js"
 
 export async function recomputePcDarts(
   addon: NativeAddon,
@@ -17,10 +17,7 @@ export async function recomputePcDarts(
 ): Promise<Recomputed> {
   const found: Recomputed = new Map()
   const space = findSpace(file.text("space"))
-  const alpha = {
-    normal: file.values("logits_alpha.normal", [edges, space.normal.length]),
-    reduce: file.values("logits_alpha.reduce", [edges, space.reduce.length]),
-  }
+  const alpha = logitsOfAlpha(file, space)
   const beta = {
     normal: file.values("logits_beta.normal", [edges]),
     reduce: file.values("logits_beta.reduce", [edges]),

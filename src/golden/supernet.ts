@@ -8,7 +8,7 @@ import type {
   Values,
   WeightUpdateOptions,
 } from "../native.js"
-import { findSpace } from "../spaces/index.js"
+import { edges, findSpace, type Space } from "../spaces/index.js"
 import type { GoldenFile } from "./file.js"
 
 export const cellTypes = ["normal", "reduce"] as const
@@ -16,6 +16,14 @@ export const cellTypes = ["normal", "reduce"] as const
 /** Values in the session's precision. */
 export function typed(precision: Precision, values: ArrayLike<number>): Values {
   return precision === "f32" ? Float32Array.from(values) : Float64Array.from(values)
+}
+
+/** The matrices whose softmax a file's step goes by. */
+export function logitsOfAlpha(file: GoldenFile, space: Space) {
+  return {
+    normal: file.values("logits_alpha.normal", [edges, space.normal.length]),
+    reduce: file.values("logits_alpha.reduce", [edges, space.reduce.length]),
+  }
 }
 
 /** A session on the file's net: its weights, fresh running statistics, its matrices or others, discretised. */
