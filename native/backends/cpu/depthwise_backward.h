@@ -19,10 +19,8 @@ void depthwise_weight_gradient(typename L::scalar* dw, const Band<L>& dmid, cons
                                int row0, int row1, int out_width) {
   using S = typename L::scalar;
   constexpr int pad = (K - 1) / 2 * Dilation, most_rows = 16;
-  constexpr int at_once = smaller(K, NASP_REGISTERS >= 32 ? larger(4, K == 5 ? 5 : 0)
-                                     : K == 3             ? 3
-                                     : K == 5             ? 2
-                                                          : 1);
+  // rows of the kernel whose sums fit into the registers beside a few pixels of dy
+  constexpr int at_once = NASP_REGISTERS >= 32 ? (K == 7 ? 4 : K) : (K == 3 ? 3 : K == 5 ? 2 : 1);
   const S *dys[most_rows], *xs[most_rows * Stride + (K - 1) * Dilation];
   for (int row = row0; row < row1; row += most_rows) {
     const int rows = smaller(most_rows, row1 - row), reached = (rows - 1) * Stride + (K - 1) * Dilation + 1;
@@ -77,10 +75,9 @@ constexpr std::size_t depthwise_piece = 512 << 10;
 // The bands of a piece.
 template <class L>
 struct DepthwiseBands {
-  int x_pad, rows, x_rows, dmid_rows;
+  int rows, x_rows, dmid_rows;
   std::size_t x_size, dmid_size, dy_size, mid_size;
-  DepthwiseBands(const Unit& u, int width, bool need_x)
-      : x_pad(u.pad()), rows(depthwise_backward_rows(u.out_width(width))) {
+  DepthwiseBands(const Unit& u, int width, bool need_x) : rows(depthwise_backward_rows(u.out_width(width))) {
     const int out_width = u.out_width(width);
     x_rows = rows * u.stride + 2 * u.pad();
     dmid_rows = rows + ceil_div(2 * u.pad(), u.stride);
