@@ -69,11 +69,13 @@ template <class L, int Stride, class Epilogue>
 }
 
 // Backward, weights: dw[o][c][t] = sum over pixels of dy[o] * x[c] shifted by t, for Outputs x Inputs channels and
-// Taps neighbouring columns. Each accumulator is a vector over images; sum_lanes adds the lanes at the end.
-template <class L, int Outputs, int Inputs, int Taps, int Stride>
+// Taps neighbouring columns, or rows (Down: tap_pitch apart). Each accumulator is a vector over images; sum_lanes adds
+// the lanes at the end.
+template <class L, int Outputs, int Inputs, int Taps, int Stride, bool Down>
 [[gnu::noinline]] void dense_weight_gradient_tile(L* dw, const typename L::scalar* const (&dy)[Outputs],
                                                   const typename L::scalar* const (&x)[Inputs], int rows,
-                                                  int width, ptrdiff_t dy_row_pitch, ptrdiff_t x_row_pitch) {
+                                                  int width, ptrdiff_t dy_row_pitch, ptrdiff_t x_row_pitch,
+                                                  ptrdiff_t tap_pitch) {
   L sum[Outputs][Inputs][Taps];
   NASP_UNROLL for (int o = 0; o < Outputs; o++) NASP_UNROLL for (int c = 0; c < Inputs; c++)
       NASP_UNROLL for (int t = 0; t < Taps; t++) {
@@ -90,7 +92,7 @@ template <class L, int Outputs, int Inputs, int Taps, int Stride>
         gradient[o].pin();
       }
       NASP_UNROLL for (int c = 0; c < Inputs; c++) NASP_UNROLL for (int t = 0; t < Taps; t++) {
-        L value = L::load(xs[c] + (p * Stride + t) * L::count);
+        L value = L::load(xs[c] + p * Stride * L::count + t * (Down ? tap_pitch : L::count));
         value.pin();
         NASP_UNROLL for (int o = 0; o < Outputs; o++) sum[o][c][t] += gradient[o] * value;
       }

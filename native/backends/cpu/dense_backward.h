@@ -41,11 +41,12 @@ void dense_data_gradient(const DensePart& part, int channels, int first, const t
 }
 
 // dw (O, C, kernel) of one dense part += over `rows` output rows. x, dy: where channel 0's first pixel of the first tap lies.
-template <class L, int Stride, int Inputs, int Taps>
-void dense_weight_gradient_columns(const DensePart& part, int channels, typename L::scalar* dw,
-                                   const typename L::scalar* dy, ptrdiff_t dy_channel_pitch,
-                                   ptrdiff_t dy_row_pitch, const Band<L>& x, int x_row, int column, int tap,
-                                   int rows, int out_width) {
+// Taps: so many neighbouring ones from `tap` on, to the right or (Down) downwards.
+template <class L, int Stride, int Inputs, int Taps, bool Down>
+void dense_weight_gradient_taps(const DensePart& part, int channels, typename L::scalar* dw,
+                                const typename L::scalar* dy, ptrdiff_t dy_channel_pitch,
+                                ptrdiff_t dy_row_pitch, const Band<L>& x, int x_row, int column, int tap,
+                                int rows, int out_width) {
   using S = typename L::scalar;
   constexpr int O = tile_outputs, N = O * Inputs * Taps;
   for (int o = 0; o < part.out; o += O) {
@@ -55,8 +56,8 @@ void dense_weight_gradient_columns(const DensePart& part, int channels, typename
       const S* xs[Inputs];
       for (int i = 0; i < Inputs; i++) xs[i] = x.at(x_row, smaller(c + i, channels - 1), column);
       L sums[N];
-      dense_weight_gradient_tile<L, O, Inputs, Taps, Stride>(sums, dys, xs, rows, out_width, dy_row_pitch,
-                                                             x.row_pitch * part.stride_h);
+      dense_weight_gradient_tile<L, O, Inputs, Taps, Stride, Down>(
+          sums, dys, xs, rows, out_width, dy_row_pitch, x.row_pitch * part.stride_h, x.row_pitch);
       alignas(sizeof(L)) S total[(N + L::count - 1) / L::count * L::count];
       sum_lanes<L, N>(total, sums);
       for (int i = 0; i < O && o + i < part.out; i++) {
@@ -76,20 +77,22 @@ void dense_weight_gradient(const DensePart& part, int channels, typename L::scal
                            const typename L::scalar* dy, ptrdiff_t dy_channel_pitch, ptrdiff_t dy_row_pitch,
                            const Band<L>& x, int row0, int rows, int out_width) {
   constexpr int wide = NASP_REGISTERS >= 32 ? 2 : 1, pointwise = NASP_REGISTERS >= 32 ? 4 : 2;
-  const auto columns = [&]<int Inputs, int Taps>(int s, int t) {
+  const auto taps = [&]<int Inputs, int Taps, bool Down>(int s, int t) {
     const int x_row = row0 * part.stride_h - part.pad_h + s, column = t - part.pad_w,
               tap = s * part.kernel_w + t;
     if (part.stride_w == 1)
-      dense_weight_gradient_columns<L, 1, Inputs, Taps>(part, channels, dw, dy, dy_channel_pitch,
-                                                        dy_row_pitch, x, x_row, column, tap, rows, out_width);
+      dense_weight_gradient_taps<L, 1, Inputs, Taps, Down>(
+          part, channels, dw, dy, dy_channel_pitch, dy_row_pitch, x, x_row, column, tap, rows, out_width);
     else
-      dense_weight_gradient_columns<L, 2, Inputs, Taps>(part, channels, dw, dy, dy_channel_pitch,
-                                                        dy_row_pitch, x, x_row, column, tap, rows, out_width);
+      dense_weight_gradient_taps<L, 2, Inputs, Taps, Down>(
+          part, channels, dw, dy, dy_channel_pitch, dy_row_pitch, x, x_row, column, tap, rows, out_width);
   };
-  for (int s = 0; s < part.kernel_h; s++) {
+  int s = 0;
+  for (; part.kernel_w == 1 && s + 3 <= part.kernel_h; s += 3) taps.template operator()<wide, 3, true>(s, 0);
+  for (; s < part.kernel_h; s++) {
     int t = 0;
-    for (; t + 3 <= part.kernel_w; t += 3) columns.template operator()<wide, 3>(s, t);
-    for (; t < part.kernel_w; t++) columns.template operator()<pointwise, 1>(s, t);
+    for (; t + 3 <= part.kernel_w; t += 3) taps.template operator()<wide, 3, false>(s, t);
+    for (; t < part.kernel_w; t++) taps.template operator()<pointwise, 1, false>(s, t);
   }
 }
 

@@ -86,129 +86,137 @@ void pool_forward(const Unit& unit, const Band<L>& x, int height, int row0, int 
   });
 }
 
-// Lines of windows, one vector each, with room for the windows that a pixel beside the image would belong to.
+// Lines of windows, one vector each, the last `slots` of them, with room for the windows that a pixel beside the image would
+// belong to.
 template <class L>
 struct WindowLines {
   using S = typename L::scalar;
   S* data;
-  int margin;
+  int margin, slots;
   ptrdiff_t pitch;
 
-  static std::size_t size(const Unit& unit, int lines, int out_width) {
-    return static_cast<std::size_t>(lines) * (out_width + 2 * unit.kernel) * L::count;
-  }
-  WindowLines(const Unit& unit, S* memory, int out_width)
-      : data(memory), margin(unit.kernel), pitch(static_cast<ptrdiff_t>(out_width + 2 * margin) * L::count) {}
-  S* at(int line) const { return data + line * pitch + static_cast<ptrdiff_t>(margin) * L::count; }
+  static int columns(const Unit& unit, int out_width) { return (out_width + 2 * unit.kernel) | 1; }
+  WindowLines(const Unit& unit, S* memory, int out_width, int slots)
+      : data(memory),
+        margin(unit.kernel),
+        slots(slots),
+        pitch(static_cast<ptrdiff_t>(columns(unit, out_width)) * L::count) {}
+  S* at(int line) const { return data + line % slots * pitch + static_cast<ptrdiff_t>(margin) * L::count; }
+  S* end() const { return data + slots * pitch; }
+  void fill(L value) const { fill_vectors(data, static_cast<int>(end() - data) / L::count, value); }
 };
 
-// Scalars of scratch that pool_backward needs for `rows` input rows.
+// Scalars of scratch that pool_backward needs.
 template <class L>
-std::size_t pool_backward_scratch(const Unit& unit, int rows, int width) {
-  return WindowLines<L>::size(unit, 3 * (rows + 4 * unit.pad() + 2) + 1, unit.out_width(width));
+std::size_t pool_backward_scratch(const Unit& unit, int width) {
+  return static_cast<std::size_t>(3 * unit.kernel + 4) * L::count *
+         WindowLines<L>::columns(unit, unit.out_width(width));
 }
 
-// Where the first maximum of every window lies: `column` of every input row's windows, from row first * stride - pad
-// on, and then `row` of the windows of output rows [first, last], a later one only where it is strictly larger.
-template <int K, int Stride, class L>
-void first_maxima(const Unit& unit, const Band<L>& x, int c, int first, int last, int out_width,
-                  const WindowLines<L>& value, const WindowLines<L>& column, const WindowLines<L>& row) {
+// The first maximum of `count` candidates a pixel, in `best` with its index in `at`; candidate i of pixel p lies at
+// from(i) + p * step.
+template <int Count, class L, class From>
+NASP_INLINE void first_maxima(typename L::scalar* best, typename L::scalar* at, int pixels, int count,
+                              int step, const From& from) {
   using S = typename L::scalar;
-  const int k = K ? K : unit.kernel, s = K ? Stride : unit.stride, pad = (k - 1) / 2, top = first * s - pad,
-            rows = (last - first) * s + k;
-  const ptrdiff_t end = static_cast<ptrdiff_t>(out_width) * L::count;
-  const auto take = [](L& best, L& at, L next, S there) NASP_LAMBDA_INLINE {
-    const auto more = next.v > best.v;
-    best.v = more ? next.v : best.v;
-    at.v = more ? L::splat(there).v : at.v;
-  };
-  for (int q = 0; q < rows; q++) {
-    const S* from = x.at(top + q, c, -pad);
-    S *values = value.at(q), *columns = column.at(q);
-    for (ptrdiff_t p = 0; p < end; p += L::count, from += s * L::count) {
-      L best = L::load(from), at = L::zero();
-      NASP_UNROLL for (int t = 1; t < k; t++) take(best, at, L::load(from + t * L::count), S(t));
-      best.store(values + p);
-      at.store(columns + p);
+  const int n = Count ? Count : count;
+  for (ptrdiff_t p = 0; p < pixels; p++) {
+    L largest = L::load(from(0) + p * step * L::count), index = L::zero();
+    NASP_UNROLL for (int i = 1; i < n; i++) {
+      const L next = L::load(from(i) + p * step * L::count);
+      const auto more = next.v > largest.v;
+      largest.v = more ? next.v : largest.v;
+      index.v = more ? L::splat(S(i)).v : index.v;
     }
-  }
-  for (int i = 0; i <= last - first; i++) {
-    const S* from = value.at(i * s);
-    S* rows_of = row.at(i);
-    for (ptrdiff_t p = 0; p < end; p += L::count, from += L::count) {
-      L best = L::load(from), at = L::zero();
-      NASP_UNROLL for (int q = 1; q < k; q++) take(best, at, L::load(from + q * value.pitch), S(q));
-      at.store(rows_of + p);
-    }
+    if (best) largest.store(best + p * L::count);
+    index.store(at + p * L::count);
   }
 }
 
-// Rows [row0, row1) of dx from dy rows that reach them and, for max, from x (padded with -inf). A window's gradient goes
-// to its winning row first (avg: to all of them), and there to the winning column: 2 k steps a pixel instead of k * k.
+// dx of whole images from dy and, for max, from x (padded with -inf at the sides), a row of windows at a time. A window's
+// gradient goes to its winning row first (avg: to all of them), and there to the winning column: 2 k steps a pixel
+// instead of k * k.
 template <int K, int Stride, bool Max, class L, class Epilogue>
-void pool_backward_rows(const Unit& unit, const Band<L>& x, const Band<L>& dy, int height, int row0, int row1,
+void pool_backward_rows(const Unit& unit, const Band<L>& x, const Band<L>& dy, int height,
                         typename L::scalar* scratch, const Epilogue& epilogue) {
   using S = typename L::scalar;
   typedef typename L::vector Vector;
+  constexpr int most = K ? K : 64;
   const int k = K ? K : unit.kernel, s = K ? Stride : unit.stride, pad = (k - 1) / 2,
-            width = epilogue.dx.width;
+            width = epilogue.dx.width, windows = (k - 1) / s + 1;  // rows of windows that reach a row
   const int out_width = unit.out_width(width), out_height = unit.out_height(height);
-  const int first = ceil_div(larger(0, row0 + pad - k + 1), s),
-            last = smaller(out_height - 1, (row1 - 1 + pad) / s);
-  const int rows = (last - first) * s + k;
-  const WindowLines<L> gathered(unit, scratch, out_width),
-      value(unit, gathered.data + gathered.pitch, out_width),
-      won_column(unit, value.data + rows * value.pitch, out_width),
-      won_row(unit, won_column.data + rows * value.pitch, out_width);
-  fill_vectors<L>(gathered.data, static_cast<int>(gathered.pitch / L::count), L::zero());
-  // where(a, t, gradient): gradient where a holds t
-  const auto where = [](const S* at, int t, L gradient) NASP_LAMBDA_INLINE {
-    return L{L::load(at).v == L::splat(S(t)).v ? gradient.v : Vector{}};
-  };
+  const WindowLines<L> gathered(unit, scratch, out_width, 1), zeros(unit, gathered.end(), out_width, 1),
+      outside(unit, zeros.end(), out_width, 1), column_share(unit, outside.end(), out_width, 1),
+      value(unit, column_share.end(), out_width, k), won_column(unit, value.end(), out_width, k),
+      won_row(unit, won_column.end(), out_width, windows);
+  gathered.fill(L::zero());
+  zeros.fill(L::zero());
+  outside.fill(lowest<L>());
+  for (int j = 0; j < out_width; j++)
+    L::splat(1 / static_cast<S>(inside(j * s - pad, k, width))).store(column_share.at(0) + j * L::count);
+  // gradient where a holds t
+  const auto where = [](const S* a, L t, L gradient)
+                         NASP_LAMBDA_INLINE { return L{L::load(a).v == t.v ? gradient.v : Vector{}}; };
   for (int c = 0; c < unit.in; c++) {
-    if (Max) first_maxima<K, Stride>(unit, x, c, first, last, out_width, value, won_column, won_row);
-    for (int row = row0; row < row1; row++) {
-      S* to = gathered.at(0);
-      bool begun = false;
-      for (int t = (row + pad) % s; t < k; t += s) {
-        const int i = (row + pad - t) / s;
-        if (row + pad - t < 0 || i >= out_height) continue;
-        const S *gradient = dy.at(i, c, 0), *won = Max ? won_row.at(i - first) : nullptr;
-        const L share = L::splat(1 / static_cast<S>(inside(i * s - pad, k, height)));
+    for (int i = 0, loaded = 0, row = 0; i < out_height; i++) {
+      const int top = i * s - pad, bottom = smaller(height, top + k);
+      if (Max) {
+        for (; loaded < bottom; loaded++) {
+          const S* from = x.at(loaded, c, -pad);
+          first_maxima<K, L>(value.at(loaded), won_column.at(loaded), out_width, k, s,
+                             [&](int t) NASP_LAMBDA_INLINE { return from + t * L::count; });
+        }
+        const S* lines[most];
+        for (int t = 0; t < k; t++)
+          lines[t] = top + t >= 0 && top + t < height ? value.at(top + t) : outside.at(0);
+        first_maxima<K, L>(static_cast<S*>(nullptr), won_row.at(i), out_width, k, 1,
+                           [&](int t) NASP_LAMBDA_INLINE { return lines[t]; });
+      }
+      // rows that no further window reaches
+      for (const int end = i + 1 < out_height ? larger(0, smaller(height, top + s)) : height; row < end;
+           row++) {
+        const S *gradient[most], *won[most];
+        S part[most];  // the row's place in the window; of avg: its share
+        for (int n = 0; n < windows; n++) {
+          const int t = (row + pad) % s + n * s, of = (row + pad - t) / s;
+          const bool there = t < k && row + pad - t >= 0 && of < out_height;
+          gradient[n] = there ? dy.at(of, c, 0) : zeros.at(0);
+          won[n] = there && Max ? won_row.at(of) : zeros.at(0);
+          part[n] = Max ? S(t) : there ? 1 / static_cast<S>(inside(of * s - pad, k, height)) : S(0);
+        }
+        S* to = gathered.at(0);
         for (ptrdiff_t j = 0; j < out_width * L::count; j += L::count) {
-          const L part = Max ? where(won + j, t, L::load(gradient + j)) : share * L::load(gradient + j);
-          (begun ? L::load(to + j) + part : part).store(to + j);
-        }
-        begun = true;
-      }
-      if (!begun) fill_vectors<L>(to, out_width, L::zero());
-      if (!Max) {
-        for (int j = 0; j < out_width; j++, to += L::count)
-          (L::splat(1 / static_cast<S>(inside(j * s - pad, k, width))) * L::load(to)).store(to);
-      }
-      const S *column = won_column.at(row - (first * s - pad)), *sums = gathered.at(0);
-      for (int w = 0; w < width; w += tile_pixels) {
-        L pixels[tile_pixels];
-        NASP_UNROLL for (int n = 0; n < tile_pixels; n++) {
           L sum = L::zero();
-          // windows whose column t the pixel is; a tile begins at an even pixel, and strides are 1 or 2
-          NASP_UNROLL for (int t = (n + pad) % s; t < k; t += s) {
-            const ptrdiff_t at = static_cast<ptrdiff_t>((w + n + pad - t) / s) * L::count;
-            sum += Max ? where(column + at, t, L::load(sums + at)) : L::load(sums + at);
+          NASP_UNROLL for (int n = 0; n < windows; n++) {
+            const L g = L::load(gradient[n] + j);
+            sum += Max ? where(won[n] + j, L::splat(part[n]), g) : L::splat(part[n]) * g;
           }
-          pixels[n] = sum;
+          (Max ? sum : L::load(column_share.at(0) + j) * sum).store(to + j);
         }
-        finish(pixels, epilogue, c, row, w, width - w);
+        const S* column = Max ? won_column.at(row) : nullptr;
+        for (int w = 0; w < width; w += tile_pixels) {
+          L pixels[tile_pixels];
+          NASP_UNROLL for (int n = 0; n < tile_pixels; n++) {
+            L sum = L::zero();
+            // windows whose column t the pixel is; a tile begins at an even pixel, and strides are 1 or 2
+            NASP_UNROLL for (int t = (n + pad) % s; t < k; t += s) {
+              const ptrdiff_t at = static_cast<ptrdiff_t>((w + n + pad - t) / s) * L::count;
+              sum += Max ? where(column + at, L::splat(S(t)), L::load(to + at)) : L::load(to + at);
+            }
+            pixels[n] = sum;
+          }
+          finish(pixels, epilogue, c, row, w, width - w);
+        }
       }
     }
   }
 }
 
 template <class L, class Epilogue>
-void pool_backward(const Unit& unit, const Band<L>& x, const Band<L>& dy, int height, int row0, int row1,
+void pool_backward(const Unit& unit, const Band<L>& x, const Band<L>& dy, int height,
                    typename L::scalar* scratch, const Epilogue& epilogue) {
   with_pool(unit, [&]<int K, int Stride, bool Max>() {
-    pool_backward_rows<K, Stride, Max>(unit, x, dy, height, row0, row1, scratch, epilogue);
+    pool_backward_rows<K, Stride, Max>(unit, x, dy, height, scratch, epilogue);
   });
 }
 

@@ -50,18 +50,18 @@ void backward_pool(const Run& run, const BackwardUnit<typename L::scalar>& b) {
     Unit unit = *b.unit;
     unit.in = unit.out = channels;
     const int out_width = unit.out_width(x.width), out_height = unit.out_height(x.height),
-              pad = unit.window_reach(), x_rows = x.height + 2 * pad;
-    const std::size_t x_size = max ? Band<L>::size(channels, x.width, x_rows, pad) : 0,
+              pad = unit.window_reach();
+    const std::size_t x_size = max ? Band<L>::size(channels, x.width, x.height, pad) : 0,
                       dy_size = Band<L>::size(channels, out_width, out_height, 0);
     S* memory = static_cast<S*>(run.workspace.thread(
-        thread, sizeof(S) * (x_size + dy_size + pool_backward_scratch<L>(unit, x.height, x.width))));
-    const Band<L> band(memory, channels, x.width, -pad, x_rows, pad),
+        thread, sizeof(S) * (x_size + dy_size + pool_backward_scratch<L>(unit, x.width))));
+    const Band<L> band(memory, channels, x.width, 0, x.height, pad),
         dy(memory + x_size, channels, out_width, 0, out_height, 0);
     if (max) fill_activation(band, part_of(b.x, first, channels), block, unit.relu, -S(__builtin_inf()));
     fill_gradient(dy, part_of(b.dy, first, channels), block, live_lanes<L>(run.batch, block));
     DataGradient<L> to_dx;
     to_dx.dx = block_of(b.dx.slice(first, channels), block), to_dx.accumulate = b.write == Write::accumulate;
-    pool_backward(unit, band, dy, x.height, 0, x.height, memory + x_size + dy_size, to_dx);
+    pool_backward(unit, band, dy, x.height, memory + x_size + dy_size, to_dx);
   });
 }
 
