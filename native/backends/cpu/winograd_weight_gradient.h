@@ -49,7 +49,7 @@ NASP_INLINE void exchange(L& a, L& b, std::integer_sequence<int, Lane...>) {
   a = {__builtin_shufflevector(first.v, second.v, (Lane & Distance ? L::count + Lane - Distance : Lane)...)};
   b = {__builtin_shufflevector(first.v, second.v, (Lane & Distance ? L::count + Lane : Lane + Distance)...)};
 }
-// From Distance 2 on: of every 2 x 2 lanes, which stay as they are.
+// Of the square's 1 x 1 (Distance 1) or 2 x 2 (Distance 2) blocks of lanes; a block stays as it is.
 template <class L, int Distance>
 NASP_INLINE void transpose(L (&v)[L::count]) {
   if constexpr (Distance < L::count) {
