@@ -4,6 +4,7 @@
 //   pair    the same through both convolutions; the row's result mid is computed again for the column's gradient
 #pragma once
 #include "backward_piece.h"
+#include "winograd_weight_gradient.h"
 
 namespace nasp::NASP_ISA {
 
@@ -121,8 +122,12 @@ void dense_backward(BackwardPiece<L> p, const LoadedPiece<L>& loaded) {
                     p.row1, loaded.scratch, p.to_dx);
     p.to_dx.accumulate = true;
     if (!p.dw) continue;
-    dense_weight_gradient(part, unit.in, p.dw, loaded.dy.at(p.out0, first, 0), loaded.dy.channel_pitch,
-                          loaded.dy.row_pitch, loaded.x, p.out0, p.out1 - p.out0, p.out_width);
+    if (has_winograd_gradient(part, unit.in, p.height, p.width))
+      winograd_weight_gradient(p.dw, unit.in, part.out, loaded.x, loaded.dy, first, p.out0, p.out1,
+                               loaded.scratch);
+    else
+      dense_weight_gradient(part, unit.in, p.dw, loaded.dy.at(p.out0, first, 0), loaded.dy.channel_pitch,
+                            loaded.dy.row_pitch, loaded.x, p.out0, p.out1 - p.out0, p.out_width);
     p.dw += unit.dense_weights(i);
   }
 }
