@@ -115,8 +115,10 @@ export interface StepResult {
   count: number
   forwardSeconds: number
   backwardSeconds: number
-  /** Seconds spent waiting for the batch. */
+  /** Until the step had its batch: waiting for it, and taking it into the engine's layout. */
   waitSeconds: number
+  /** What preparing it took on the loader's thread, beside the steps; told by the first step that uses it. */
+  prepareSeconds: number
   gradientNorm: number
   /** (count, classes) */
   logits: Float64Array

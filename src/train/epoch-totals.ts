@@ -21,25 +21,31 @@ export function means({ loss, correct, count }: Progress["totals"]): { loss: num
 
 export interface PhaseClock {
   addStep(outcome: StepOutcome): void
-  add(phase: "data" | "ranking" | "validation" | "checkpoint" | "measures", seconds: number): void
+  add(phase: Exclude<keyof PhaseSeconds, "total">, seconds: number): void
   /** The phases so far and the whole time since the clock was made or last read; starts anew. */
   read(): PhaseSeconds
 }
 
-export function phaseClock(): PhaseClock {
-  const zero = (): PhaseSeconds => ({
+export function noSeconds(): PhaseSeconds {
+  return {
     alpha_forward: 0,
     alpha_backward: 0,
     weight_forward: 0,
     weight_backward: 0,
     data: 0,
+    preparation: 0,
     ranking: 0,
     validation: 0,
     checkpoint: 0,
+    logging: 0,
     measures: 0,
+    listener: 0,
     total: 0,
-  })
-  let sums = zero()
+  }
+}
+
+export function phaseClock(): PhaseClock {
+  let sums = noSeconds()
   let began = now()
   return {
     addStep({ alpha, weights }) {
@@ -48,17 +54,23 @@ export function phaseClock(): PhaseClock {
       sums.weight_forward += weights.forwardSeconds
       sums.weight_backward += weights.backwardSeconds
       sums.data += (alpha?.waitSeconds ?? 0) + weights.waitSeconds
+      sums.preparation += (alpha?.prepareSeconds ?? 0) + weights.prepareSeconds
     },
     add(phase, seconds) {
       sums[phase] += seconds
     },
     read() {
       const seconds = { ...sums, total: now() - began }
-      sums = zero()
+      sums = noSeconds()
       began = now()
       return seconds
     },
   }
+}
+
+/** Share of an epoch's own time in what is not its passes: data and their preparation, logging, checkpoints. */
+export function upkeep(s: PhaseSeconds): number {
+  return (s.data + s.preparation + s.logging + s.checkpoint) / (s.total - s.listener)
 }
 
 /** Seconds of a clock that only goes forward. */

@@ -58,19 +58,26 @@ export interface StepEvent extends At {
   seconds: number
 }
 
+/** Parts of `total`, but for `preparation`; what is left of it is the loop's and the methods' own. */
 export interface PhaseSeconds {
   alpha_forward: number
   alpha_backward: number
   weight_forward: number
   weight_backward: number
-  /** Waiting for batches. */
+  /** Batches of the steps: asking for them, waiting, taking them in. */
   data: number
+  /** Augmenting those batches on a thread of its own, beside the steps: no part of `total`. */
+  preparation: number
   /** What the method does between epochs: ranking samples, training a controller. */
   ranking: number
   validation: number
   checkpoint: number
+  /** Events into the run folder. */
+  logging: number
   /** What only measures: evaluateDerived, compareOrders. */
   measures: number
+  /** Whoever is told the events: printing, or another run's turn. */
+  listener: number
   total: number
 }
 
@@ -82,7 +89,7 @@ export interface EpochEvent extends At {
   /** The whole validation half through the searched net: running statistics, training transform. */
   val_loss: number
   val_acc: number
-  /** Since the epoch began, or since the run was resumed in its middle. */
+  /** Since the epoch event before, or since the run was resumed: what follows an event counts to the next. */
   seconds: PhaseSeconds
   /** activations and allocated: the engine's, this epoch; resident: the whole process, so far. */
   peak_bytes: { activations: number; allocated: number; resident: number }
