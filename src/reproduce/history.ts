@@ -123,9 +123,9 @@ export function readHistory(folder: string): History {
 
 function accuraciesOf(derived: DerivedFigures): DerivedAccuracies {
   return {
-    running: derived.accuracy as ValidationFigure,
-    batch: derived.batch_accuracy as ValidationFigure,
-    searchedBatch: derived.searched_batch_accuracy as ValidationFigure,
+    running: derived.accuracy,
+    batch: derived.batch_accuracy,
+    searchedBatch: derived.searched_batch_accuracy,
   }
 }
 
@@ -170,8 +170,8 @@ function moment(e: EpochEvent, start: StartEvent, seconds: number, since: readon
     step: e.step,
     epochs: e.step / start.steps_per_epoch,
     seconds,
-    validation: e.val_acc as ValidationFigure,
-    train: e.train_acc as TrainFigure,
+    validation: e.val_acc,
+    train: e.train_acc,
     derived: e.derived ? accuraciesOf(e.derived) : null,
     alpha: e.alpha,
     selection: e.selection,

@@ -1,4 +1,5 @@
 /** What an epoch adds up: losses and hits (kept in checkpoints), seconds by phase (not kept: they differ run by run). */
+import type { TrainFigure, ValidationFigure } from "../data/halves.js"
 import type { StepOutcome } from "../methods/index.js"
 import type { StepResult } from "../native.js"
 import type { Progress } from "./checkpoint.js"
@@ -14,9 +15,13 @@ export function addBatch(totals: Progress["totals"], { loss, correct, count }: S
   totals.count += count
 }
 
-/** Mean loss and accuracy, each over images. */
-export function means({ loss, correct, count }: Progress["totals"]): { loss: number; accuracy: number } {
-  return { loss: loss / count, accuracy: correct / count }
+/** Mean loss and accuracy, each over images; `Figure` says of which half. */
+export function means<Figure extends TrainFigure | ValidationFigure>({
+  loss,
+  correct,
+  count,
+}: Progress["totals"]): { loss: number; accuracy: Figure } {
+  return { loss: loss / count, accuracy: (correct / count) as Figure }
 }
 
 export interface PhaseClock {

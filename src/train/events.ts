@@ -2,6 +2,7 @@
  * What a search tells while it runs: the items of its async iterable, the lines of events.jsonl and of --json.
  * Names are those of the JSON. Accuracies are fractions, losses means over images, times seconds, sizes bytes.
  */
+import type { TrainFigure, ValidationFigure } from "../data/halves.js"
 import type { Genotype } from "../genotype.js"
 
 /** Of both cell types, 14 rows (edges) each. */
@@ -85,10 +86,10 @@ export interface EpochEvent extends At {
   type: "epoch"
   lr: number
   train_loss: number
-  train_acc: number
+  train_acc: TrainFigure
   /** The whole validation half through the searched net: running statistics, training transform. */
   val_loss: number
-  val_acc: number
+  val_acc: ValidationFigure
   /** Since the epoch event before, or since the run was resumed: what follows an event counts to the next. */
   seconds: PhaseSeconds
   /** activations and allocated: the engine's, this epoch; resident: the whole process, so far. */
@@ -112,10 +113,10 @@ export interface EpochEvent extends At {
 export interface DerivedFigures {
   /** With running statistics, as val_loss and val_acc. */
   loss: number
-  accuracy: number
+  accuracy: ValidationFigure
   /** With each batch's own statistics: running ones were gathered by the searched net. Of both nets. */
-  batch_accuracy: number
-  searched_batch_accuracy: number
+  batch_accuracy: ValidationFigure
+  searched_batch_accuracy: ValidationFigure
 }
 
 /** With compareOrders: alpha's gradient at the searched net, at the weights (first) and at an unrolled step (second). */

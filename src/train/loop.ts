@@ -9,6 +9,7 @@
 import { relative } from "node:path"
 
 import { cosine } from "../cosine.js"
+import type { TrainFigure } from "../data/halves.js"
 import { sameCell, selectionOf, skips } from "../derive.js"
 import { NaspError } from "../errors.js"
 import type { Derived, EpochEnd, RunningMethod } from "../methods/index.js"
@@ -182,11 +183,11 @@ async function endEpoch(parts: LoopParts, epoch: number, lr: number, whole: bool
   const { session, method, space, progress, clock } = parts
   const derived = method.derive()
   const began = now()
-  const validation = means(await evaluate(parts, epoch))
+  const validation = await evaluate(parts, epoch)
   const eigenvalue = whole && parts.config.stopEigenvalue !== null ? await eigenvalueOf(parts) : null
   clock.add("validation", now() - began)
   const inherited = await measureDerived(parts, epoch)
-  const train = means(progress.totals)
+  const train = means<TrainFigure>(progress.totals)
   progress.selection = selectionOf(space, derived.selected)
   if (whole && (progress.best === null || validation.accuracy > progress.best.val_acc)) {
     progress.best = { epoch, val_acc: validation.accuracy }

@@ -4,6 +4,7 @@
  * out of the loop ends it.
  */
 import { findDataSource } from "../data/index.js"
+import type { ValidationFigure } from "../data/halves.js"
 import { selectionOf, type CellMatrices } from "../derive.js"
 import { chooseDevice, onDevice } from "../device.js"
 import { NaspError } from "../errors.js"
@@ -37,7 +38,7 @@ export interface SearchResult {
   /** (14, K) each, row after row. */
   alpha: CellMatrices
   /** The whole epoch with the highest validation accuracy (a fraction). */
-  best: { epoch: number; val_acc: number } | null
+  best: { epoch: number; val_acc: ValidationFigure } | null
   /** The run folder. */
   out: string | null
 }

@@ -4,7 +4,14 @@ import { readFileSync, readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it, vi } from "vitest"
 
-import { halvesOf, type TrainRecords, type ValidationRecords } from "../../src/data/halves.js"
+import {
+  halvesOf,
+  type TrainFigure,
+  type TrainRecords,
+  type ValidationFigure,
+  type ValidationRecords,
+} from "../../src/data/halves.js"
+import { readHistory } from "../../src/reproduce/history.js"
 import { noSeconds, upkeep } from "../../src/train/epoch-totals.js"
 import type { EpochEvent, SearchEvent, StartEvent, StepEvent } from "../../src/train/events.js"
 import type { SearchOptions } from "../../src/train/plan.js"
@@ -157,5 +164,17 @@ describe("the halves of the records", () => {
     // @ts-expect-error a record of one half is none of the other
     const mixed: TrainRecords = b
     expect(mixed).toBe(b)
+  })
+
+  it("are told apart in what was measured on them, from the event to the figure", async () => {
+    const [epoch] = epochsOf(await tell({ ...small, epochs: 1, out: at("run") }))
+    const [moment] = readHistory(at("run")).moments
+    const trained: TrainFigure = epoch!.train_acc
+    const validated: ValidationFigure = epoch!.val_acc
+    // @ts-expect-error a figure of one half is none of the other
+    const mixed: ValidationFigure = epoch!.train_acc
+    // @ts-expect-error nor is it in what is drawn
+    const drawn: ValidationFigure = moment!.train
+    expect([moment!.train, moment!.validation, mixed, drawn]).toEqual([trained, validated, trained, trained])
   })
 })
