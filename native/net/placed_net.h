@@ -22,7 +22,7 @@ namespace nasp {
 
 template <class S>
 struct PlacedNet {
-  // The mixtures are those of a first discretisation's to come: reserve_activations follows it.
+  // Throws Error. No mixture stands yet: the first discretisation comes next, then reserve_activations.
   PlacedNet(const SupernetConfig& config, const Backend<S>& backend)
       : backend(backend), config(config), supernet(config), vectors(supernet.parameters()), names(supernet) {
     supernet.prepare(backend);
@@ -42,7 +42,7 @@ struct PlacedNet {
     arena = std::make_unique<Arena>(bytes, false, memory);
   }
 
-  // What a step finds: numbers, then logits.
+  // What a pass finds: numbers, then logits.
   StepNumbers* numbers() { return reinterpret_cast<StepNumbers*>(results.data()); }
   S* logits() { return reinterpret_cast<S*>(numbers() + 1); }
 

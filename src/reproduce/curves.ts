@@ -61,6 +61,15 @@ export function validationCurve(
   return meanCurve(side, axis, value)
 }
 
+/** A line a side over the epochs. */
+export function seriesOverEpochs(sides: readonly SideRuns[], value: (moment: Moment) => number | null) {
+  return sides.map((s) => seriesOf(s.side, meanCurve(s, "epochs", value)))
+}
+
+export function legendOf(sides: readonly SideRuns[]) {
+  return sides.map(({ side }) => ({ look: lookOf(side), label: side.label }))
+}
+
 export function seriesOf(side: Side, curve: readonly CurvePoint[]) {
   return { look: lookOf(side), ...drawable(curve) }
 }
