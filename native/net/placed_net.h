@@ -58,9 +58,10 @@ struct PlacedNet {
     arena->reserve_anew(bytes);
   }
 
-  // Before the first pass of so many images.
-  void plan(int images) {
-    if (planned.insert(images).second) supernet.plan(*device, images);
+  // Before a batch's step, within which a device takes no memory: a batch of its size is planned, its data set held.
+  void expect_batch(const StepBatch<S>& batch) {
+    if (planned.insert(batch.count).second) supernet.plan(*device, batch.count);
+    if (batch.dataset) data.of(batch.dataset, supernet.parameters().memory());
   }
 
   // x and targets; from a held data set's images, augmented, or from what the loader or the caller prepared.

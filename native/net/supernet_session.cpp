@@ -245,7 +245,7 @@ class SupernetSession final : public Session {
     result.prepare_seconds = std::exchange(batch.prepare_seconds, 0);
     PlacedNet<S>& net = *placed_;
     net.reserve_activations();
-    net.plan(batch.count);
+    net.expect_batch(batch);
     const DeviceStep step(*net.device);
     Parameters<S>& parameters = net.supernet.parameters();
     const bool restored = options.training && options.keep_statistics;
