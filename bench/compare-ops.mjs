@@ -1,57 +1,29 @@
 #!/usr/bin/env node
 // Each operation, this package beside PyTorch in both layouts, in turn for some rounds. Prints medians, the ratio to
-// PyTorch's better layout, and what is below --floor; writes them with the machine line.
+// PyTorch's better layout, and what is below --floor; writes them with the machine.
 //
 //   node bench/compare-ops.mjs --python PYTHON [--rounds 3] [--repeats 7] [--batch 64] [--threads 0] [--op NAME]
 //                              [--floor 3] [--out bench/results/ops.json]
 //
 // Each run is its own process. The twin (bench/ops.py) runs with the allocator tuned; the package runs as it is.
-import { spawnSync } from "node:child_process"
-import { mkdirSync, writeFileSync } from "node:fs"
-import { dirname, join, resolve } from "node:path"
-import { fileURLToPath } from "node:url"
-import { parseArgs } from "node:util"
-import { median, tunables } from "./contenders.mjs"
+import { cpus } from "node:os"
+import { flags, median, nasp, optionsOf, twin, writeResults } from "./contenders.mjs"
 
-const here = dirname(fileURLToPath(import.meta.url))
-const { values } = parseArgs({
-  options: {
-    python: { type: "string", default: "python3" },
-    rounds: { type: "string", default: "3" },
-    repeats: { type: "string", default: "7" },
-    batch: { type: "string", default: "64" },
-    threads: { type: "string", default: "0" },
-    op: { type: "string" },
-    floor: { type: "string", default: "3" },
-    out: { type: "string", default: join(here, "results", "ops.json") },
-  },
+const values = optionsOf("ops", {
+  repeats: { type: "string", default: "7" },
+  op: { type: "string" },
+  floor: { type: "string", default: "3" },
 })
-const shared = ["batch", "threads", "repeats", "op"].flatMap((k) => (values[k] ? [`--${k}`, values[k]] : []))
+const shared = flags(values, ["batch", "threads", "repeats", "op"])
 
-function rows(command, args, environment = {}) {
-  const env = { ...process.env, ...environment }
-  const { status, error, stdout } = spawnSync(command, [...args, "--json", ...shared], {
-    env,
-    stdio: ["ignore", "pipe", "inherit"],
-    maxBuffer: 1 << 26,
-  })
-  if (status !== 0)
-    throw new Error(`${command} ${args.join(" ")}: ${error?.message ?? `ended with ${status}`}`)
-  return stdout
-    .toString()
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line))
-}
-
-const twin = (layout) => () =>
-  rows(values.python, [join(here, "ops.py"), "--layout", layout], { GLIBC_TUNABLES: tunables })
+const torch = (layout) => () => twin(values.python, "ops.py", ["--layout", layout, ...shared])
 const contenders = {
-  nasp: () => rows(process.execPath, [join(here, "..", "dist", "cli", "main.js"), "bench", "ops"]),
-  channels_last: twin("channels_last"),
-  default: twin("default"),
+  nasp: () => nasp(["ops", ...shared]),
+  channels_last: torch("channels_last"),
+  default: torch("default"),
 }
 
+const machine = { cpu: cpus()[0]?.model, threads: 0 }
 const key = (r) => [r.op, r.pass, r.channels, r.size, r.stride].join(" ")
 const times = new Map() // key -> contender -> ms of each round
 const shares = new Map() // key -> ours
@@ -61,7 +33,9 @@ for (let round = 1; round <= Number(values.rounds); round++) {
       const sides = times.get(key(row)) ?? {}
       ;(sides[name] ??= []).push(row.ms)
       times.set(key(row), sides)
-      if (name === "nasp") shares.set(key(row), [...(shares.get(key(row)) ?? []), row.share])
+      if (name !== "nasp") continue
+      shares.set(key(row), [...(shares.get(key(row)) ?? []), row.share])
+      machine.threads = row.threads
     }
     console.error(`round ${round}, ${name}`)
   }
@@ -94,8 +68,4 @@ console.log(
   `forward + backward: median ratio ${median(both.map((r) => r.ratio)).toFixed(2)}, ` +
     `smallest ${Math.min(...both.map((r) => r.ratio)).toFixed(2)}; ${below.length} of ${both.length} below ${values.floor}`,
 )
-const out = resolve(values.out)
-mkdirSync(dirname(out), { recursive: true })
-const { python: _python, out: _out, ...options } = values
-writeFileSync(out, JSON.stringify({ options, results }, null, 1) + "\n")
-console.log(`written: ${values.out}`)
+writeResults(values, { machine, results })

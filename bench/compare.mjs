@@ -6,61 +6,32 @@
 //                          [--layers 8] [--seed 0] [--threads 0] [--out bench/results/step.json] [--default-layout]
 //
 // Each run is its own process. The twins run with the allocator tuned (bench/step.py); the package runs as it is.
-import { spawnSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { dirname, join, resolve } from "node:path"
-import { fileURLToPath } from "node:url"
-import { parseArgs } from "node:util"
-import { median, tunables } from "./contenders.mjs"
+import { join } from "node:path"
+import { flags, median, nasp, optionsOf, twin, writeResults } from "./contenders.mjs"
 
-const here = dirname(fileURLToPath(import.meta.url))
-const { values } = parseArgs({
-  options: {
-    python: { type: "string", default: "python3" },
-    rounds: { type: "string", default: "3" },
-    repeats: { type: "string", default: "5" },
-    space: { type: "string", default: "nasp12" },
-    batch: { type: "string", default: "64" },
-    channels: { type: "string", default: "16" },
-    layers: { type: "string", default: "8" },
-    seed: { type: "string", default: "0" },
-    threads: { type: "string", default: "0" },
-    out: { type: "string", default: join(here, "results", "step.json") },
-    "default-layout": { type: "boolean", default: false },
-  },
+const values = optionsOf("step", {
+  repeats: { type: "string", default: "5" },
+  space: { type: "string", default: "nasp12" },
+  channels: { type: "string", default: "16" },
+  layers: { type: "string", default: "8" },
+  seed: { type: "string", default: "0" },
+  "default-layout": { type: "boolean", default: false },
 })
-
 const work = mkdtempSync(join(tmpdir(), "nasp-bench-"))
 const selection = join(work, "alpha.safetensors")
-const shape = ["space", "batch", "channels", "layers", "seed", "threads", "repeats"].flatMap((k) => [
-  `--${k}`,
-  values[k],
-])
+const shape = flags(values, ["space", "batch", "channels", "layers", "seed", "threads", "repeats"])
 
-function run(command, args, environment = {}) {
-  const env = { ...process.env, ...environment }
-  const { status, error, stdout } = spawnSync(command, args, { env, stdio: ["ignore", "pipe", "inherit"] })
-  if (status !== 0)
-    throw new Error(`${command} ${args.join(" ")}: ${error?.message ?? `ended with ${status}`}`)
-  return JSON.parse(stdout.toString())
-}
-
-const nasp = join(here, "..", "dist", "cli", "main.js")
-const twin = (arch, layout) => () =>
-  run(
-    values.python,
-    [join(here, "step.py"), "--json", "--arch", arch, "--layout", layout, "--selection", selection, ...shape],
-    { GLIBC_TUNABLES: tunables },
-  )
+const torch = (arch, layout) => () =>
+  twin(values.python, "step.py", ["--arch", arch, "--layout", layout, "--selection", selection, ...shape])[0]
 const contenders = {
-  nasp: () =>
-    run(process.execPath, [nasp, "bench", "step", "--json", "--save-selection", selection, ...shape]),
-  "torch released": twin("released", "channels_last"),
-  "torch grad": twin("grad", "channels_last"),
-  "torch sparse": twin("sparse", "channels_last"),
+  nasp: () => nasp(["step", "--save-selection", selection, ...shape])[0],
+  "torch released": torch("released", "channels_last"),
+  "torch grad": torch("grad", "channels_last"),
+  "torch sparse": torch("sparse", "channels_last"),
 }
-if (values["default-layout"]) contenders["torch released, default layout"] = twin("released", "default")
+if (values["default-layout"]) contenders["torch released, default layout"] = torch("released", "default")
 
 try {
   const reports = Object.fromEntries(Object.keys(contenders).map((name) => [name, []]))
@@ -102,14 +73,7 @@ try {
       `${name.padEnd(31)} ${columns} ${(peak_bytes / 1e9).toFixed(2).padStart(8)} ${times} ${memory}`,
     )
   }
-  const out = resolve(values.out)
-  mkdirSync(dirname(out), { recursive: true })
-  const { python: _python, out: _out, ...options } = values
-  writeFileSync(
-    out,
-    JSON.stringify({ options, selection: reports.nasp[0].selection, results }, null, 2) + "\n",
-  )
-  console.log(`written: ${values.out}`)
+  writeResults(values, { selection: reports.nasp[0].selection, results })
 } finally {
   rmSync(work, { recursive: true, force: true })
 }

@@ -1,14 +1,76 @@
-// What the comparisons share.
+// What the comparisons share: their options, one contender as a process of its own, medians, and where results go.
+import { spawnSync } from "node:child_process"
+import { mkdirSync, writeFileSync } from "node:fs"
+import { dirname, join, resolve } from "node:path"
+import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
+
+const here = dirname(fileURLToPath(import.meta.url))
 
 /** PyTorch's allocator as it runs best here: huge pages, and no memory given back between steps. */
-export const tunables = [
+const tunables = [
   "glibc.malloc.hugetlb=1",
   "glibc.malloc.mmap_threshold=33554432",
   "glibc.malloc.trim_threshold=17179869184",
   "glibc.malloc.top_pad=268435456",
 ].join(":")
 
+/**
+ * @param results file name of the results without .json: --out's default
+ * @param own options of this comparison, as parseArgs takes them
+ */
+export function optionsOf(results, own) {
+  return parseArgs({
+    options: {
+      python: { type: "string", default: "python3" },
+      rounds: { type: "string", default: "3" },
+      batch: { type: "string", default: "64" },
+      threads: { type: "string", default: "0" },
+      out: { type: "string", default: join(here, "results", `${results}.json`) },
+      ...own,
+    },
+  }).values
+}
+
+/** Those of `names` that are set, as command-line arguments. */
+export function flags(values, names) {
+  return names.flatMap((name) => (values[name] === undefined ? [] : [`--${name}`, values[name]]))
+}
+
+/** `nasp bench ...`, as it runs. @returns the JSON values that it prints, one a line */
+export function nasp(args) {
+  return run(process.execPath, [join(here, "..", "dist", "cli", "main.js"), "bench", ...args, "--json"])
+}
+
+/** A twin of bench/, with the allocator tuned. @returns the JSON values that it prints, one a line */
+export function twin(python, script, args) {
+  return run(python, [join(here, script), ...args, "--json"], { GLIBC_TUNABLES: tunables })
+}
+
+function run(command, args, environment = {}) {
+  const { status, error, stdout } = spawnSync(command, args, {
+    env: { ...process.env, ...environment },
+    stdio: ["ignore", "pipe", "inherit"],
+    maxBuffer: 1 << 26,
+  })
+  if (status !== 0)
+    throw new Error(`${command} ${args.join(" ")}: ${error?.message ?? `ended with ${status}`}`)
+  return stdout
+    .toString()
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line))
+}
+
 export function median(list) {
   const sorted = [...list].sort((a, b) => a - b)
   return (sorted[Math.floor((sorted.length - 1) / 2)] + sorted[Math.ceil((sorted.length - 1) / 2)]) / 2
+}
+
+/** Leaves the results, the options that made them beside them, and says where. */
+export function writeResults({ python: _python, out, ...options }, results) {
+  const file = resolve(out)
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, `${JSON.stringify({ options, ...results }, null, 2)}\n`)
+  console.log(`written: ${out}`)
 }

@@ -3,6 +3,7 @@
  */
 export { search, type Search, type SearchResult } from "./train/search.js"
 export type { SearchOptions } from "./train/plan.js"
+export type { TrainFigure, ValidationFigure } from "./data/halves.js"
 export type {
   CellRows,
   CheckpointEvent,

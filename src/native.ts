@@ -6,6 +6,9 @@ import { createRequire } from "node:module"
 import { fileURLToPath } from "node:url"
 
 import { NaspError } from "./errors.js"
+import type { OperationPass, OperationRequest, OperationResult } from "./native-operation.js"
+
+export type * from "./native-operation.js"
 
 export type Precision = "f32" | "f64"
 /** A tensor's values: Float32Array for precision f32, Float64Array for f64. */
@@ -115,8 +118,10 @@ export interface StepResult {
   count: number
   forwardSeconds: number
   backwardSeconds: number
-  /** Seconds spent waiting for the batch. */
+  /** Until the step had its batch: waiting for it, and taking it into the engine's layout. */
   waitSeconds: number
+  /** What preparing it took on the loader's thread, beside the steps; told by the first step that uses it. */
+  prepareSeconds: number
   gradientNorm: number
   /** (count, classes) */
   logits: Float64Array
@@ -171,44 +176,6 @@ export interface NativeSession {
   /** Cancels, waits for the running step and frees. Idempotent; later calls throw ERR_NASP_DISPOSED. */
   dispose(): void
 }
-
-export interface NamedTensor {
-  name: string
-  shape: number[]
-  data: Float64Array
-}
-
-export interface OperationRequest {
-  op: string
-  channels: number
-  height: number
-  width: number
-  batch: number
-  stride: 1 | 2
-  affine: boolean
-  /** false: running statistics. Default true. */
-  training?: boolean
-  /** Pools followed by BatchNorm, as in search cells. Default false. */
-  searchPools?: boolean
-  precision: Precision
-  isa?: string
-  threads?: number
-  x: Float64Array
-  dy: Float64Array
-  parameters: NamedTensor[]
-}
-
-export interface OperationResult {
-  yShape: number[]
-  y: Float64Array
-  dx: Float64Array
-  /** <dy, y> as the probe mode finds it without storing y. */
-  probe: number
-  dw: NamedTensor[]
-  buffers: NamedTensor[]
-}
-
-export type OperationPass = "forward" | "probe" | "backward" | "both"
 
 export interface NativeInfo {
   version: string

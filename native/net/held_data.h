@@ -11,8 +11,6 @@ namespace nasp {
 
 class HeldData {
  public:
-  void clear() { held_.clear(); }
-
   // Copied there when it is first asked for.
   const ImageBytes& of(const std::shared_ptr<const Dataset>& dataset, const Memory& memory) {
     const auto found = held_.find(dataset);

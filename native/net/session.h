@@ -99,8 +99,10 @@ struct StepResult {
   double loss = 0;  // mean softmax cross-entropy over the batch
   int correct = 0, count = 0;
   double forward_seconds = 0, backward_seconds = 0, wait_seconds = 0;  // wait: for the batch to be prepared
-  double gradient_norm = 0;                                            // weight step: before clipping
-  std::vector<double> logits;                                          // (count, classes)
+  double prepare_seconds =
+      0;  // what the batch took on the loader's thread, beside steps; in the first that uses it
+  double gradient_norm = 0;    // weight step: before clipping
+  std::vector<double> logits;  // (count, classes)
 };
 
 class Session {

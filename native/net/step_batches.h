@@ -2,6 +2,7 @@
 // by value, each under a ticket until a step has used it. At most 8 at a time.
 #pragma once
 #include <array>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -30,6 +31,7 @@ struct StepBatch {
   std::shared_ptr<const Dataset> dataset;  // what the step prepares the batch from; null: planes and targets
   std::vector<std::uint32_t> indices;
   Augment augment;
+  double prepare_seconds = 0;  // on the loader's thread, until a step has told them
 };
 
 template <class S>
@@ -66,8 +68,10 @@ class StepBatches {
       return batch.ticket;
     }
     batch.job = loader_.submit([&batch, dataset = std::move(dataset), indices = std::move(indices), augment] {
+      const auto start = std::chrono::steady_clock::now();
       augment_batch(*dataset, indices.data(), batch.count, augment, batch.planes.data(),
                     batch.targets.data());
+      batch.prepare_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     });
     return batch.ticket;
   }
@@ -122,6 +126,7 @@ class StepBatches {
       b.used = true;
       b.ticket = ++tickets_;
       b.count = count;
+      b.prepare_seconds = 0;
       b.dataset.reset();
       if (planes) b.planes.resize(static_cast<std::size_t>(most_) * image_values());
       b.targets.resize(static_cast<std::size_t>(most_));

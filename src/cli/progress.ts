@@ -2,6 +2,7 @@
  * How a running search looks: a line an epoch on stdout; on stderr a bar with the time left where that is a terminal,
  * otherwise a plain line now and then.
  */
+import { upkeep } from "../train/epoch-totals.js"
 import type { EpochEvent, SearchEvent, StartEvent } from "../train/events.js"
 
 const barWidth = 24
@@ -86,7 +87,7 @@ function epochLine(event: EpochEvent, start: StartEvent): string {
     `epoch ${event.epoch + 1}/${start.epochs}`,
     `train loss ${event.train_loss.toFixed(3)} acc ${percent(event.train_acc)}`,
     `validation loss ${event.val_loss.toFixed(3)} acc ${percent(event.val_acc)}`,
-    `${time(s.total)} s (alpha ${time(s.alpha_forward)} + ${time(s.alpha_backward)}, weights ${time(s.weight_forward)} + ${time(s.weight_backward)}, data ${time(s.data)}, validation ${time(s.validation)})`,
+    `${time(s.total)} s (alpha ${time(s.alpha_forward)} + ${time(s.alpha_backward)}, weights ${time(s.weight_forward)} + ${time(s.weight_backward)}, validation ${time(s.validation)}; data, log and checkpoints ${percent(upkeep(s))})`,
     `peak ${megabytes(event.peak_bytes.activations + event.peak_bytes.allocated)} engine, ${megabytes(event.peak_bytes.resident)} process`,
     `${event.flipped} edges flipped, skips ${event.skips.normal} + ${event.skips.reduce}`,
     event.agrees ? "softmax ranking agrees" : "softmax ranking differs",

@@ -9,7 +9,7 @@ import { comparisonFields, type ComparedRuns } from "../reproduce/comparison.js"
 import type { History } from "../reproduce/history.js"
 import { epochImages } from "../reproduce/paper-table6.js"
 import { findSide } from "../reproduce/sides.js"
-import { entriesOfRuns, entriesOfTimed, rowOf, type Table6Entry } from "../reproduce/table6.js"
+import { entriesOfRuns, entriesOfTimed, type Table6Entry } from "../reproduce/table6.js"
 import { table6Report, type Table6Notes } from "../reproduce/table6-report.js"
 import { timeSteps } from "../reproduce/table6-timing.js"
 import { findSpace } from "../spaces/index.js"
@@ -62,7 +62,7 @@ async function run(options: Given): Promise<void> {
   if (!result) return
   const report = table6Report(result.entries, result.notes)
   const files = typeof options.out === "string" ? `\n\n${leaveReport("table6", options.out, report)}` : ""
-  const rows = result.entries.map((e) => JSON.stringify(rowOf(e)))
+  const rows = result.entries.map(({ row }) => JSON.stringify(row))
   process.stdout.write(`${options.json === true ? rows.join("\n") : `${report.text}${files}`}\n`)
 }
 

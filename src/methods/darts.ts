@@ -121,12 +121,13 @@ export async function secondOrder(
 }
 
 function withSecondsOf(result: StepResult, others: StepResult[]): StepResult {
-  const sum = (field: "forwardSeconds" | "backwardSeconds" | "waitSeconds") =>
+  const sum = (field: "forwardSeconds" | "backwardSeconds" | "waitSeconds" | "prepareSeconds") =>
     others.reduce((seconds, other) => seconds + other[field], result[field])
   return {
     ...result,
     forwardSeconds: sum("forwardSeconds"),
     backwardSeconds: sum("backwardSeconds"),
     waitSeconds: sum("waitSeconds"),
+    prepareSeconds: sum("prepareSeconds"),
   }
 }

@@ -1,9 +1,8 @@
 /** Two panels as in the paper's Figure 3: validation accuracy of the searched net against seconds and against epochs. */
 import type { Panel } from "./chart/panel.js"
 import { drawFigure } from "./chart/figure.js"
-import { validationCurve, seriesOf, type Axis, type SideRuns } from "./curves.js"
+import { legendOf, validationCurve, seriesOf, type Axis, type SideRuns } from "./curves.js"
 import type { History } from "./history.js"
-import { lookOf } from "./sides.js"
 import { summarise } from "./statistics.js"
 
 export interface AccuracyFigure {
@@ -33,7 +32,7 @@ export function drawAccuracy({ title, letters, sides, caption }: AccuracyFigure)
     title,
     columns: 2,
     panels: [panel("seconds", letters[0]), panel("epochs", letters[1])],
-    legend: sides.map(({ side }) => ({ look: lookOf(side), label: side.label })),
+    legend: legendOf(sides),
     caption,
   })
 }

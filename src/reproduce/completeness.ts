@@ -6,11 +6,19 @@ import { drawFigure } from "./chart/figure.js"
 import type { ValidationFigure } from "../data/halves.js"
 import { NaspError } from "../errors.js"
 import type { Comparison } from "./comparison.js"
-import { bySide, caption, meanCurve, momentHeader, momentRows, runList, seriesOf } from "./curves.js"
-import type { SideRuns } from "./curves.js"
+import {
+  bySide,
+  caption,
+  legendOf,
+  meanCurve,
+  momentHeader,
+  momentRows,
+  runList,
+  seriesOverEpochs,
+  type SideRuns,
+} from "./curves.js"
 import type { History, Moment } from "./history.js"
 import type { Report } from "./report.js"
-import { lookOf } from "./sides.js"
 import { summarise } from "./statistics.js"
 import { percent, textTable, withSpread } from "./text-table.js"
 
@@ -78,14 +86,9 @@ function draw(histories: readonly History[]): Report {
           x: "epochs",
           y: "validation accuracy lost (percentage points)",
           yTick: (v) => String(Number((100 * v).toFixed(1))),
-          series: sides.map((s) =>
-            seriesOf(
-              s.side,
-              meanCurve(s, "epochs", (m) => gap(m, kind)),
-            ),
-          ),
+          series: seriesOverEpochs(sides, (m) => gap(m, kind)),
         })),
-        legend: sides.map(({ side }) => ({ look: lookOf(side), label: side.label })),
+        legend: legendOf(sides),
         caption: lines,
       }),
     },

@@ -2,6 +2,7 @@
 import type { ValidationFigure } from "../data/halves.js"
 import { NaspError } from "../errors.js"
 import type { Point } from "./chart/panel.js"
+import { checkComparable } from "./comparable.js"
 import type { History, Moment } from "./history.js"
 import { lookOf, type Side } from "./sides.js"
 import { drawable, meanAtCommonPoints, meanInterpolated, type CurvePoint } from "./statistics.js"
@@ -14,8 +15,12 @@ export interface SideRuns {
   runs: History[]
 }
 
-/** @throws NaspError ERR_NASP_RUN_FOLDER for two runs of one side and seed: they are no spread over seeds */
+/**
+ * @throws NaspError ERR_NASP_RUN_FOLDER for two runs of one side and seed, which are no spread over seeds, and for runs
+ *   that cannot stand in one figure (comparable.ts)
+ */
 export function bySide(histories: readonly History[]): SideRuns[] {
+  checkComparable(histories)
   const groups = new Map<string, SideRuns>()
   for (const history of histories) {
     const group = groups.get(history.side.name) ?? { side: history.side, runs: [] }
@@ -54,6 +59,15 @@ export function validationCurve(
   value: (moment: Moment) => ValidationFigure | null,
 ): CurvePoint[] {
   return meanCurve(side, axis, value)
+}
+
+/** A line a side over the epochs. */
+export function seriesOverEpochs(sides: readonly SideRuns[], value: (moment: Moment) => number | null) {
+  return sides.map((s) => seriesOf(s.side, meanCurve(s, "epochs", value)))
+}
+
+export function legendOf(sides: readonly SideRuns[]) {
+  return sides.map(({ side }) => ({ look: lookOf(side), label: side.label }))
 }
 
 export function seriesOf(side: Side, curve: readonly CurvePoint[]) {

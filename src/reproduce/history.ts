@@ -19,6 +19,7 @@ import type {
   StartEvent,
   StepEvent,
 } from "../train/events.js"
+import { noSeconds } from "../train/epoch-totals.js"
 import { readRunEvents, readRunRecord } from "../train/run-folder.js"
 import { sideOf, sides, type Side } from "./sides.js"
 
@@ -61,6 +62,8 @@ export interface History {
   side: Side
   seed: number
   config: SearchConfig
+  /** Of the images, labels and their transform. */
+  dataHash: string
   start: StartEvent
   moments: Moment[]
   /** Where alpha's gradients of both orders were compared. */
@@ -96,7 +99,7 @@ function runsIn(folder: string): string[] {
 }
 
 export function readHistory(folder: string): History {
-  const { config } = readRunRecord(folder)
+  const { config, data_hash: dataHash } = readRunRecord(folder)
   const events = readRunEvents(folder)
   const start = events.find((e): e is StartEvent => e.type === "start")
   const old = events.find((e) => e.type === "epoch" && e.alpha === undefined)
@@ -111,6 +114,7 @@ export function readHistory(folder: string): History {
     side: sideOf(config),
     seed: config.seed,
     config,
+    dataHash,
     start,
     moments: momentsOf(start, events),
     orders: ordersOf(start, events),
@@ -119,9 +123,9 @@ export function readHistory(folder: string): History {
 
 function accuraciesOf(derived: DerivedFigures): DerivedAccuracies {
   return {
-    running: derived.accuracy as ValidationFigure,
-    batch: derived.batch_accuracy as ValidationFigure,
-    searchedBatch: derived.searched_batch_accuracy as ValidationFigure,
+    running: derived.accuracy,
+    batch: derived.batch_accuracy,
+    searchedBatch: derived.searched_batch_accuracy,
   }
 }
 
@@ -166,8 +170,8 @@ function moment(e: EpochEvent, start: StartEvent, seconds: number, since: readon
     step: e.step,
     epochs: e.step / start.steps_per_epoch,
     seconds,
-    validation: e.val_acc as ValidationFigure,
-    train: e.train_acc as TrainFigure,
+    validation: e.val_acc,
+    train: e.train_acc,
     derived: e.derived ? accuraciesOf(e.derived) : null,
     alpha: e.alpha,
     selection: e.selection,
@@ -177,7 +181,7 @@ function moment(e: EpochEvent, start: StartEvent, seconds: number, since: readon
       flips: sum((s) => s.rows_flipped),
       alphaChange: since.length === 0 ? 0 : sum((s) => s.alpha_change) / since.length,
       stepSeconds: sum((s) => s.seconds),
-      phases: e.seconds,
+      phases: { ...noSeconds(), ...e.seconds }, // older runs lack some
     },
   }
 }

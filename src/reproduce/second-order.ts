@@ -7,12 +7,21 @@ import { NaspError } from "../errors.js"
 import { drawFigure } from "./chart/figure.js"
 import type { Panel, Series } from "./chart/panel.js"
 import type { Comparison } from "./comparison.js"
-import { bySide, caption, meanCurve, momentHeader, momentRows, runList, seriesOf } from "./curves.js"
-import type { SideRuns } from "./curves.js"
+import {
+  bySide,
+  caption,
+  legendOf,
+  meanCurve,
+  momentHeader,
+  momentRows,
+  runList,
+  seriesOf,
+  seriesOverEpochs,
+  type SideRuns,
+} from "./curves.js"
 import { changesOf, flippedSelections } from "./figure4.js"
 import type { History } from "./history.js"
 import type { Report } from "./report.js"
-import { lookOf } from "./sides.js"
 import { meanAtCommonPoints, summarise } from "./statistics.js"
 import { rounded, textTable, withSpread, type Cell } from "./text-table.js"
 
@@ -69,7 +78,7 @@ function draw(histories: readonly History[]): Report {
         title: "Second order: does alpha's gradient need it?",
         columns: 2,
         panels: panels(sides),
-        legend: sides.map(({ side }) => ({ look: lookOf(side), label: side.label })),
+        legend: legendOf(sides),
         caption: lines,
       }),
     },
@@ -111,23 +120,13 @@ function panels(sides: readonly SideRuns[]): Panel[] {
       title: "rows whose largest operation changed",
       x: "epochs",
       y: "changes an epoch, over 28 rows",
-      series: sides.map((s) =>
-        seriesOf(
-          s.side,
-          meanCurve(s, "epochs", (m) => m.sinceLast.flips),
-        ),
-      ),
+      series: seriesOverEpochs(sides, (m) => m.sinceLast.flips),
     },
     {
       title: "how far alpha moves in a step",
       x: "epochs",
       y: "‖A(t+1) - A(t)‖, mean of an epoch",
-      series: sides.map((s) =>
-        seriesOf(
-          s.side,
-          meanCurve(s, "epochs", (m) => m.sinceLast.alphaChange),
-        ),
-      ),
+      series: seriesOverEpochs(sides, (m) => m.sinceLast.alphaChange),
     },
   ]
 }

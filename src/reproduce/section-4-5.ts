@@ -8,11 +8,19 @@ import { NaspError } from "../errors.js"
 import { boundLine, boundSummary, boundTable, proximalMethods } from "./bounds.js"
 import { drawFigure } from "./chart/figure.js"
 import type { Comparison } from "./comparison.js"
-import { atBound, bySide, caption, meanCurve, momentHeader, momentRows, runList, seriesOf } from "./curves.js"
+import {
+  atBound,
+  bySide,
+  caption,
+  legendOf,
+  momentHeader,
+  momentRows,
+  runList,
+  seriesOverEpochs,
+} from "./curves.js"
 import { accuracyTable } from "./figure3.js"
 import type { History } from "./history.js"
 import type { Report } from "./report.js"
-import { lookOf } from "./sides.js"
 
 const differs = [
   "seconds are this machine's",
@@ -69,15 +77,10 @@ function drawProximal(histories: readonly History[]): Report {
             x: "epochs",
             y: "entries of alpha",
             yDomain: [0, entries],
-            series: sides.map((s) =>
-              seriesOf(
-                s.side,
-                meanCurve(s, "epochs", (m) => atBound(m).count),
-              ),
-            ),
+            series: seriesOverEpochs(sides, (m) => atBound(m).count),
           },
         ],
-        legend: sides.map(({ side }) => ({ look: lookOf(side), label: side.label })),
+        legend: legendOf(sides),
         caption: [boundLine(sides), ...lines],
       }),
     },

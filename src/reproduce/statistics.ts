@@ -34,6 +34,7 @@ export function meanAtCommonPoints(curves: readonly (readonly Point[])[]): Curve
 /**
  * The curves' mean where all of them have values, straight lines drawn between their points: for seconds, which differ
  * from run to run. At as many places, evenly spaced, as the longest curve has points; a single curve stays as it is.
+ * Where no place has them all, as with runs of an epoch or two, point by point: first points, second ones, and so on.
  */
 export function meanInterpolated(curves: readonly (readonly Point[])[]): CurvePoint[] {
   const drawn = curves.filter((curve) => curve.length > 0)
@@ -43,12 +44,22 @@ export function meanInterpolated(curves: readonly (readonly Point[])[]): CurvePo
   const from = Math.max(...drawn.map((curve) => (curve[0] as Point).x))
   const to = Math.min(...drawn.map((curve) => (curve[curve.length - 1] as Point).x))
   const count = Math.max(...drawn.map((curve) => curve.length))
-  if (to < from) return []
+  if (to < from) return meanByOrder(drawn)
   const places = count === 1 || to === from ? [from] : range(from, to, count)
   return places.flatMap((x) => {
     const summary = summarise(drawn.map((curve) => interpolate(curve, x)))
     return summary ? [{ x, ...summary }] : []
   })
+}
+
+function meanByOrder(curves: readonly (readonly Point[])[]): CurvePoint[] {
+  const count = Math.min(...curves.map((curve) => curve.length))
+  return Array.from({ length: count }, (_, i) => curves.map((curve) => curve[i] as Point)).flatMap(
+    (points) => {
+      const [x, y] = [summarise(points.map((p) => p.x)), summarise(points.map((p) => p.y))]
+      return x && y ? [{ x: x.mean, ...y }] : []
+    },
+  )
 }
 
 function range(from: number, to: number, count: number): number[] {

@@ -25,7 +25,7 @@ export function table6Report(entries: readonly Table6Entry[], { machine, lines }
       artefact: "table6",
       machine,
       notes: lines,
-      rows: entries.map(({ side, ...entry }) => ({ side: side.name, ...entry })),
+      rows: entries.map(({ row }) => row),
     },
     csv: csvOf(entries),
     pictures: {},
@@ -36,23 +36,23 @@ export function table6Report(entries: readonly Table6Entry[], { machine, lines }
 // Three lines a row: here, the paper, the ratio.
 function tableText(entries: readonly Table6Entry[]): string {
   const short = (v: number) => rounded(v) ?? ""
-  const rows = entries.flatMap((e): Cell[][] => [
+  const rows = entries.flatMap(({ side, row }): Cell[][] => [
     [
-      e.space,
-      e.ops,
-      e.side.label,
+      row.space,
+      row.ops,
+      side.label,
       "here",
-      ...columns.map((c) => withSpread(e.spread[c], short)),
-      e.parameters && withSpread(e.parameters, (v) => (v / 1e6).toFixed(2)),
-      e.searchError && withSpread(e.searchError, percent),
+      ...columns.map((c) => withSpread(row.spread[c], short)),
+      withSpread(row.final_parameters, (v) => (v / 1e6).toFixed(2)),
+      withSpread(row.search_error, percent),
     ],
     [
       ...["", "", "", "paper"],
-      ...columns.map((c) => (c === "overhead" ? e.paper.unlisted : e.paper[c])),
-      e.paper.parameters,
-      e.paper.error === null ? null : `(${e.paper.error})`,
+      ...columns.map((c) => (c === "overhead" ? row.paper.unlisted : row.paper[c])),
+      row.paper.parameters,
+      row.paper.error === null ? null : `(${row.paper.error})`,
     ],
-    [...["", "", "", "here / paper"], ...columns.map((c) => rounded(e.ratio[c], 2)), null, null],
+    [...["", "", "", "here / paper"], ...columns.map((c) => rounded(row.ratio[c], 2)), null, null],
   ])
   const header = [
     ...["space", "ops", "method", "seconds an epoch"],
@@ -64,13 +64,13 @@ function tableText(entries: readonly Table6Entry[]): string {
 
 // What the table is for: how much longer DARTS takes.
 function ratioLines(entries: readonly Table6Entry[]): string[] {
-  return entries.flatMap((e) => {
-    const nasp = entries.find((other) => other.space === e.space && other.method === "nasp")
-    if (!nasp || e.method !== "darts") return []
+  return entries.flatMap(({ side, row }) => {
+    const nasp = entries.find((other) => other.row.space === row.space && other.row.method === "nasp")?.row
+    if (!nasp || row.method !== "darts") return []
     const there =
-      e.paper.total && nasp.paper.total ? `, paper ${(e.paper.total / nasp.paper.total).toFixed(1)}` : ""
+      row.paper.total && nasp.paper.total ? `, paper ${(row.paper.total / nasp.paper.total).toFixed(1)}` : ""
     return [
-      `${e.space}: ${e.side.label} / NASP = ${(e.seconds.total / nasp.seconds.total).toFixed(1)}${there}`,
+      `${row.space}: ${side.label} / NASP = ${(row.seconds.total / nasp.seconds.total).toFixed(1)}${there}`,
     ]
   })
 }
@@ -82,14 +82,14 @@ function csvOf(entries: readonly Table6Entry[]): Report["csv"] {
     ...["supernet_parameters", "final_parameters", "final_parameters_paper_millions"],
     ...["search_error", "test_error_paper_percent", "unlisted_paper"],
   ]
-  const rows = entries.map((e): Cell[] => [
-    ...[e.space, e.ops, e.method, e.order, e.spread.total?.n ?? 0],
+  const rows = entries.map(({ row }): Cell[] => [
+    ...[row.space, row.ops, row.method, row.order, row.spread.total?.n ?? 0],
     ...columns.flatMap((c) => {
-      const s = e.spread[c]
-      return [s?.mean ?? null, s?.std ?? null, s?.min ?? null, s?.max ?? null, e.paper[c], e.ratio[c]]
+      const s = row.spread[c]
+      return [s?.mean ?? null, s?.std ?? null, s?.min ?? null, s?.max ?? null, row.paper[c], row.ratio[c]]
     }),
-    ...[e.supernet, e.parameters?.mean ?? null, e.paper.parameters],
-    ...[e.searchError?.mean ?? null, e.paper.error, e.paper.unlisted],
+    ...[row.supernet_parameters, row.final_parameters?.mean ?? null, row.paper.parameters],
+    ...[row.search_error?.mean ?? null, row.paper.error, row.paper.unlisted],
   ])
   return { header, rows }
 }

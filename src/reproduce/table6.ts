@@ -14,7 +14,7 @@ import { summarise, type Summary } from "./statistics.js"
 import type { StepSeconds } from "./step-clock.js"
 import type { Timed } from "./table6-timing.js"
 
-/** A row of `--json`. */
+/** A row, as `--json` prints it and table6.json holds it. */
 export interface Table6Row {
   method: string
   order: "first" | "second"
@@ -24,21 +24,22 @@ export interface Table6Row {
   /** Mean. */
   seconds: EpochSeconds & { total: number }
   paper: PaperRow
-}
-
-export interface Table6Entry extends Table6Row {
-  side: Side
-  /** What each of `seconds` is the mean of. */
-  spread: Record<keyof EpochSeconds, (Summary & { min: number; max: number }) | null>
   /** Seconds here over the paper's. */
   ratio: Record<keyof EpochSeconds, number | null>
-  /** Of the supernet. */
-  supernet: number
-  /** Of the final net of what was selected or found; null where nothing was. */
-  parameters: Summary | null
-  /** 1 - validation accuracy of the searched net, at the end of the search. */
-  searchError: Summary | null
+  /** What each of `seconds` is the mean of. */
+  spread: Record<keyof EpochSeconds, (Summary & { min: number; max: number }) | null>
   samples: "timed batches" | "epochs of runs"
+  /** Of the supernet. */
+  supernet_parameters: number
+  /** Of the final net of what was selected or found; null where nothing was. */
+  final_parameters: Summary | null
+  /** 1 - validation accuracy of the searched net, at the end of the search; null where none was run. */
+  search_error: Summary | null
+}
+
+export interface Table6Entry {
+  side: Side
+  row: Table6Row
 }
 
 export const columns = [
@@ -59,16 +60,11 @@ export function entriesOfTimed(
 ): Table6Entry[] {
   return timed.map(({ side, space, steps, batch, supernet, final }) => {
     const found = histories.filter((h) => h.side.name === side.name && h.config.space === space.name)
-    return {
-      ...entry(
-        side,
-        space,
-        steps.map((s) => scaled(s, epochImages / batch)),
-        "timed batches",
-      ),
-      supernet,
-      ...(found.length > 0 ? searched(found, addon) : { parameters: summarise(final), searchError: null }),
-    }
+    const samples = steps.map((s) => scaled(s, epochImages / batch))
+    const net =
+      found.length > 0 ? searched(found, addon) : { final_parameters: summarise(final), search_error: null }
+    const seconds = { ...secondsOf(side, space, samples), samples: "timed batches" as const }
+    return { side, row: { ...seconds, supernet_parameters: supernet, ...net } }
   })
 }
 
@@ -79,13 +75,9 @@ export function entriesOfRuns(histories: readonly History[], addon: NativeAddon)
     bySide(histories.filter((h) => h.config.space === name)).flatMap(({ side, runs }) => {
       const samples = runs.flatMap(epochSamples)
       if (samples.length === 0) return []
-      return [
-        {
-          ...entry(side, findSpace(name), samples, "epochs of runs"),
-          supernet: runs[0]?.start.parameters ?? 0,
-          ...searched(runs, addon),
-        },
-      ]
+      const seconds = { ...secondsOf(side, findSpace(name), samples), samples: "epochs of runs" as const }
+      const supernet = runs[0]?.start.parameters ?? 0
+      return [{ side, row: { ...seconds, supernet_parameters: supernet, ...searched(runs, addon) } }]
     }),
   )
 }
@@ -94,7 +86,7 @@ function epochSamples({ config, moments }: History): StepSeconds[] {
   return moments.flatMap(({ sinceLast: { steps, stepSeconds, phases } }) => {
     // The phases of an epoch that a resume cut in two hold only its second part.
     if (steps === 0 || stepSeconds > phases.total) return []
-    const total = phases.total - phases.validation - phases.checkpoint - phases.measures
+    const total = phases.total - phases.validation - phases.checkpoint - phases.measures - phases.listener
     const alpha = phases.alpha_forward + phases.alpha_backward + phases.ranking
     const { weight_forward: forward, weight_backward: backward, data } = phases
     const overhead = total - alpha - forward - backward - data
@@ -105,8 +97,8 @@ function epochSamples({ config, moments }: History): StepSeconds[] {
 function searched(runs: readonly History[], addon: NativeAddon) {
   const ends = runs.flatMap(({ moments }) => moments.at(-1) ?? [])
   return {
-    parameters: summarise(ends.map(({ genotype }) => finalParameters(addon, genotype))),
-    searchError: summarise(ends.map(({ validation }) => 1 - validation)),
+    final_parameters: summarise(ends.map(({ genotype }) => finalParameters(addon, genotype))),
+    search_error: summarise(ends.map(({ validation }) => 1 - validation)),
   }
 }
 
@@ -118,7 +110,7 @@ function scaled(seconds: StepSeconds, by: number): StepSeconds {
   }
 }
 
-function entry(side: Side, space: Space, samples: readonly StepSeconds[], kind: Table6Entry["samples"]) {
+function secondsOf(side: Side, space: Space, samples: readonly StepSeconds[]) {
   const order = orderOf(side)
   const of = (column: keyof EpochSeconds) =>
     column === "alpha_first" || column === "alpha_second"
@@ -139,16 +131,12 @@ function entry(side: Side, space: Space, samples: readonly StepSeconds[], kind: 
     return here === null || there === null ? null : here / there
   })
   return {
-    ...{ side, method: side.method, order, space: space.name, ops, paper, spread, ratio, samples: kind },
+    ...{ method: side.method, order, space: space.name, ops },
     seconds: { ...seconds, total: seconds.total ?? NaN },
+    ...{ paper, ratio, spread },
   }
 }
 
 function eachColumn<T>(make: (column: keyof EpochSeconds) => T): Record<keyof EpochSeconds, T> {
   return Object.fromEntries(columns.map((column) => [column, make(column)])) as Record<keyof EpochSeconds, T>
-}
-
-/** Exactly what `--json` prints. */
-export function rowOf({ method, order, space, ops, seconds, paper }: Table6Entry): Table6Row {
-  return { method, order, space, ops, seconds, paper }
 }

@@ -6,6 +6,7 @@
 import { readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 
+import type { ValidationFigure } from "../data/halves.js"
 import { NaspError } from "../errors.js"
 import type { NativeSession } from "../native.js"
 import { encodeSafetensors, readSafetensors, tensor, type TensorFile } from "../safetensors.js"
@@ -22,7 +23,7 @@ export interface Progress {
   epochSelection: number[]
   selection: number[]
   /** The epoch with the highest validation accuracy. */
-  best: { epoch: number; val_acc: number } | null
+  best: { epoch: number; val_acc: ValidationFigure } | null
   /** Dominant eigenvalues after the whole epochs so far, where they are wanted. */
   eigenvalues: number[]
   /** Why the search ended early; null: it did not. */

@@ -137,15 +137,18 @@ function counted(values: Record<string, unknown>, fields: Fields): [string, unkn
   return Object.entries(values).filter(([name, value]) => !later.has(name) || value !== fields[name]?.initial)
 }
 
-/** A hash of what determines a run's numbers, the data's bytes included; checkpoints of another one are refused. */
-export function configHash({ options, ...config }: SearchConfig, dataHash: string): string {
+/** What determines a run's numbers, beside the data's bytes. */
+export function decisive({ options, ...config }: SearchConfig): Record<string, unknown> {
   const own = Object.fromEntries(counted(options, findMethod(config.method).fields))
-  const decisive = [...counted(config, searchFields), ["options", own] as [string, unknown]].filter(
-    ([name]) => !free.has(name),
-  )
-  decisive.sort(([a], [b]) => (a < b ? -1 : 1))
+  const all: [string, unknown][] = [...counted(config, searchFields), ["options", own]]
+  return Object.fromEntries(all.filter(([name]) => !free.has(name)))
+}
+
+/** A hash of that and of the data's bytes; checkpoints of another one are refused. */
+export function configHash(config: SearchConfig, dataHash: string): string {
+  const values = Object.entries(decisive(config)).sort(([a], [b]) => (a < b ? -1 : 1))
   return createHash("sha256")
-    .update(JSON.stringify([decisive, dataHash]))
+    .update(JSON.stringify([values, dataHash]))
     .digest("hex")
     .slice(0, 32)
 }

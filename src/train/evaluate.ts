@@ -1,11 +1,11 @@
 /** The whole validation half through the net of the session, or through the net that would be derived from it. */
+import type { ValidationFigure } from "../data/halves.js"
 import { matricesOfGenotype } from "../derive.js"
 import type { RunningMethod } from "../methods/index.js"
 import { mixWeights } from "../methods/matrices.js"
 import type { NativeSession } from "../native.js"
 import type { Space } from "../spaces/index.js"
 import type { Batches } from "./batches.js"
-import type { Progress } from "./checkpoint.js"
 import type { DerivedFigures } from "./events.js"
 import { addBatch, means, noTotals } from "./epoch-totals.js"
 
@@ -22,7 +22,7 @@ export async function evaluate(
   { session, batches, control }: EvaluationParts,
   epoch: number,
   batchStatistics = false,
-): Promise<Progress["totals"]> {
+): Promise<{ loss: number; accuracy: ValidationFigure }> {
   const totals = noTotals()
   let queued = batches.queueValidation(epoch, 0)
   for (let b = 0; b < batches.validationBatches; b++) {
@@ -31,7 +31,7 @@ export async function evaluate(
     if (b + 1 < batches.validationBatches) queued = batches.queueValidation(epoch, b + 1)
     addBatch(totals, await session.evaluate(current, { batchStatistics }))
   }
-  return totals
+  return means(totals)
 }
 
 /**
@@ -41,11 +41,11 @@ export async function evaluate(
 export async function evaluateDerived(parts: EvaluationParts, epoch: number): Promise<DerivedFigures> {
   const { session, method, space } = parts
   const { searched } = method.derive()
-  const searchedBatch = means(await evaluate(parts, epoch, true))
+  const searchedBatch = await evaluate(parts, epoch, true)
   try {
     mixWeights(session, matricesOfGenotype(space, searched))
-    const derived = means(await evaluate(parts, epoch))
-    const derivedBatch = means(await evaluate(parts, epoch, true))
+    const derived = await evaluate(parts, epoch)
+    const derivedBatch = await evaluate(parts, epoch, true)
     return {
       ...derived,
       batch_accuracy: derivedBatch.accuracy,

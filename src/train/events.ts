@@ -2,6 +2,7 @@
  * What a search tells while it runs: the items of its async iterable, the lines of events.jsonl and of --json.
  * Names are those of the JSON. Accuracies are fractions, losses means over images, times seconds, sizes bytes.
  */
+import type { TrainFigure, ValidationFigure } from "../data/halves.js"
 import type { Genotype } from "../genotype.js"
 
 /** Of both cell types, 14 rows (edges) each. */
@@ -58,19 +59,26 @@ export interface StepEvent extends At {
   seconds: number
 }
 
+/** Parts of `total`, but for `preparation`; what is left of it is the loop's and the methods' own. */
 export interface PhaseSeconds {
   alpha_forward: number
   alpha_backward: number
   weight_forward: number
   weight_backward: number
-  /** Waiting for batches. */
+  /** Batches of the steps: asking for them, waiting, taking them in. */
   data: number
+  /** Augmenting those batches on a thread of its own, beside the steps: no part of `total`. */
+  preparation: number
   /** What the method does between epochs: ranking samples, training a controller. */
   ranking: number
   validation: number
   checkpoint: number
+  /** Events into the run folder. */
+  logging: number
   /** What only measures: evaluateDerived, compareOrders. */
   measures: number
+  /** Whoever is told the events: printing, or another run's turn. */
+  listener: number
   total: number
 }
 
@@ -78,11 +86,11 @@ export interface EpochEvent extends At {
   type: "epoch"
   lr: number
   train_loss: number
-  train_acc: number
+  train_acc: TrainFigure
   /** The whole validation half through the searched net: running statistics, training transform. */
   val_loss: number
-  val_acc: number
-  /** Since the epoch began, or since the run was resumed in its middle. */
+  val_acc: ValidationFigure
+  /** Since the epoch event before, or since the run was resumed: what follows an event counts to the next. */
   seconds: PhaseSeconds
   /** activations and allocated: the engine's, this epoch; resident: the whole process, so far. */
   peak_bytes: { activations: number; allocated: number; resident: number }
@@ -105,10 +113,10 @@ export interface EpochEvent extends At {
 export interface DerivedFigures {
   /** With running statistics, as val_loss and val_acc. */
   loss: number
-  accuracy: number
+  accuracy: ValidationFigure
   /** With each batch's own statistics: running ones were gathered by the searched net. Of both nets. */
-  batch_accuracy: number
-  searched_batch_accuracy: number
+  batch_accuracy: ValidationFigure
+  searched_batch_accuracy: ValidationFigure
 }
 
 /** With compareOrders: alpha's gradient at the searched net, at the weights (first) and at an unrolled step (second). */

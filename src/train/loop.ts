@@ -9,6 +9,7 @@
 import { relative } from "node:path"
 
 import { cosine } from "../cosine.js"
+import type { TrainFigure } from "../data/halves.js"
 import { sameCell, selectionOf, skips } from "../derive.js"
 import { NaspError } from "../errors.js"
 import type { Derived, EpochEnd, RunningMethod } from "../methods/index.js"
@@ -19,7 +20,7 @@ import type { Batches } from "./batches.js"
 import { pruneCheckpoints, saveCheckpoint, type Progress } from "./checkpoint.js"
 import type { SearchConfig } from "./config.js"
 import { dominantEigenvalue, reasonToStop } from "./early-stop.js"
-import { addBatch, means, noTotals, now, phaseClock, type PhaseClock } from "./epoch-totals.js"
+import { addBatch, means, noTotals, now, type PhaseClock } from "./epoch-totals.js"
 import { evaluate, evaluateDerived } from "./evaluate.js"
 import type {
   CellRows,
@@ -47,6 +48,8 @@ export interface LoopParts {
   /** Where to go on from; moved along. */
   progress: Progress
   control: LoopControl
+  /** Of the events since the last epoch's. */
+  clock: PhaseClock
 }
 
 export interface LoopControl {
@@ -66,17 +69,20 @@ export function lastStep(config: SearchConfig, stepsPerEpoch: number): number {
 }
 
 export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, LoopEnd> {
-  const { config, session, method, batches, run, progress, control } = parts
+  const { config, session, method, batches, run, progress, control, clock } = parts
   const { stepsPerEpoch } = batches
   let last = progress.ended === null ? lastStep(config, stepsPerEpoch) : progress.step
-  const clock = phaseClock()
   const watch = watchAlpha(session, parts.space)
   let told = progress.step
   session.memory(true)
+  clock.read() // what came before is no epoch's
 
   const queueStep = (step: number) => {
+    const began = now()
     const learnsAlpha = method.learnsAlpha?.(Math.floor(step / stepsPerEpoch)) ?? true
-    return step < last ? batches.queueStep(step, learnsAlpha) : null
+    const queued = step < last ? batches.queueStep(step, learnsAlpha) : null
+    clock.add("data", now() - began)
+    return queued
   }
   let queued = queueStep(progress.step)
   while (queued && progress.step < last && !control.stopping) {
@@ -113,12 +119,12 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
     }
 
     if (config.compareOrders > 0 && progress.step % config.compareOrders === 0) {
-      yield await measureOrders(parts, clock, epoch, lr)
+      yield await measureOrders(parts, epoch, lr)
     }
     const whole = progress.step % stepsPerEpoch === 0
     if (whole || progress.step === last) {
-      await endSteps(parts, clock, epoch, { whole, last: progress.step === last })
-      const event = await endEpoch(parts, clock, epoch, lr, whole)
+      await endSteps(parts, epoch, { whole, last: progress.step === last })
+      const event = await endEpoch(parts, epoch, lr, whole)
       yield event
       told = progress.step
       if (whole && progress.step < last) {
@@ -126,12 +132,12 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
       }
       if (progress.ended !== null) {
         last = progress.step
-        await endSteps(parts, clock, epoch, { whole: false, last: true })
+        await endSteps(parts, epoch, { whole: false, last: true })
         yield { type: "early_stop", step: last, epoch, reason: progress.ended }
       }
     }
     if (run && (progress.step % config.checkpointEvery === 0 || progress.step === last)) {
-      yield checkpoint(parts, run, clock, epoch)
+      yield checkpoint(parts, run, epoch)
     }
   }
 
@@ -139,11 +145,11 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
   const epoch = Math.max(0, Math.ceil(progress.step / stepsPerEpoch) - 1)
   if (progress.step < last) {
     if (control.stopping === "evaluated" && told < progress.step) {
-      await endSteps(parts, clock, epoch, { whole: false, last: true })
+      await endSteps(parts, epoch, { whole: false, last: true })
       const lr = cosine(config.lr, config.lrMin, epoch, config.epochs)
-      yield await endEpoch(parts, clock, epoch, lr, false)
+      yield await endEpoch(parts, epoch, lr, false)
     }
-    if (run && progress.step % config.checkpointEvery !== 0) yield checkpoint(parts, run, clock, epoch)
+    if (run && progress.step % config.checkpointEvery !== 0) yield checkpoint(parts, run, epoch)
     yield { type: "stopped", step: progress.step, epoch, genotype: derived.searched }
     return { status: "stopped", derived }
   }
@@ -157,8 +163,7 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
 
 // What the method does between epochs.
 async function endSteps(
-  { method, progress }: LoopParts,
-  clock: PhaseClock,
+  { method, progress, clock }: LoopParts,
   epoch: number,
   how: Pick<EpochEnd, "whole" | "last">,
 ): Promise<void> {
@@ -174,21 +179,15 @@ function startEpoch(progress: Progress): void {
 
 // Evaluates the searched net on the validation half. An epoch that a cut run left unfinished is no candidate for the
 // best one: its checkpoint would differ from that of a run that goes on.
-async function endEpoch(
-  parts: LoopParts,
-  clock: PhaseClock,
-  epoch: number,
-  lr: number,
-  whole: boolean,
-): Promise<EpochEvent> {
-  const { session, method, space, progress } = parts
+async function endEpoch(parts: LoopParts, epoch: number, lr: number, whole: boolean): Promise<EpochEvent> {
+  const { session, method, space, progress, clock } = parts
   const derived = method.derive()
   const began = now()
-  const validation = means(await evaluate(parts, epoch))
+  const validation = await evaluate(parts, epoch)
   const eigenvalue = whole && parts.config.stopEigenvalue !== null ? await eigenvalueOf(parts) : null
   clock.add("validation", now() - began)
-  const inherited = await measureDerived(parts, clock, epoch)
-  const train = means(progress.totals)
+  const inherited = await measureDerived(parts, epoch)
+  const train = means<TrainFigure>(progress.totals)
   progress.selection = selectionOf(space, derived.selected)
   if (whole && (progress.best === null || validation.accuracy > progress.best.val_acc)) {
     progress.best = { epoch, val_acc: validation.accuracy }
@@ -227,21 +226,16 @@ async function eigenvalueOf({ addon, session, method, batches, progress }: LoopP
   return eigenvalue
 }
 
-async function measureDerived(
-  parts: LoopParts,
-  clock: PhaseClock,
-  epoch: number,
-): Promise<DerivedFigures | null> {
+async function measureDerived(parts: LoopParts, epoch: number): Promise<DerivedFigures | null> {
   if (!parts.config.evaluateDerived) return null
   const began = now()
   const figures = await evaluateDerived(parts, epoch)
-  clock.add("measures", now() - began)
+  parts.clock.add("measures", now() - began)
   return figures
 }
 
 async function measureOrders(
-  { session, method, batches, config, progress }: LoopParts,
-  clock: PhaseClock,
+  { session, method, batches, config, progress, clock }: LoopParts,
   epoch: number,
   lr: number,
 ): Promise<OrdersEvent> {
@@ -256,8 +250,8 @@ function inCells(rows: number[]): CellRows<number> {
   return { normal: rows.slice(0, edges), reduce: rows.slice(edges) }
 }
 
-function checkpoint(parts: LoopParts, run: RunFolder, clock: PhaseClock, epoch: number): CheckpointEvent {
-  const { config, space, session, method, progress, hash } = parts
+function checkpoint(parts: LoopParts, run: RunFolder, epoch: number): CheckpointEvent {
+  const { config, space, session, method, progress, hash, clock } = parts
   const began = now()
   progress.selection = selectionOf(space, method.derive().selected)
   progress.method = method.save?.() ?? null

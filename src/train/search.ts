@@ -3,26 +3,26 @@
  * thread, a step at a time, when the next event is asked for; so a slow consumer slows the search down, and breaking
  * out of the loop ends it.
  */
-import { findDataSource, type ImageData } from "../data/index.js"
+import { findDataSource } from "../data/index.js"
+import type { ValidationFigure } from "../data/halves.js"
 import { selectionOf, type CellMatrices } from "../derive.js"
 import { chooseDevice, onDevice } from "../device.js"
 import { NaspError } from "../errors.js"
-import { invalid } from "../expect.js"
 import type { Genotype } from "../genotype.js"
 import { cpuName } from "../machine.js"
-import { findMethod, type MethodContext, type RunningMethod } from "../methods/index.js"
-import { loadNative, type NativeAddon, type NativeDataset, type NativeSession } from "../native.js"
+import type { RunningMethod } from "../methods/index.js"
+import { loadNative, type NativeAddon, type NativeSession } from "../native.js"
 import { findSpace, type Space } from "../spaces/index.js"
 import { version } from "../version.js"
 import { alphaRows, readAlpha } from "./alpha-watch.js"
 import { makeBatches, type Batches } from "./batches.js"
 import { listCheckpoints, loadCheckpoint, restoreTensors, type Progress } from "./checkpoint.js"
-import { configHash, dataHash, type SearchConfig } from "./config.js"
-import { noTotals } from "./epoch-totals.js"
+import { configHash, dataHash } from "./config.js"
+import { noTotals, now, phaseClock, type PhaseClock } from "./epoch-totals.js"
 import type { SearchEvent } from "./events.js"
 import { lastStep, runLoop, type LoopControl } from "./loop.js"
-import { descendsOnAlpha } from "./orders.js"
 import { parameterCount } from "./parameter-count.js"
+import { openSession, prepareMethod, registerData } from "./parts.js"
 import { makePlan, rewriteSteps, type Plan, type SearchOptions } from "./plan.js"
 import { createRunFolder, openRunFolder, type RunFolder } from "./run-folder.js"
 
@@ -38,7 +38,7 @@ export interface SearchResult {
   /** (14, K) each, row after row. */
   alpha: CellMatrices
   /** The whole epoch with the highest validation accuracy (a fraction). */
-  best: { epoch: number; val_acc: number } | null
+  best: { epoch: number; val_acc: ValidationFigure } | null
   /** The run folder. */
   out: string | null
 }
@@ -145,13 +145,19 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
     )
     // A new folder appears only once everything that can be refused has been accepted.
     if (!folder && plan.out !== null) folder = createRunFolder(plan.out, config, digest)
-    const events = steps(plan, control, { addon, note, batches, digest, folder, session, space, method })
+    const clock = phaseClock()
+    const parts = { addon, note, batches, digest, folder, session, space, method, clock }
+    const events = steps(plan, control, parts)
     for (;;) {
       const item = await events.next()
       if (item.done) return item.value
       step = item.value.step
+      const told = now()
       folder?.append(item.value)
+      const written = now()
       yield item.value
+      clock.add("logging", written - told)
+      clock.add("listener", now() - written)
     }
   } catch (error) {
     throw explain(error, control, step, folder)
@@ -173,11 +179,12 @@ interface Parts {
   session: NativeSession
   space: Space
   method: RunningMethod
+  clock: PhaseClock
 }
 
 async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerator<SearchEvent, SearchResult> {
   const { config } = plan
-  const { addon, note, batches, digest, folder, session, space, method } = parts
+  const { addon, note, batches, digest, folder, session, space, method, clock } = parts
   const hash = configHash(config, digest)
   const warnings: string[] = note === null ? [] : [note]
   const selection = selectionOf(space, method.derive().selected)
@@ -239,7 +246,10 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
   }
   const end = isFinished
     ? { status: "finished" as const, derived: method.derive() }
-    : yield* runLoop({ addon, config, space, session, method, batches, run: folder, hash, progress, control })
+    : yield* runLoop({
+        ...{ addon, config, space, session, method, batches, run: folder },
+        ...{ hash, progress, control, clock },
+      })
   return {
     status: end.status,
     step: progress.step,
@@ -249,37 +259,6 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
     best: progress.best,
     out: folder?.path ?? null,
   }
-}
-
-function registerData(addon: NativeAddon, data: ImageData): NativeDataset {
-  const { images, labels, channels, size, mean, std } = data
-  return new addon.Dataset({ images, labels, channels, height: size, width: size, mean, std })
-}
-
-function openSession(addon: NativeAddon, config: SearchConfig, space: Space, data: ImageData): NativeSession {
-  return new addon.Session({
-    channels: config.channels,
-    layers: config.layers,
-    classes: data.classes.length,
-    imageSize: data.size,
-    imageChannels: data.channels,
-    batch: config.batch,
-    normal: [...space.normal],
-    reduce: [...space.reduce],
-    precision: config.precision,
-    isa: "",
-    threads: config.threads ?? 0,
-    ...findMethod(config.method).net?.(config.options),
-    dense: config.dense,
-    seed: config.seed,
-  })
-}
-
-function prepareMethod(context: MethodContext, config: SearchConfig): RunningMethod {
-  if (config.compareOrders > 0 && !descendsOnAlpha(config)) {
-    throw invalid("method", "one that descends on alpha's gradient, beside compareOrders", config.method)
-  }
-  return findMethod(config.method).prepare(context, config.options)
 }
 
 // A step that was aborted rejects with the engine's word for it; a diverged search says where and what is left.

@@ -56,9 +56,11 @@ describe("a queued batch", () => {
   ])("%s", async (_, given) => {
     const options = { ...none, ...given }
     const queued = await session.evaluate(session.queue(dataset, indices, options))
+    expect(queued.prepareSeconds).toBeGreaterThan(0)
     const loaded = await session.evaluate(session.load(prepare(indices, options), targets))
     expect(queued.logits).toEqual(loaded.logits)
     expect(queued.loss).toBe(loaded.loss)
+    expect(loaded.prepareSeconds).toBe(0)
     expect(queued.count).toBe(5)
   })
 })

@@ -1,8 +1,6 @@
 // Comparisons from runs to reports, on a fake engine: turns, budgets, going on, drawing again, what is refused.
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { describe, expect, it, vi } from "vitest"
 
 import type * as generatedModule from "../../src/data/generated.js"
 import { comparisons } from "../../src/reproduce/index.js"
@@ -13,7 +11,8 @@ import { entriesOfRuns } from "../../src/reproduce/table6.js"
 import type { SearchEvent } from "../../src/train/events.js"
 import type { PlannedRun } from "../../src/reproduce/turns.js"
 import { csv } from "../../src/reproduce/text-table.js"
-import { fake, fakeAddon, resetFake } from "../train/fake-native.js"
+import { fake, fakeAddon } from "../train/fake-native.js"
+import { useFakeRuns } from "../train/fake-runs.js"
 
 vi.mock("../../src/native.js", async (original) => ({
   ...(await original<object>()),
@@ -28,13 +27,7 @@ vi.mock("../../src/data/generated.js", async (original) => {
 // 100 images train: 7 steps an epoch.
 const small = { batch: 16, channels: 4, layers: 3, epochs: 3, seeds: 2, archLr: 0.02, checkpointEvery: 5 }
 
-let folder = ""
-beforeEach(() => {
-  resetFake()
-  folder = mkdtempSync(join(tmpdir(), "nasp-reproduce-"))
-})
-afterEach(() => rmSync(folder, { recursive: true, force: true }))
-const at = (name: string) => join(folder, name)
+const at = useFakeRuns("reproduce")
 
 const find = (name: string) => comparisons.find((c) => c.name === name) as Comparison
 
@@ -167,6 +160,40 @@ describe("what is refused", () => {
       expect(() => find(name).draw(histories)).toThrow(/figure4.* and .*again.*, both nasp, seed 0/)
   })
 
+  it.each([
+    ["channels", { channels: 8 }, "received 4 .* and 8 "],
+    ["batch", { batch: 8 }, "received 16 .* and 8 "],
+    ["layers", { layers: 5 }, "received 3 .* and 5 "],
+    ["epochs", { epochs: 9 }, "received 3 .* and 9 "],
+    ["space", { space: "nasp12" }, "received darts7 .* and nasp12 "],
+  ])("sides that do not share %s", async (name, other, values) => {
+    const given = { ...small, seeds: 1 }
+    await run("figure3", { sides: ["nasp"], budget: "1", given, out: at("a") })
+    await run("figure3", { sides: ["pa"], budget: "1", given: { ...given, ...other }, out: at("b") })
+    const draw = () => find("figure3").draw(readHistories([at("a"), at("b")]))
+    expect(draw).toThrow(new RegExp(`one value in all runs of a figure for ${name} but ${values}`))
+  })
+
+  it("seeds of a side with other options or data, but not with another length or other measures", async () => {
+    const run1 = (seed: number, out: string, options: object) =>
+      run("figure3", {
+        sides: ["nasp"],
+        given: { ...small, seeds: 1, seed },
+        budget: "1",
+        out: at(out),
+        ...options,
+      })
+    await run1(1, "a", {})
+    await run1(2, "b", { set: ["value=kept"] })
+    await run1(3, "c", { given: { ...small, seeds: 1, seed: 3, evaluateDerived: true }, budget: "2" })
+    const draw = (...names: string[]) => find("figure3").draw(readHistories(names.map(at)))
+    expect(() => draw("a", "b")).toThrow(/all runs of nasp for value but received one .*a.* and kept .*b/)
+    expect(draw("a", "c").text).toContain("NASP")
+    const record = at("c/runs/nasp-seed3/config.json")
+    writeFileSync(record, readFileSync(record, "utf8").replace(/"data_hash": "/, '"data_hash": "0'))
+    expect(() => draw("a", "c")).toThrow(/for data but received generated \(.*\) .* and generated \(0/)
+  })
+
   it("drawing what the runs did not measure", async () => {
     const histories = await run("figure4", { sides: ["nasp"], budget: "1" })
     expect(() => find("completeness").draw(histories)).toThrow(/--evaluate-derived but .*nasp-seed0/)
@@ -262,12 +289,14 @@ describe("reports", () => {
   it("table 6 from runs: seconds of whole epochs per 25,000 images add up to the total", async () => {
     const histories = await run("figure3", { sides: ["nasp", "darts"], budget: "14" })
     const entries = entriesOfRuns(histories, { ...fakeAddon, operationTensors: () => [] } as never)
-    expect(entries.map((e) => [e.method, e.order, e.space, e.ops, e.spread.total?.n])).toEqual([
+    expect(
+      entries.map(({ row }) => [row.method, row.order, row.space, row.ops, row.spread.total?.n]),
+    ).toEqual([
       ["nasp", "first", "darts7", 7, 4],
       ["darts", "first", "darts7", 7, 4],
     ])
-    const { alpha_first, forward, backward, data, overhead, total } = entries[0]!.seconds
+    const { alpha_first, forward, backward, data, overhead, total } = entries[0]!.row.seconds
     expect(alpha_first! + forward! + backward! + data! + overhead!).toBeCloseTo(total, 6)
-    expect(entries[0]!.searchError?.mean).toBeGreaterThan(0)
+    expect(entries[0]!.row.search_error?.mean).toBeGreaterThan(0)
   })
 })

@@ -7,6 +7,7 @@ import { join } from "node:path"
 import { afterAll, describe, expect, it } from "vitest"
 
 import { generateTextures } from "../../src/data/generated.js"
+import type { Table6Row } from "../../src/reproduce/table6.js"
 import type { EpochEvent, OrdersEvent, SearchEvent } from "../../src/train/events.js"
 import type { SearchOptions } from "../../src/train/plan.js"
 import { search } from "../../src/train/search.js"
@@ -92,7 +93,7 @@ describe("the command line", () => {
       timeout: 110_000,
     })
 
-  it("table6 prints one row of JSON a line, with exactly these fields", () => {
+  it("table6 prints one row of JSON a line, with spread and ratios", () => {
     const { status, stdout, stderr } = nasp(
       "table6",
       "--batches",
@@ -119,7 +120,15 @@ describe("the command line", () => {
       ]),
     )
     for (const row of rows) {
-      expect(Object.keys(row)).toEqual(["method", "order", "space", "ops", "seconds", "paper"])
+      expect(Object.keys(row)).toEqual([
+        ...["method", "order", "space", "ops", "seconds", "paper", "ratio", "spread", "samples"],
+        ...["supernet_parameters", "final_parameters", "search_error"],
+      ])
+      const { ratio, spread, paper } = row as unknown as Table6Row
+      expect(spread.total).toMatchObject({ n: 2, mean: row.seconds.total })
+      expect(ratio.forward).toBeCloseTo(row.seconds.forward! / paper.forward!, 9)
+      expect(Object.keys(row.seconds)).toEqual(expect.arrayContaining(["data", "overhead"]))
+      expect(row.search_error).toBeNull()
       const { total, ...parts } = row.seconds
       const sum = Object.values(parts).reduce<number>((s, v) => s + (v ?? 0), 0)
       expect(sum / total!).toBeCloseTo(1, 6)

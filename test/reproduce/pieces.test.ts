@@ -60,7 +60,11 @@ describe("statistics", () => {
       expect(std).toBeCloseTo(Math.SQRT2, 12)
       expect(n).toBe(2)
     }
-    expect(meanInterpolated([line([0, 1], (x) => x), line([5, 6], (x) => x)])).toEqual([])
+    // No common place: point by point.
+    expect(meanInterpolated([line([0, 1, 2], (x) => x), line([5, 7], (x) => x)])).toEqual([
+      { x: 2.5, mean: 2.5, std: expect.closeTo(5 / Math.SQRT2, 12), n: 2 },
+      { x: 4, mean: 4, std: expect.closeTo(6 / Math.SQRT2, 12), n: 2 },
+    ])
     expect(meanInterpolated([[], line([5], () => 3)])).toEqual([{ x: 5, mean: 3, std: null, n: 1 }])
   })
 })

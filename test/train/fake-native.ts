@@ -77,6 +77,7 @@ function session(options: NativeSessionOptions): NativeSession {
     forwardSeconds: 0,
     backwardSeconds: 0,
     waitSeconds: 0,
+    prepareSeconds: 0.5,
     gradientNorm: 1,
     logits: new Float64Array(0),
   })

@@ -1,43 +1,33 @@
 // What a run tells beside its losses, so that figures can be drawn from its folder: alpha, its moves, the selection,
 // the derived net. None of it changes the run. On a fake engine.
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { readFileSync, readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 
-import { halvesOf, type TrainRecords, type ValidationRecords } from "../../src/data/halves.js"
-import { generateTextures } from "../../src/data/generated.js"
+import {
+  halvesOf,
+  type TrainFigure,
+  type TrainRecords,
+  type ValidationFigure,
+  type ValidationRecords,
+} from "../../src/data/halves.js"
+import { readHistory } from "../../src/reproduce/history.js"
+import { noSeconds, upkeep } from "../../src/train/epoch-totals.js"
 import type { EpochEvent, SearchEvent, StartEvent, StepEvent } from "../../src/train/events.js"
 import type { SearchOptions } from "../../src/train/plan.js"
 import { readRunEvents } from "../../src/train/run-folder.js"
 import { search } from "../../src/train/search.js"
-import { fake, fakeAddon, resetFake } from "./fake-native.js"
+import { fake, fakeAddon } from "./fake-native.js"
+import { collect, data, small as smallRun, useFakeRuns } from "./fake-runs.js"
 
 vi.mock("../../src/native.js", async (original) => ({
   ...(await original<object>()),
   loadNative: () => fakeAddon,
 }))
 
-const data = generateTextures(200, 3)
-// 100 images train: 13 steps an epoch. Alpha moves fast enough to change the selection.
-const small: SearchOptions = {
-  data,
-  epochs: 3,
-  batch: 8,
-  channels: 4,
-  layers: 3,
-  seed: 7,
-  checkpointEvery: 5,
-  archLr: 0.01,
-}
-
-let folder = ""
-beforeEach(() => {
-  resetFake()
-  folder = mkdtempSync(join(tmpdir(), "nasp-measures-"))
-})
-afterEach(() => rmSync(folder, { recursive: true, force: true }))
-const at = (name: string) => join(folder, name)
+const at = useFakeRuns("measures")
+// Alpha moves fast enough to change the selection.
+const small: SearchOptions = { ...smallRun, archLr: 0.01 }
 
 const epochsOf = (events: SearchEvent[]) => events.filter((e): e is EpochEvent => e.type === "epoch")
 const stepsOf = (events: SearchEvent[]) => events.filter((e): e is StepEvent => e.type === "step")
@@ -47,15 +37,39 @@ function safetensors(run: string): Record<string, string> {
   return Object.fromEntries(names.map((name) => [name, readFileSync(join(run, name)).toString("base64")]))
 }
 
-async function collect(options: SearchOptions): Promise<SearchEvent[]> {
-  const told: SearchEvent[] = []
-  for await (const event of search(options)) told.push(event)
-  return told
-}
+const tell = (options: SearchOptions) => collect(search(options))
+
+describe("seconds of an epoch", () => {
+  it("are told apart: data prepared beside the steps, the log, and whoever listens", async () => {
+    let listened = 0
+    const epochs: EpochEvent[] = []
+    for await (const event of search({ ...small, epochs: 2, out: at("run") })) {
+      const began = performance.now()
+      while (event.type === "step" && performance.now() < began + 1);
+      if (event.type === "step" && event.epoch === 0) listened += (performance.now() - began) / 1000
+      if (event.type === "epoch") epochs.push(event)
+    }
+    const [first, second] = epochs.map((e) => e.seconds)
+    // 13 steps, a batch for the weights and one for alpha in each, half a second each says the fake engine.
+    expect(first!.preparation).toBe(13)
+    expect(first!.listener).toBeGreaterThanOrEqual(listened)
+    expect(first!.logging).toBeGreaterThan(0)
+    expect(second!.checkpoint).toBeGreaterThan(0)
+    for (const { total, preparation, ...parts } of [first!, second!]) {
+      expect(preparation).toBe(13)
+      expect(Object.values(parts).reduce((sum, s) => sum + s)).toBeLessThanOrEqual(total)
+    }
+  })
+
+  it("that are not passes, as a share of what the epoch took", () => {
+    const seconds = { ...noSeconds(), data: 1, preparation: 2, logging: 3, checkpoint: 4, listener: 90 }
+    expect(upkeep({ ...seconds, validation: 500, total: 590 })).toBeCloseTo(10 / 500, 12)
+  })
+})
 
 describe("alpha in the events", () => {
   it("says where alpha starts, where it is after an epoch, how far it moved and what it selects", async () => {
-    const told = await collect({ ...small, steps: 1 })
+    const told = await tell({ ...small, steps: 1 })
     const start = told[0] as StartEvent
     const [epoch] = epochsOf(told)
     const [step] = stepsOf(told)
@@ -76,7 +90,7 @@ describe("alpha in the events", () => {
   })
 
   it("is told the same by a run that was stopped and resumed", async () => {
-    const whole = await collect({ ...small, out: at("whole") })
+    const whole = await tell({ ...small, out: at("whole") })
     const first = search({ ...small, out: at("cut") })
     fake.onStep = (n) => n === 17 && first.stop()
     await first.result()
@@ -91,14 +105,14 @@ describe("alpha in the events", () => {
 describe("the derived net", () => {
   it("is evaluated on request, at the genotype's matrices, and changes nothing", async () => {
     await search({ ...small, out: at("plain") }).result()
-    const told = await collect({ ...small, evaluateDerived: true, out: at("measured") })
+    const told = await tell({ ...small, evaluateDerived: true, out: at("measured") })
     expect(epochsOf(told).map((e) => e.derived?.accuracy)).toEqual([
       expect.any(Number),
       expect.any(Number),
       expect.any(Number),
     ])
     expect(safetensors(at("measured"))).toEqual(safetensors(at("plain")))
-    expect(epochsOf(await collect(small))[0]).not.toHaveProperty("derived")
+    expect(epochsOf(await tell(small))[0]).not.toHaveProperty("derived")
   })
 
   it("can be asked of a run that began before there was such an option", async () => {
@@ -150,5 +164,17 @@ describe("the halves of the records", () => {
     // @ts-expect-error a record of one half is none of the other
     const mixed: TrainRecords = b
     expect(mixed).toBe(b)
+  })
+
+  it("are told apart in what was measured on them, from the event to the figure", async () => {
+    const [epoch] = epochsOf(await tell({ ...small, epochs: 1, out: at("run") }))
+    const [moment] = readHistory(at("run")).moments
+    const trained: TrainFigure = epoch!.train_acc
+    const validated: ValidationFigure = epoch!.val_acc
+    // @ts-expect-error a figure of one half is none of the other
+    const mixed: ValidationFigure = epoch!.train_acc
+    // @ts-expect-error nor is it in what is drawn
+    const drawn: ValidationFigure = moment!.train
+    expect([moment!.train, moment!.validation, mixed, drawn]).toEqual([trained, validated, trained, trained])
   })
 })

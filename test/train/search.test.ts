@@ -3,51 +3,24 @@ import { execFileSync } from "node:child_process"
 import {
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
   readdirSync,
   rmSync,
   truncateSync,
   writeFileSync,
 } from "node:fs"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 
 import { generateTextures } from "../../src/data/generated.js"
 import type { EpochEvent, SearchEvent } from "../../src/train/events.js"
-import type { SearchOptions } from "../../src/train/plan.js"
 import { search } from "../../src/train/search.js"
-import { fake, fakeAddon, resetFake } from "./fake-native.js"
+import { fake, fakeAddon } from "./fake-native.js"
+import { collect, data, small, useFakeRuns } from "./fake-runs.js"
 
 vi.mock("../../src/native.js", () => ({ loadNative: () => fakeAddon }))
 
-const data = generateTextures(200, 3)
-// 100 images train: 12 whole batches of 8 and one of 4.
-const small: SearchOptions = {
-  data,
-  epochs: 3,
-  batch: 8,
-  channels: 4,
-  layers: 3,
-  seed: 7,
-  checkpointEvery: 5,
-}
-
-let folder = ""
-beforeEach(() => {
-  resetFake()
-  folder = mkdtempSync(join(tmpdir(), "nasp-train-"))
-})
-afterEach(() => rmSync(folder, { recursive: true, force: true }))
-
-const at = (name: string) => join(folder, name)
-
-async function collect(events: AsyncIterable<SearchEvent>): Promise<SearchEvent[]> {
-  const list: SearchEvent[] = []
-  for await (const event of events) list.push(event)
-  return list
-}
+const at = useFakeRuns("train")
 
 /** Every file that equal runs leave with equal bytes. */
 function bytesOf(run: string): Record<string, string> {

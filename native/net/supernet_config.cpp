@@ -1,0 +1,33 @@
+#include "supernet_config.h"
+
+#include "../backends/registry.h"
+#include "../core/parallel.h"
+#include "../ops/operation.h"
+#include "step_batches.h"
+
+namespace nasp {
+
+SupernetConfig checked(SupernetConfig c) {
+  const auto in = [](const char* name, int v, int low, int high) {
+    expect(v >= low && v <= high,
+           "a whole number from " + std::to_string(low) + " to " + std::to_string(high) + " for " + name,
+           std::to_string(v));
+  };
+  in("channels", c.channels, 1, 4096);
+  in("layers", c.layers, 3, 1000);
+  in("classes", c.classes, 2, 65536);
+  in("imageSize", c.image_size, 4, 4096);
+  in("imageChannels", c.image_channels, 1, 64);
+  in("batch", c.batch, 1, 65536);
+  in("threads", c.threads, 0, 1024);
+  in("partialChannels", c.partial_channels, 1, 64);
+  for (const auto* list : {&c.normal, &c.reduce}) {
+    expect(!list->empty(), "at least one candidate operation for normal and for reduce", "none");
+    for (const std::string& op : *list) make_operation(op, 2, 1, true);
+  }
+  if (c.isa.empty()) c.isa = chosen_isa();
+  if (c.threads == 0) c.threads = usable_threads();
+  return c;
+}
+
+}  // namespace nasp

@@ -1,0 +1,45 @@
+/** What a search works with, from its configuration: the data set and the session on the engine, the method on both. */
+import type { ImageData } from "../data/index.js"
+import { invalid } from "../expect.js"
+import { findMethod, type MethodContext, type RunningMethod } from "../methods/index.js"
+import type { NativeAddon, NativeDataset, NativeSession } from "../native.js"
+import type { Space } from "../spaces/index.js"
+import type { SearchConfig } from "./config.js"
+import { descendsOnAlpha } from "./orders.js"
+
+export function registerData(addon: NativeAddon, data: ImageData): NativeDataset {
+  const { images, labels, channels, size, mean, std } = data
+  return new addon.Dataset({ images, labels, channels, height: size, width: size, mean, std })
+}
+
+export function openSession(
+  addon: NativeAddon,
+  config: SearchConfig,
+  space: Space,
+  data: ImageData,
+): NativeSession {
+  return new addon.Session({
+    channels: config.channels,
+    layers: config.layers,
+    classes: data.classes.length,
+    imageSize: data.size,
+    imageChannels: data.channels,
+    batch: config.batch,
+    normal: [...space.normal],
+    reduce: [...space.reduce],
+    precision: config.precision,
+    isa: "",
+    threads: config.threads ?? 0,
+    ...findMethod(config.method).net?.(config.options),
+    dense: config.dense,
+    seed: config.seed,
+  })
+}
+
+/** @throws NaspError ERR_NASP_ARGUMENT for a method whose gradients of both orders cannot be compared */
+export function prepareMethod(context: MethodContext, config: SearchConfig): RunningMethod {
+  if (config.compareOrders > 0 && !descendsOnAlpha(config)) {
+    throw invalid("method", "one that descends on alpha's gradient, beside compareOrders", config.method)
+  }
+  return findMethod(config.method).prepare(context, config.options)
+}
