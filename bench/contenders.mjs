@@ -47,7 +47,8 @@ export function twin(python, script, args) {
   return run(python, [join(here, script), ...args, "--json"], { GLIBC_TUNABLES: tunables })
 }
 
-function run(command, args, environment = {}) {
+/** A process. @returns the JSON values that it prints, one a line */
+export function run(command, args, environment = {}) {
   const { status, error, stdout } = spawnSync(command, args, {
     env: { ...process.env, ...environment },
     stdio: ["ignore", "pipe", "inherit"],

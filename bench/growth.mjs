@@ -5,22 +5,15 @@
 //   node bench/growth.mjs [--rounds 3] [--repeats 3] [--out bench/results/growth.json]
 //
 // Every edge selects sep_conv_3x3 or dil_conv_3x3 by turns, in every case, so that only what is said to grow grows.
-import { spawnSync } from "node:child_process"
-import { mkdirSync, writeFileSync } from "node:fs"
 import { cpus } from "node:os"
-import { dirname, join, resolve } from "node:path"
+import { performance } from "node:perf_hooks"
 import { fileURLToPath } from "node:url"
-import { parseArgs } from "node:util"
 import { findSpace, loadNative } from "../dist/index.js"
+import { median, optionsOf, run, writeResults } from "./contenders.mjs"
 
-const here = dirname(fileURLToPath(import.meta.url))
-const { values } = parseArgs({
-  options: {
-    rounds: { type: "string", default: "3" },
-    repeats: { type: "string", default: "3" },
-    out: { type: "string", default: join(here, "results", "growth.json") },
-    case: { type: "string" },
-  },
+const values = optionsOf("growth", {
+  repeats: { type: "string", default: "3" },
+  case: { type: "string" }, // of a process of one case: its options, JSON
 })
 const repeats = Number(values.repeats)
 const selected = ["sep_conv_3x3", "dil_conv_3x3"]
@@ -73,17 +66,11 @@ async function measure({ batch = 64, layers = 8, threads = 0, operations = "nasp
   }
 }
 
-function median(list) {
-  const sorted = [...list].sort((a, b) => a - b)
-  return (sorted[Math.floor((sorted.length - 1) / 2)] + sorted[Math.ceil((sorted.length - 1) / 2)]) / 2
-}
-
 if (values.case) {
   console.log(JSON.stringify(await measure(JSON.parse(values.case))))
   process.exit()
 }
 
-const operations = findSpace("nasp12-all").normal
 const cases = {
   base: {},
   "batch 32": { batch: 32 },
@@ -104,9 +91,7 @@ for (let round = 1; round <= Number(values.rounds); round++) {
       fileURLToPath(import.meta.url),
       ...["--repeats", values.repeats, "--case", JSON.stringify(one)],
     ]
-    const { status, stdout } = spawnSync(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] })
-    if (status !== 0) throw new Error(`${name} ended with ${status}`)
-    runs[name].push(JSON.parse(stdout.toString()))
+    runs[name].push(...run(process.execPath, args))
     console.error(`round ${round}, ${name}: ${runs[name].at(-1).total.toFixed(3)} s`)
   }
 }
@@ -150,10 +135,4 @@ const lines = [
 ]
 console.log(runs.base[0].machine)
 for (const [what, figures] of lines) console.log(`${what.padEnd(62)} ${figures.join("  ")}`)
-const out = resolve(values.out)
-mkdirSync(dirname(out), { recursive: true })
-writeFileSync(
-  out,
-  JSON.stringify({ rounds: values.rounds, repeats: values.repeats, runs, figures: lines }, null, 1) + "\n",
-)
-console.log(`written: ${values.out}`)
+writeResults(values, { machine: runs.base[0].machine, figures: Object.fromEntries(lines), runs })
