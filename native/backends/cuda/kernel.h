@@ -61,9 +61,13 @@ __device__ inline void store(float* p, const Vec<V>& value NASP_SITE) {
 
 // Element i of an array in global memory.
 template <class T>
+__device__ inline T read_if(bool wanted, const T* p, std::size_t i, T otherwise NASP_SITE) {
+  NASP_TOUCH(wanted ? p + i : nullptr, sizeof(T));
+  return wanted ? p[i] : otherwise;
+}
+template <class T>
 __device__ inline T read(const T* p, std::size_t i NASP_SITE) {
-  NASP_TOUCH(p + i, sizeof(T));
-  return p[i];
+  return read_if(true, p, i, T() NASP_SITE_OF_CALLER);
 }
 template <class T>
 __device__ inline void write(T* p, std::size_t i, T value NASP_SITE) {
