@@ -20,7 +20,8 @@ __global__ void sum_bias(BiasArguments a) {
   write(a.db, o, sum);
 }
 
-// The place of the block's largest value, the first of equals; of rows of the block (1, threads).
+// The place of the block's largest value, the first of equals; of rows of the block (1, threads). `values` is free again
+// afterwards, `places` is not.
 __device__ inline int first_largest(double value, int place, double* values, int* places) {
   const int i = threadIdx.y;
   put(values, i, value);
@@ -39,9 +40,7 @@ __device__ inline int first_largest(double value, int place, double* values, int
     rows = half;
   }
   __syncthreads();
-  const int best = get(places, 0);
-  __syncthreads();
-  return best;
+  return get(places, 0);
 }
 
 // An image a block: d_logits, and the image's loss and whether it is right.
