@@ -56,21 +56,28 @@ describe.skipIf(!existsSync(library))("cuda-emulated", () => {
   })
 
   test.each([32, 64])("a batch of images of %i pixels a side from a data set's bytes", (size) => {
-    const script = `
-      import { onDevice } from "./dist/device.js"
-      import { loadNative } from "./dist/native.js"
-      const there = onDevice(loadNative(), "cuda-emulated")
-      const images = { images: new Uint8Array(2 * 3 * ${size} * ${size}), labels: Uint8Array.of(0, 1) }
+    const { augment } = trafficOfSession(
+      { channels: 4, imageSize: size, normal: ["none"], reduce: ["none"] },
+      `const images = { images: new Uint8Array(2 * 3 * ${size} * ${size}), labels: Uint8Array.of(0, 1) }
       const how = { channels: 3, height: ${size}, width: ${size}, mean: [0, 0, 0], std: [1, 1, 1] }
-      const net = { channels: 4, layers: 3, classes: 2, imageSize: ${size}, imageChannels: 3, batch: 2 }
-      const ops = { normal: ["none"], reduce: ["none"], precision: "f32", isa: "", threads: 1 }
-      const session = new there.Session({ ...net, ...ops, dense: false, seed: 0 })
       const draws = { pad: 4, flip: true, cutout: 16, seed: 3, counter: 0 }
       const ticket = session.queue(new there.Dataset({ ...how, ...images }), Uint32Array.of(1, 0), draws)
-      await session.evaluate(ticket, { batchStatistics: true })
-      session.dispose()`
-    const { augment } = trafficOf("--input-type=module", "-e", script)
+      await session.evaluate(ticket, { batchStatistics: true })`,
+    )
     expectFew({ augment: augment! })
+  })
+
+  test("dropout behind skips, and vectors over the weights", () => {
+    const { drop, combine } = trafficOfSession(
+      { channels: 16, imageSize: 8, normal: ["skip_connect"], reduce: ["skip_connect"] },
+      `for (const type of ["normal", "reduce"])
+        session.setMixture(type, new Float64Array(14).fill(1), new Uint8Array(14).fill(2))
+      session.skipDropout(0.4, 3)
+      const ticket = session.load(new Float32Array(2 * 3 * 64), Int32Array.of(0, 1))
+      await session.architectureGradient(ticket)
+      session.combine("moved", { weights: 1, gradient: -0.5 })`,
+    )
+    expectFew({ drop: drop!, combine: combine! })
   })
 })
 
@@ -80,6 +87,20 @@ function expectFew(kernels: Record<string, Counts>): void {
     expect(c.sectors / Math.max(1, c.idealSectors), `sectors of ${name}`).toBeLessThanOrEqual(limit)
     expect(c.cycles / Math.max(1, c.idealCycles), `bank conflicts of ${name}`).toBeLessThanOrEqual(limit)
   }
+}
+
+/** Of what `body` does with a session of two images. */
+function trafficOfSession(net: object, body: string): Record<string, Counts> {
+  const small = { layers: 3, classes: 2, imageChannels: 3, batch: 2, seed: 0, dense: false }
+  const options = { ...small, ...net, precision: "f32", isa: "", threads: 1 }
+  const script = `
+      import { onDevice } from "./dist/device.js"
+      import { loadNative } from "./dist/native.js"
+      const there = onDevice(loadNative(), "cuda-emulated")
+      const session = new there.Session(${JSON.stringify(options)})
+      ${body}
+      session.dispose()`
+  return trafficOf("--input-type=module", "-e", script)
 }
 
 /** Of a run of Node on the emulation, by kernel. */
