@@ -169,9 +169,10 @@ function passesSuite(file, env) {
 }
 
 function passes(args, env) {
-  const { status } = spawnSync(process.execPath, args, {
-    ...{ cwd: root, stdio: "ignore", timeout: 600_000 },
+  const { status, error } = spawnSync(process.execPath, args, {
+    ...{ cwd: root, stdio: "ignore", timeout: 1_200_000 },
     env: { ...process.env, ...env, NASP_CUDA_EMULATION: library },
   })
+  if (error) console.log(`${args.at(-1)}: ${error.message}`) // one that never ends has noticed, too
   return status === 0
 }
