@@ -149,7 +149,8 @@ __device__ inline Place place_at(const Map& map, int pixel, int c) {
 }
 
 // Block (lanes, rows): sums `value` over the rows of the block, in an order that depends on their number alone. The result
-// is row 0's. `memory` holds a value a thread and is free again afterwards.
+// is row 0's, and stands in memory's first row. `memory` holds a value a thread and is free again for whoever does not read
+// that row.
 __device__ inline double sum_rows(double value, double* memory NASP_SITE) {
   const int lanes = blockDim.x, lane = threadIdx.x, row = threadIdx.y;
   const int i = row * lanes + lane;

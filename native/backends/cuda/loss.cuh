@@ -60,9 +60,7 @@ __global__ void cross_entropy(LossArguments a) {
   const double top = read(row, best < a.classes ? best : 0);
   double part = 0;
   for (int o = threadIdx.y; o < a.classes; o += blockDim.y) part += exp(read(row, o) - top);
-  const double own = sum_rows(part, values);
-  if (threadIdx.y == 0) put(values, 0, own);
-  __syncthreads();
+  sum_rows(part, values);
   const double sum = get(values, 0);
   const int target = read(a.targets, n);
   for (int o = threadIdx.y; o < a.classes; o += blockDim.y) {
