@@ -165,7 +165,8 @@ function passesGolden(name, env) {
 }
 
 function passesSuite(file, env) {
-  return passes(["node_modules/vitest/vitest.mjs", "run", "--bail", "1", `test/cuda/${file}`], env)
+  const suite = ["node_modules/vitest/vitest.mjs", "run", "--bail=1", "--testTimeout=1000000"]
+  return passes([...suite, `test/cuda/${file}`], env)
 }
 
 function passes(args, env) {
