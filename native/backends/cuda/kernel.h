@@ -169,4 +169,17 @@ __device__ inline double sum_rows(double value, double* memory NASP_SITE) {
   return sum;
 }
 
+template <int V>
+struct alignas(V > 1 ? 16 : 8) Sums {
+  double v[V];
+};
+
+// The same of V channels, whose sums are stored where the lane is `live`.
+template <int V>
+__device__ inline void store_row_sums(double* to, bool live, const Vec<V>& value, double* memory NASP_SITE) {
+  Sums<V> total;
+  NASP_UNROLL for (int i = 0; i < V; i++) total.v[i] = sum_rows(value.v[i], memory NASP_SITE_OF_CALLER);
+  if (threadIdx.y == 0 && live) write(reinterpret_cast<Sums<V>*>(to), 0, total NASP_SITE_OF_CALLER);
+}
+
 }  // namespace nasp::NASP_KERNELS

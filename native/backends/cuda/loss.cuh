@@ -83,9 +83,9 @@ __global__ void sum_losses(LossArguments a) {
   }
   const double total = sum_rows(loss, memory), right = sum_rows(correct, memory);
   if (threadIdx.y > 0) return;
-  a.numbers->loss = total / a.batch;
-  a.numbers->correct = static_cast<int>(right);
-  a.numbers->count = a.batch;
+  write(&a.numbers->loss, 0, total / a.batch);
+  write(&a.numbers->correct, 0, static_cast<int>(right));
+  write(&a.numbers->count, 0, a.batch);
 }
 
 }  // namespace nasp::NASP_KERNELS

@@ -36,11 +36,8 @@ __device__ inline void sum_piece(const MomentsArguments& a, const Value& value, 
   }
   NASP_UNROLL for (int k = 0; k < 4; k++) {
     if (k >= 2 && !a.g) continue;
-    NASP_UNROLL for (int i = 0; i < V; i++) {
-      const double total = sum_rows(sum[k].v[i], memory);
-      if (threadIdx.y == 0 && live)
-        a.partial[(static_cast<std::size_t>(blockIdx.y) * 4 + k) * channels + c + i] = total;
-    }
+    store_row_sums(a.partial + (static_cast<std::size_t>(blockIdx.y) * 4 + k) * channels + c, live, sum[k],
+                   memory);
   }
 }
 
