@@ -61,7 +61,7 @@ __device__ inline void store(float* p, const Vec<V>& value NASP_SITE) {
 
 // Element i of an array in global memory.
 template <class T>
-__device__ inline T read_if(bool wanted, const T* p, std::size_t i, T otherwise NASP_SITE) {
+__device__ inline T read_if(bool wanted, const T* p, std::size_t i, const T& otherwise NASP_SITE) {
   NASP_TOUCH(wanted ? p + i : nullptr, sizeof(T));
   return wanted ? p[i] : otherwise;
 }
