@@ -1,10 +1,13 @@
 // npm run build:cuda [-- --emulation]: the addon with its CUDA backend, which must be there (docs/cuda.md says where CUDA and
-// cuDNN are looked for); --emulation: also the backend that runs on the CPU, for tests.
+// cuDNN are looked for); --emulation: also the backend that runs on the CPU, for tests. Fails where the library lacks
+// device code.
 import { spawnSync } from "node:child_process"
 import { dirname, join } from "node:path"
 import { createRequire } from "node:module"
 import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
+
+import { showDeviceCode } from "./device-code.mjs"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const cmakeJs = join(
@@ -25,3 +28,4 @@ for (const args of [
   const { status } = spawnSync(process.execPath, [cmakeJs, ...args], { cwd: root, stdio: "inherit" })
   if (status !== 0) process.exit(status ?? 1)
 }
+process.exit(showDeviceCode(join(root, "build", "Release", "nasp_cuda.so")) ? 0 : 1)

@@ -139,6 +139,11 @@ struct Backend {
   void (*global_average)(const Run&, S* y, const Source<S>& x);          // y (N, C)
   void (*global_average_backward)(const Run&, View<S> dx, const S* dy);  // overwrites
 
+  // Of a node that interleaves `count` parts (net/node_parts.h): from and to parts (count, views of an equal share of its
+  // channels). Null: here a view of every count-th channel is as good as one of neighbours.
+  void (*split)(const Run&, S* parts, View<const S> node, int count) = nullptr;
+  void (*join)(const Run&, View<S> node, const S* parts, int count) = nullptr;
+
   const DeviceFunctions* device = nullptr;    // null: views lie in host memory
   const StepFunctions<S>* between = nullptr;  // step_functions.h; null: the host's
 };

@@ -34,6 +34,19 @@ enum class ProductOf {
   as_is,        // about 0
   gradient_sum  // of g alone
 };
+// A channel's part of it, on host and device; scale and shift: of normalised alone.
+constexpr double product_of(ProductOf of, const Moments& m, double scale, double shift) {
+  switch (of) {
+    case ProductOf::normalised:
+      return scale * m.gradient_y + shift * m.gradient;
+    case ProductOf::about_mean:
+      return m.gradient_y + m.mean * m.gradient;
+    case ProductOf::as_is:
+      return m.gradient_y;
+    default:
+      return m.gradient;
+  }
+}
 
 // Mean softmax cross-entropy of a batch, and what a step says of itself.
 struct alignas(32) StepNumbers {

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "../core/error.h"
-#include "../core/rng.h"
+#include "../core/image_draws.h"
 
 namespace nasp {
 namespace {
@@ -15,8 +15,6 @@ void expect(bool holds, const char* what, const std::string& name, const std::st
     throw Error("ERR_NASP_ARGUMENT",
                 std::string("Expected ") + what + " for " + name + " but received " + received);
 }
-
-constexpr std::uint32_t stream = static_cast<std::uint32_t>(Stream::augment);
 
 }  // namespace
 
@@ -58,15 +56,7 @@ void augment_image(const Dataset& dataset, std::uint32_t index, const Augment& a
                    S* planes) {
   const int height = dataset.height, width = dataset.width;
   const std::uint64_t counter = augment.counter + static_cast<std::uint64_t>(position);
-  int down = 0, right = 0;  // the window's corner, counted from the image's own
-  bool flip = false;
-  if (augment.pad > 0 || augment.flip) {
-    const Random4 draw = philox(augment.seed, stream, 0, counter);
-    const std::uint32_t places = 2 * static_cast<std::uint32_t>(augment.pad) + 1;
-    down = static_cast<int>(below(draw.word[0], places)) - augment.pad;
-    right = static_cast<int>(below(draw.word[1], places)) - augment.pad;
-    flip = augment.flip && (draw.word[2] >> 31) != 0;
-  }
+  const auto [down, right, flip] = draw_crop(augment.seed, counter, augment.pad, augment.flip);
   const std::size_t pixels = static_cast<std::size_t>(height) * width;
   const std::uint8_t* image = dataset.images.data() + index * pixels * dataset.channels;  // (C, H, W)
   for (int c = 0; c < dataset.channels; c++) {
@@ -84,16 +74,11 @@ void augment_image(const Dataset& dataset, std::uint32_t index, const Augment& a
       }
     }
   }
-  const int half = augment.cutout / 2;
-  if (half == 0) return;
-  const Random4 centre = philox(augment.seed, stream, 1, counter);
-  const int cy = static_cast<int>(below(centre.word[0], static_cast<std::uint32_t>(height)));
-  const int cx = static_cast<int>(below(centre.word[1], static_cast<std::uint32_t>(width)));
-  const int left = std::max(cx - half, 0), end = std::min(cx + half, width);
+  const Cutout cut = draw_cutout(augment.seed, counter, augment.cutout, height, width);
   for (int c = 0; c < dataset.channels; c++) {
-    for (int y = std::max(cy - half, 0); y < std::min(cy + half, height); y++) {
+    for (int y = std::max(cut.top, 0); y < std::min(cut.bottom, height); y++) {
       S* row = planes + c * pixels + static_cast<std::size_t>(y) * width;
-      std::fill(row + left, row + end, S(0));
+      std::fill(row + std::max(cut.left, 0), row + std::min(cut.end, width), S(0));
     }
   }
 }

@@ -52,24 +52,10 @@ void fold(const Run&, const BatchNorm<S>& n, bool training, double factor, doubl
 template <class S>
 void add_product(const Run&, double* to, const Moments* moments, int channels, const S* scale, const S* shift,
                  ProductOf of) {
+  const bool normalised = of == ProductOf::normalised;
   double sum = 0;
-  for (int c = 0; c < channels; c++) {
-    const Moments& m = moments[c];
-    switch (of) {
-      case ProductOf::normalised:
-        sum += scale[c] * m.gradient_y + shift[c] * m.gradient;
-        break;
-      case ProductOf::about_mean:
-        sum += m.gradient_y + m.mean * m.gradient;
-        break;
-      case ProductOf::as_is:
-        sum += m.gradient_y;
-        break;
-      case ProductOf::gradient_sum:
-        sum += m.gradient;
-        break;
-    }
-  }
+  for (int c = 0; c < channels; c++)
+    sum += product_of(of, moments[c], normalised ? scale[c] : 0, normalised ? shift[c] : 0);
   *to += sum;
 }
 

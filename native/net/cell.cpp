@@ -100,27 +100,16 @@ Source<S> Cell<S>::source(int i) const {
 }
 
 template <class S>
-Source<S> Cell<S>::part_of(const Source<S>& source, int part) const {
-  return nasp::part_of(source, part * part_channels(), part_channels());
-}
-
-template <class S>
 Source<S> Cell<S>::bypass(int i, int part) const {
   if (halves(i)) return part_of(halving_[i]->output(), part - 1);
   return part_of(source(i), part);
 }
 
-template <class S>
-View<S> Cell<S>::node_part(const View<S>& concatenated, int j, int part) const {
-  View<S> view = node(concatenated, j).slice(part, 1);
-  view.channels = part_channels();
-  view.channel_pitch *= shape_.parts;
-  return view;
-}
-
 // All that feeds node j has been run.
 template <class S>
 void Cell<S>::sum_node(const Pass<S>& pass, int j, const Mixture& mixture) {
+  const std::size_t mark = pass.arena.mark();
+  const NodeParts<S> parts(pass, node(output_, j), shape_.parts);
   std::vector<Term<S>> terms;
   for (int part = 0; part < shape_.parts; part++) {
     terms.clear();
@@ -133,9 +122,11 @@ void Cell<S>::sum_node(const Pass<S>& pass, int j, const Mixture& mixture) {
           terms.push_back({outputs_[entry], static_cast<S>(mixture.weight[entry])});
       }
     }
-    pass.backend.node_sum(pass.run, node_part(output_, j, part), terms.data(),
+    pass.backend.node_sum(pass.run, parts.of(pass.backend, part), terms.data(),
                           static_cast<int>(terms.size()));
   }
+  parts.to_node(pass);
+  pass.arena.rewind(mark);
 }
 
 // The operations on all edges that leave source i.
@@ -199,7 +190,7 @@ View<const S> Cell<S>::dropped(const Pass<S>& pass, int entry, View<const S> g, 
 
 // What went by from source i: its gradient, and that of the edges' own weights.
 template <class S>
-void Cell<S>::backward_bypass(const Pass<S>& pass, int i, const View<S>& d_out, Gradient<S>& dx,
+void Cell<S>::backward_bypass(const Pass<S>& pass, int i, const NodeParts<S>* d_nodes, Gradient<S>& dx,
                               const Mixture& mixture, MixtureGradient* d_mixture) {
   const int channels = part_channels(), rest = shape_.channels - channels;
   Gradient<S> d_rest;
@@ -215,7 +206,7 @@ void Cell<S>::backward_bypass(const Pass<S>& pass, int i, const View<S>& d_out, 
     const std::size_t edge = static_cast<std::size_t>(edge_of(j, i));
     const Write write = d_rest.view ? d_rest.write() : Write::overwrite;
     for (int part = 1; part < shape_.parts; part++) {
-      const View<const S> g = node_part(d_out, j, part);
+      const View<const S> g = d_nodes[j].of(pass.backend, part);
       if (d_rest.view)
         pass.backend.add(pass.run, d_rest.view.slice((part - 1) * channels, channels), write, g,
                          static_cast<S>(mixture.bypass[edge]));
@@ -238,7 +229,12 @@ void Cell<S>::backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_i
   const bool inputs_wanted = d_in0 || d_in1 || pass.weight_gradients, partial = shape_.parts > 1;
   Gradient<S> d_input[cell_inputs];
   Probes probes;
+  NodeParts<S> d_nodes[cell_nodes];
   for (int i = cell_inputs + cell_nodes - 1; i-- > 0;) {  // the last node feeds none
+    if (i > 0) {                                          // node i - 1's gradient is final
+      d_nodes[i - 1] = NodeParts<S>(pass, node(d_out.view, i - 1), shape_.parts);
+      d_nodes[i - 1].from_node(pass);
+    }
     Gradient<S> dx;
     if (i >= cell_inputs) {
       dx = {node(d_out.view, i - cell_inputs), true};
@@ -249,7 +245,7 @@ void Cell<S>::backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_i
     Gradient<S> d_part = {partial && dx.view ? dx.view.slice(0, part_channels()) : dx.view, dx.written};
     probes.clear();
     for (int j = i < cell_inputs ? 0 : i - 1; j < cell_nodes; j++) {
-      const View<const S> g = node_part(d_out.view, j, 0);
+      const View<const S> g = d_nodes[j].of(pass.backend, 0);
       for (int k = 0; k < mixture.candidates; k++) {
         const int entry = edge_of(j, i) * mixture.candidates + k;
         Chain<S>& c = chain(edge_of(j, i), k);
@@ -268,7 +264,7 @@ void Cell<S>::backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_i
     if (!probes.empty())
       Chain<S>::probe(pass, part_of(source(i), 0), probes.data(), static_cast<int>(probes.size()));
     if (partial) {
-      backward_bypass(pass, i, d_out.view, dx, mixture, d_mixture);
+      backward_bypass(pass, i, d_nodes, dx, mixture, d_mixture);
       if (d_part.view && !d_part.written) pass.backend.add(pass.run, d_part.view, d_part.write(), {}, S(0));
     }
     if (i < cell_inputs) d_input[i] = {dx.view, d_part.written};

@@ -12,7 +12,7 @@
 //           k parts (channel shuffle): its channel i k + p is channel i of part p, and part 0 is the mixture's.
 // Source    quark0/darts cnn/model_search.py; yuhuixu1993/PC-DARTS model_search.py
 #pragma once
-#include "chain.h"
+#include "node_parts.h"
 #include "session.h"
 #include "skip_dropout.h"
 
@@ -99,15 +99,16 @@ class Cell {
     return shape_.reduction && i < cell_inputs;
   }                               // edges from source i have stride 2
   Source<S> source(int i) const;  // inputs, then nodes
-  Source<S> part_of(const Source<S>& source, int part) const;
+  Source<S> part_of(const Source<S>& source, int part) const {
+    return nasp::part_of(source, part * part_channels(), part_channels());
+  }
   Source<S> bypass(int i, int part) const;  // what goes by from source i into part 1, 2, ... of a node
   View<S> node(const View<S>& concatenated, int j) const {
     return concatenated.slice(j * shape_.channels, shape_.channels);
   }
-  View<S> node_part(const View<S>& concatenated, int j, int part) const;
   void sum_node(const Pass<S>& pass, int j, const Mixture& mixture);
   void run_from(const Pass<S>& pass, int i, const Mixture& mixture, const SkipDropout* dropout);
-  void backward_bypass(const Pass<S>& pass, int i, const View<S>& d_out, Gradient<S>& dx,
+  void backward_bypass(const Pass<S>& pass, int i, const NodeParts<S>* d_nodes, Gradient<S>& dx,
                        const Mixture& mixture, MixtureGradient* d_mixture);
   View<const S> dropped(const Pass<S>& pass, int entry, View<const S> g, const SkipDropout* dropout);
   void add_node_sums(const Pass<S>& pass, const View<S>& d_out, double* sums) const;

@@ -98,8 +98,9 @@ std::size_t Supernet<S>::arena_bytes(const Backend<S>& backend, bool every) cons
     probes = std::max(probes, cell->probe_stored(backend, config_.batch, size, size));
     if (cell->reduction()) size = (size + 1) / 2, channels *= 2;
   }
-  return sizeof(S) *
-         (n + probes + 9 * image + 64 * 4096);  // x; gradients: three outputs, two inputs, one between units
+  // x; gradients: three outputs, two inputs, one between units; and where channels are partial an output's in parts
+  const std::size_t images = config_.partial_channels > 1 && backend.split ? 10 : 9;
+  return sizeof(S) * (n + probes + images * image + 64 * 4096);
 }
 
 template <class S>

@@ -27,11 +27,8 @@ __device__ inline void update_entry(const AlphaTable<float>& a, const AlphaStep&
   write(a.value, i, static_cast<float>(moved));
 }
 
-// A row of alpha in shared memory, of odd length, so that rows meet no bank twice.
-__device__ inline int in_tile(int edge, int k, int candidates) { return edge * (candidates | 1) + k; }
-
 __global__ void update_alpha(AlphaArguments all) {
-  NASP_SHARED(float, tile, alpha_edges*(most_candidates + 1));
+  NASP_SHARED(float, tile, alpha_edges* most_candidates);
   NASP_SHARED(int, selected, alpha_edges);
   NASP_SHARED(float, strength, alpha_edges);
   NASP_SHARED(int, kept, alpha_edges);
@@ -40,7 +37,7 @@ __global__ void update_alpha(AlphaArguments all) {
   const int thread = threadIdx.x, candidates = a.candidates, entries = alpha_edges * candidates;
   for (int i = thread; i < entries; i += blockDim.x) {
     if (o.update) update_entry(a, o, i);
-    put(tile, in_tile(i / candidates, i % candidates, candidates), read(a.value, i));
+    put(tile, i, read(a.value, i));
   }
   __syncthreads();
   if (o.discretise) {
@@ -49,15 +46,16 @@ __global__ void update_alpha(AlphaArguments all) {
           .word[0];
     };
     const bool random = o.epsilon > 0 && uniform(draw(15)) < o.epsilon;
-    if (thread < alpha_edges) {
+    // A row by the first thread of a warp: rows that threads of one warp walk down would meet in banks.
+    for (int edge = thread / 32; thread % 32 == 0 && edge < alpha_edges; edge += blockDim.x / 32) {
       int best = 0;
-      float largest = get(tile, in_tile(thread, 0, candidates));
+      float largest = get(tile, edge * candidates);
       for (int k = 1; k < candidates; k++) {
-        const float value = get(tile, in_tile(thread, k, candidates));
+        const float value = get(tile, edge * candidates + k);
         if (value > largest) largest = value, best = k;
       }
-      put(strength, thread, largest);
-      put(selected, thread, random ? static_cast<int>(below(draw(thread), candidates)) : best);
+      put(strength, edge, largest);
+      put(selected, edge, random ? static_cast<int>(below(draw(edge), candidates)) : best);
     }
     __syncthreads();
     if (thread < alpha_edges) {
@@ -80,7 +78,7 @@ __global__ void update_alpha(AlphaArguments all) {
     for (int i = thread; i < entries; i += blockDim.x) {
       const int edge = i / candidates, k = i % candidates;
       const bool chosen = get(kept, edge) == 1 && get(selected, edge) == k;
-      const double strong = o.value_one ? 1.0 : get(tile, in_tile(edge, k, candidates));
+      const double strong = o.value_one ? 1.0 : get(tile, i);
       write(a.weight, i, chosen ? strong : 0.0);
       write(a.use, i, chosen || o.dense ? alpha_propagated : alpha_probed);
     }

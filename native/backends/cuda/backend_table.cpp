@@ -94,7 +94,7 @@ void gradient_sums(const Run& run, Moments* moments, View<const float> g, View<c
   Context& context = call.context;
   MomentsArguments a = {};
   a.x = {y.data, pitch_of(y), {}, false}, a.map = map_of(y, run.batch);
-  a.g = g.data, a.g_pitch = pitch_of(g), a.g_step = step_of(g);
+  a.g = g.data, a.g_pitch = pitch_of(g);
   a.centre = mean, a.moments = moments;
   a.partial = context.scratch.take<double>(context.queue,
                                            static_cast<std::size_t>(moment_pieces(a.map)) * 4 * y.channels);
@@ -104,7 +104,7 @@ void gradient_sums(const Run& run, Moments* moments, View<const float> g, View<c
 void node_sum(const Run& run, View<float> y, const Term<float>* terms, int count) {
   Call call(run, __func__);
   NodeSumArguments a = {};
-  a.y = y.data, a.pitch = pitch_of(y), a.step = step_of(y), a.map = map_of(y, run.batch);
+  a.y = y.data, a.pitch = pitch_of(y), a.map = map_of(y, run.batch);
   for (int first = 0; first == 0 || first < count; first += most_terms) {
     a.count = count - first < most_terms ? count - first : most_terms;
     for (int t = 0; t < a.count; t++)
@@ -118,7 +118,7 @@ void add(const Run& run, View<float> dx, Write write, View<const float> g, float
   Call call(run, __func__);
   AddArguments a = {};
   a.dx = dx.data, a.dx_pitch = pitch_of(dx), a.weight = weight, a.map = map_of(dx, run.batch);
-  if (g) a.g = g.data, a.g_pitch = pitch_of(g), a.g_step = step_of(g);
+  if (g) a.g = g.data, a.g_pitch = pitch_of(g);
   a.accumulate = g && write == Write::accumulate;
   launch_add(call.context.queue, a);
 }
@@ -135,6 +135,18 @@ void global_average_backward(const Run& run, View<float> dx, const float* dy) {
   AverageArguments a = {};
   a.y = const_cast<float*>(dy), a.dx = dx.data, a.dx_pitch = pitch_of(dx), a.map = map_of(dx, run.batch);
   launch_global_average_backward(call.context.queue, a);
+}
+
+void split(const Run& run, float* parts, View<const float> node, int count) {
+  Call call(run, __func__);
+  launch_split_parts(call.context.queue,
+                     {parts, const_cast<float*>(node.data), pitch_of(node), count, map_of(node, run.batch)});
+}
+
+void join(const Run& run, View<float> node, const float* parts, int count) {
+  Call call(run, __func__);
+  launch_join_parts(call.context.queue,
+                    {const_cast<float*>(parts), node.data, pitch_of(node), count, map_of(node, run.batch)});
 }
 
 // ---- the device ------------------------------------------------------------------------------------------
@@ -192,6 +204,8 @@ const Backend<float> backend = {"cuda",
                                 add,
                                 global_average,
                                 global_average_backward,
+                                split,
+                                join,
                                 &device_functions,
                                 &step_functions};
 

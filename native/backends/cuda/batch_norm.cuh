@@ -64,23 +64,11 @@ __global__ void fold(FoldNormArguments a) {
 // One block: threads over channels, then their sum.
 __global__ void add_product(ProductArguments a) {
   NASP_SHARED(double, memory, 256);
+  const bool normalised = a.of == ProductOf::normalised;
   double sum = 0;
   for (int c = threadIdx.y; c < a.channels; c += blockDim.y) {
-    const Moments m = read(a.moments, c);
-    switch (a.of) {
-      case ProductOf::normalised:
-        sum += read(a.scale, c) * m.gradient_y + read(a.shift, c) * m.gradient;
-        break;
-      case ProductOf::about_mean:
-        sum += m.gradient_y + m.mean * m.gradient;
-        break;
-      case ProductOf::as_is:
-        sum += m.gradient_y;
-        break;
-      case ProductOf::gradient_sum:
-        sum += m.gradient;
-        break;
-    }
+    const double scale = normalised ? read(a.scale, c) : 0, shift = normalised ? read(a.shift, c) : 0;
+    sum += product_of(a.of, read(a.moments, c), scale, shift);
   }
   const double total = sum_rows(sum, memory);
   if (threadIdx.y == 0) write(a.to, 0, read(a.to, 0) + total);

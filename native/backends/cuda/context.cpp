@@ -144,7 +144,9 @@ void* Context::reserve(std::size_t bytes) {
   void* memory = nullptr;
   if (queue.in_step()) queue.fail("ERR_NASP_INTERNAL", "Memory was asked for inside a step");
   if (!queue.ok() || !queue.wait()) return nullptr;
-  return cudaMalloc(&memory, bytes) == cudaSuccess ? memory : nullptr;
+  if (cudaMalloc(&memory, bytes) == cudaSuccess) return memory;
+  (void)cudaGetLastError();  // the caller says so: no launch is to find it
+  return nullptr;
 }
 
 void Context::release(void* memory) {

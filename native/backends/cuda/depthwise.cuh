@@ -74,13 +74,8 @@ __global__ void depthwise_data_gradient_sums(DepthwiseArguments a) {
       store(a.to.dx + static_cast<std::size_t>(pixel) * a.to.pitch + c, d);
     }
   }
-  NASP_UNROLL for (int k = 0; k < 2; k++) {
-    NASP_UNROLL for (int i = 0; i < V; i++) {
-      const double total = sum_rows(sum[k].v[i], memory);
-      if (threadIdx.y == 0 && live)
-        a.sums[(static_cast<std::size_t>(blockIdx.y) * 4 + 2 + k) * channels + c + i] = total;
-    }
-  }
+  NASP_UNROLL for (int k = 0; k < 2; k++) store_row_sums(
+      a.sums + (static_cast<std::size_t>(blockIdx.y) * 4 + 2 + k) * channels + c, live, sum[k], memory);
 }
 
 // Block (lanes of channels, rows of pixels), grid (channel groups, pieces): sums over a piece's output pixels.

@@ -10,8 +10,7 @@ void launch_activate(Queue& queue, const ActivateArguments& a) {
 }
 
 void launch_fold_gradient(Queue& queue, const FoldArguments& a) {
-  const bool four = a.g_step == 1 &&
-                    by_four({a.map.channels, a.g_pitch, a.x_pitch}, {a.y, a.g, a.x, a.mean, a.a, a.b, a.c});
+  const bool four = by_four({a.map.channels, a.g_pitch, a.x_pitch}, {a.y, a.g, a.x, a.mean, a.a, a.b, a.c});
   NASP_LAUNCH_OVER(queue, fold_gradient, four, a.map, a);
 }
 
@@ -21,14 +20,21 @@ void launch_pass_gradient(Queue& queue, const PassArguments& a) {
 }
 
 void launch_node_sum(Queue& queue, const NodeSumArguments& a) {
-  bool four = a.step == 1 && by_four({a.map.channels, a.pitch}, {a.y});
+  bool four = by_four({a.map.channels, a.pitch}, {a.y});
   for (int t = 0; t < a.count; t++) four = four && by_four(a.x[t]);
   NASP_LAUNCH_OVER(queue, node_sum, four, a.map, a);
 }
 
 void launch_add(Queue& queue, const AddArguments& a) {
-  const bool four = (!a.g || a.g_step == 1) && by_four({a.map.channels, a.dx_pitch, a.g_pitch}, {a.dx, a.g});
+  const bool four = by_four({a.map.channels, a.dx_pitch, a.g_pitch}, {a.dx, a.g});
   NASP_LAUNCH_OVER(queue, add_scaled, four, a.map, a);
+}
+
+void launch_split_parts(Queue& queue, const PartsArguments& a) {
+  launch_over(queue, "split_parts", split_parts, a.map, 1, a);
+}
+void launch_join_parts(Queue& queue, const PartsArguments& a) {
+  launch_over(queue, "join_parts", join_parts, a.map, 1, a);
 }
 
 void launch_global_average(Queue& queue, const AverageArguments& a) {

@@ -20,7 +20,7 @@ template <int V>
 __global__ void fold_gradient(FoldArguments a) {
   const Place p = place_in<V>(a.map);
   if (!p.inside) return;
-  Vec<V> y = load<V>(a.g + p.pixel * a.g_pitch + p.c * a.g_step);
+  Vec<V> y = load<V>(a.g + p.pixel * a.g_pitch + p.c);
   if (a.a) {
     const Vec<V> x = load<V>(a.x + p.pixel * a.x_pitch + p.c);
     const Vec<V> mean = load<V>(a.mean + p.c), scale = load<V>(a.a + p.c), slope = load<V>(a.b + p.c),
@@ -49,7 +49,7 @@ template <int V>
 __global__ void node_sum(NodeSumArguments a) {
   const Place p = place_in<V>(a.map);
   if (!p.inside) return;
-  float* to = a.y + p.pixel * a.pitch + p.c * a.step;
+  float* to = a.y + p.pixel * a.pitch + p.c;
   Vec<V> sum = load_if<V>(a.accumulate, to, 0);
   for (int t = 0; t < a.count; t++) {
     const Vec<V> x = load_activation<V>(a.x[t], true, p.pixel, p.c, 0);
@@ -64,9 +64,23 @@ __global__ void add_scaled(AddArguments a) {
   if (!p.inside) return;
   float* to = a.dx + p.pixel * a.dx_pitch + p.c;
   Vec<V> sum = load_if<V>(a.accumulate, to, 0);
-  const Vec<V> g = load_if<V>(a.g != nullptr, a.g ? a.g + p.pixel * a.g_pitch + p.c * a.g_step : nullptr, 0);
+  const Vec<V> g = load_if<V>(a.g != nullptr, a.g ? a.g + p.pixel * a.g_pitch + p.c : nullptr, 0);
   NASP_UNROLL for (int i = 0; i < V; i++) sum.v[i] += a.weight * g.v[i];
   store(to, sum);
+}
+
+// A channel of the node a thread: neighbours there are neighbours in each part too.
+__device__ inline std::size_t in_parts(const PartsArguments& a, const Place& p) {
+  const int channels = a.map.channels / a.count, part = p.c % a.count, c = p.c / a.count;
+  return (static_cast<std::size_t>(part) * a.map.pixels() + p.pixel) * channels + c;
+}
+__global__ void split_parts(PartsArguments a) {
+  const Place p = place_in<1>(a.map);
+  if (p.inside) write(a.parts, in_parts(a, p), read(a.node, p.pixel * a.pitch + p.c));
+}
+__global__ void join_parts(PartsArguments a) {
+  const Place p = place_in<1>(a.map);
+  if (p.inside) write(a.node, p.pixel * a.pitch + p.c, read(a.parts, in_parts(a, p)));
 }
 
 // One (image, channel group) a thread; y's map has one pixel an image.

@@ -61,9 +61,13 @@ __device__ inline void store(float* p, const Vec<V>& value NASP_SITE) {
 
 // Element i of an array in global memory.
 template <class T>
+__device__ inline T read_if(bool wanted, const T* p, std::size_t i, const T& otherwise NASP_SITE) {
+  NASP_TOUCH(wanted ? p + i : nullptr, sizeof(T));
+  return wanted ? p[i] : otherwise;
+}
+template <class T>
 __device__ inline T read(const T* p, std::size_t i NASP_SITE) {
-  NASP_TOUCH(p + i, sizeof(T));
-  return p[i];
+  return read_if(true, p, i, T() NASP_SITE_OF_CALLER);
 }
 template <class T>
 __device__ inline void write(T* p, std::size_t i, T value NASP_SITE) {
@@ -145,7 +149,8 @@ __device__ inline Place place_at(const Map& map, int pixel, int c) {
 }
 
 // Block (lanes, rows): sums `value` over the rows of the block, in an order that depends on their number alone. The result
-// is row 0's. `memory` holds a value a thread and is free again afterwards.
+// is row 0's, and stands in memory's first row. `memory` holds a value a thread and is free again for whoever does not read
+// that row.
 __device__ inline double sum_rows(double value, double* memory NASP_SITE) {
   const int lanes = blockDim.x, lane = threadIdx.x, row = threadIdx.y;
   const int i = row * lanes + lane;
@@ -162,6 +167,19 @@ __device__ inline double sum_rows(double value, double* memory NASP_SITE) {
   const double sum = get(memory, i NASP_SITE_OF_CALLER);
   __syncthreads();
   return sum;
+}
+
+template <int V>
+struct alignas(V > 1 ? 16 : 8) Sums {
+  double v[V];
+};
+
+// The same of V channels, whose sums are stored where the lane is `live`.
+template <int V>
+__device__ inline void store_row_sums(double* to, bool live, const Vec<V>& value, double* memory NASP_SITE) {
+  Sums<V> total;
+  NASP_UNROLL for (int i = 0; i < V; i++) total.v[i] = sum_rows(value.v[i], memory NASP_SITE_OF_CALLER);
+  if (threadIdx.y == 0 && live) write(reinterpret_cast<Sums<V>*>(to), 0, total NASP_SITE_OF_CALLER);
 }
 
 }  // namespace nasp::NASP_KERNELS

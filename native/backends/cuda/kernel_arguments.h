@@ -1,5 +1,5 @@
 // What kernels are given: plain structs of device pointers and sizes, the same for host and device. A pitch is from a pixel
-// to the next, a step from a channel to the next (interleaved parts of nodes); where there is none, channels are neighbours.
+// to the next; channels are neighbours.
 #pragma once
 #include <cstddef>
 
@@ -48,7 +48,7 @@ struct ActivateArguments {  // y = the activation at the sampled pixels, 0 beyon
 struct FoldArguments {  // y = a * g + b * (x - mean) + c; a null: g
   float* y;             // compact
   const float *g, *x, *mean, *a, *b, *c;
-  int g_pitch, g_step, x_pitch;
+  int g_pitch, x_pitch;
   Map map;
 };
 
@@ -62,7 +62,7 @@ struct PassArguments {  // dx (+)= d at the pixels that were sampled; the others
 constexpr int most_terms = 8;
 struct NodeSumArguments {  // y (+)= sum of weight * x
   float* y;
-  int pitch, step, count;
+  int pitch, count;
   bool accumulate;
   Activation x[most_terms];
   float weight[most_terms];
@@ -72,9 +72,16 @@ struct NodeSumArguments {  // y (+)= sum of weight * x
 struct AddArguments {  // dx (+)= weight * g; g null: dx = 0
   float* dx;
   const float* g;
-  int dx_pitch, g_pitch, g_step;
+  int dx_pitch, g_pitch;
   float weight;
   bool accumulate;
+  Map map;
+};
+
+// Channel i * count + p of a node is channel i of part p; parts are compact and follow on each other.
+struct PartsArguments {
+  float *parts, *node;
+  int pitch, count;  // of the node
   Map map;
 };
 
@@ -114,7 +121,7 @@ struct PoolArguments {
 struct MomentsArguments {
   Activation x;
   const float* g;  // null: no products
-  int g_pitch, g_step;
+  int g_pitch;
   const float* centre;  // null: the first pixel's value
   double* partial;      // (pieces, 4, C)
   float* first;         // (C): the first pixel's values, where x can't be read again; null: x is read

@@ -11,6 +11,8 @@ void launch_fold_gradient(Queue&, const FoldArguments&);
 void launch_pass_gradient(Queue&, const PassArguments&);
 void launch_node_sum(Queue&, const NodeSumArguments&);
 void launch_add(Queue&, const AddArguments&);
+void launch_split_parts(Queue&, const PartsArguments&);
+void launch_join_parts(Queue&, const PartsArguments&);
 void launch_global_average(Queue&, const AverageArguments&);
 void launch_global_average_backward(Queue&, const AverageArguments&);
 void launch_sum_pieces(Queue&, const SumPiecesArguments&);

@@ -20,7 +20,8 @@ __global__ void sum_bias(BiasArguments a) {
   write(a.db, o, sum);
 }
 
-// The place of the block's largest value, the first of equals; of rows of the block (1, threads).
+// The place of the block's largest value, the first of equals; of rows of the block (1, threads). `values` is free again
+// afterwards, `places` is not.
 __device__ inline int first_largest(double value, int place, double* values, int* places) {
   const int i = threadIdx.y;
   put(values, i, value);
@@ -39,9 +40,7 @@ __device__ inline int first_largest(double value, int place, double* values, int
     rows = half;
   }
   __syncthreads();
-  const int best = get(places, 0);
-  __syncthreads();
-  return best;
+  return get(places, 0);
 }
 
 // An image a block: d_logits, and the image's loss and whether it is right.
@@ -61,9 +60,7 @@ __global__ void cross_entropy(LossArguments a) {
   const double top = read(row, best < a.classes ? best : 0);
   double part = 0;
   for (int o = threadIdx.y; o < a.classes; o += blockDim.y) part += exp(read(row, o) - top);
-  const double own = sum_rows(part, values);
-  if (threadIdx.y == 0) put(values, 0, own);
-  __syncthreads();
+  sum_rows(part, values);
   const double sum = get(values, 0);
   const int target = read(a.targets, n);
   for (int o = threadIdx.y; o < a.classes; o += blockDim.y) {
@@ -86,9 +83,9 @@ __global__ void sum_losses(LossArguments a) {
   }
   const double total = sum_rows(loss, memory), right = sum_rows(correct, memory);
   if (threadIdx.y > 0) return;
-  a.numbers->loss = total / a.batch;
-  a.numbers->correct = static_cast<int>(right);
-  a.numbers->count = a.batch;
+  write(&a.numbers->loss, 0, total / a.batch);
+  write(&a.numbers->correct, 0, static_cast<int>(right));
+  write(&a.numbers->count, 0, a.batch);
 }
 
 }  // namespace nasp::NASP_KERNELS

@@ -8,9 +8,9 @@ namespace nasp::NASP_KERNELS {
 // partial[piece] = the piece's sum of squares.
 __global__ void square_pieces(NormArguments a) {
   NASP_SHARED(double, memory, 256);
-  const WeightPiece piece = a.table.pieces[blockIdx.x];
+  const WeightPiece piece = read(a.table.pieces, blockIdx.x);
   double sum = 0;
-  if (!a.gradient || a.table.has_gradient[piece.slot]) {
+  if (!a.gradient || read(a.table.has_gradient, piece.slot)) {
     for (unsigned i = threadIdx.y; i < piece.count; i += blockDim.y) {
       const double v = load<1>(a.vector + piece.offset + i).v[0];
       sum += v * v;
@@ -30,10 +30,11 @@ __global__ void root_of_pieces(NormArguments a) {
 }
 
 __global__ void sgd(SgdArguments a) {
-  const double loss = a.numbers->loss, norm = a.numbers->gradient_norm;
+  const StepNumbers numbers = read(a.numbers, 0);
+  const double loss = numbers.loss, norm = numbers.gradient_norm;
   if (!(loss - loss == 0) || !(norm - norm == 0)) return;  // not finite
-  const WeightPiece piece = a.table.pieces[blockIdx.x];
-  const bool has_gradient = a.table.has_gradient[piece.slot];
+  const WeightPiece piece = read(a.table.pieces, blockIdx.x);
+  const bool has_gradient = read(a.table.has_gradient, piece.slot);
   if (!has_gradient && !a.step.decay_unselected) return;
   const double ratio = a.step.clip > 0 ? a.step.clip / (norm + 1e-6) : 1;
   const float factor = static_cast<float>(ratio < 1 ? ratio : 1), lr = static_cast<float>(a.step.lr),
@@ -49,8 +50,8 @@ __global__ void sgd(SgdArguments a) {
 }
 
 __global__ void combine(CombineArguments a) {
-  const WeightPiece piece = a.table.pieces[blockIdx.x];
-  const bool has_gradient = a.table.has_gradient[piece.slot];
+  const WeightPiece piece = read(a.table.pieces, blockIdx.x);
+  const bool has_gradient = read(a.table.has_gradient, piece.slot);
   for (unsigned i = threadIdx.x; i < piece.count; i += blockDim.x) {
     double sum = 0;
     for (int t = 0; t < a.count; t++) {

@@ -8,7 +8,6 @@ void launch_pool_forward(Queue& queue, const PoolArguments& pool, MomentsArgumen
   moments.pieces = moment_pieces(moments.map);
   moments.pixels_a_piece = pixels_a_piece(moments.map.pixels());
   const bool four =
-      (!moments.g || moments.g_step == 1) &&
       by_four({pool.output.channels, pool.y_pitch, moments.g_pitch}, {pool.y, moments.g, moments.first}) &&
       by_four(pool.x);
   const Reduction shape = reduction(pool.output.channels / (four ? 4 : 1), moments.pieces);

@@ -13,16 +13,20 @@ __device__ inline int inside_image(int first, int kernel, int size) {
 }
 
 template <int V>
+struct alignas(V) Winners {
+  unsigned char at[V];
+};
+template <int V>
 struct Maximum {
   Vec<V> value;
-  unsigned char at[V];
+  Winners<V> winners;
 };
 
 template <int V>
 __device__ inline Maximum<V> first_maximum(const PoolArguments& a, const Place& p) {
   Maximum<V> best;
   best.value = splat<V>(-__builtin_huge_valf());
-  NASP_UNROLL for (int i = 0; i < V; i++) best.at[i] = 0;
+  NASP_UNROLL for (int i = 0; i < V; i++) best.winners.at[i] = 0;
   bool any = false;
   for (int r = 0; r < a.kernel; r++) {
     for (int s = 0; s < a.kernel; s++) {
@@ -34,7 +38,7 @@ __device__ inline Maximum<V> first_maximum(const PoolArguments& a, const Place& 
       NASP_UNROLL for (int i = 0; i < V; i++) {
         if (any && !(x.v[i] > best.value.v[i])) continue;
         best.value.v[i] = x.v[i];
-        best.at[i] = static_cast<unsigned char>(r * a.kernel + s);
+        best.winners.at[i] = static_cast<unsigned char>(r * a.kernel + s);
       }
       any = true;
     }
@@ -47,7 +51,7 @@ __global__ void max_pool_winners(PoolArguments a) {
   const Place p = place_in<V>(a.output);
   if (!p.inside) return;
   const Maximum<V> best = first_maximum<V>(a, p);
-  NASP_UNROLL for (int i = 0; i < V; i++) a.winner[p.pixel * a.output.channels + p.c + i] = best.at[i];
+  write(reinterpret_cast<Winners<V>*>(a.winner + p.pixel * a.output.channels + p.c), 0, best.winners);
 }
 
 template <int V>
@@ -101,11 +105,11 @@ __global__ void pool_backward(PoolArguments a) {
       const std::size_t from = (static_cast<std::size_t>(p.n) * a.output.height + i) * a.output.width + j;
       const std::size_t at = (inside ? from : 0) * a.output.channels + p.c;
       const Vec<V> dy = load_if<V>(inside, a.dy + at, 0);
-      if (!inside) continue;
       if (a.max) {
-        NASP_UNROLL for (int k = 0; k < V; k++) sum.v[k] +=
-            a.winner[at + k] == r * a.kernel + s ? dy.v[k] : 0;
-      } else {
+        const auto winners =
+            read_if(inside, reinterpret_cast<const Winners<V>*>(a.winner + at), 0, Winners<V>());
+        NASP_UNROLL for (int k = 0; k < V; k++) sum.v[k] += winners.at[k] == r * a.kernel + s ? dy.v[k] : 0;
+      } else if (inside) {
         const float share =
             1.0f / static_cast<float>(inside_image(i * a.stride - a.pad, a.kernel, a.input.height) *
                                       inside_image(j * a.stride - a.pad, a.kernel, a.input.width));

@@ -20,7 +20,7 @@ __global__ void merge_moments(MomentsArguments a) {
   for (int p = 0; p < a.pieces; p++) {
     NASP_UNROLL for (int k = 0; k < 4; k++) {
       if (k < 2 ? !a.only_products : a.g || a.only_products)
-        sum[k] += a.partial[(static_cast<std::size_t>(p) * 4 + k) * channels + c];
+        sum[k] += read(a.partial, (static_cast<std::size_t>(p) * 4 + k) * channels + c);
     }
   }
   const double count = a.map.pixels(), centre = a.first ? read(a.first, c) : centre_of<1>(a, c).v[0],
@@ -30,7 +30,7 @@ __global__ void merge_moments(MomentsArguments a) {
   m.variance = variance > 0 ? variance : 0;
   m.gradient = sum[2];
   m.gradient_y = sum[3] - (a.centre ? 0 : mean * sum[2]);
-  a.moments[c] = m;
+  write(a.moments, c, m);
 }
 
 }  // namespace nasp::NASP_KERNELS

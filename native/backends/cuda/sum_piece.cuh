@@ -23,9 +23,8 @@ __device__ inline void sum_piece(const MomentsArguments& a, const Value& value, 
     const int begin = blockIdx.y * a.pixels_a_piece, end = min(begin + a.pixels_a_piece, a.map.pixels());
     for (int pixel = begin + threadIdx.y; pixel < end; pixel += blockDim.y) {
       const Vec<V> x = value(pixel, c);
-      const Vec<V> g =
-          load_if<V>(a.g != nullptr,
-                     a.g ? a.g + static_cast<std::size_t>(pixel) * a.g_pitch + c * a.g_step : nullptr, 0);
+      const Vec<V> g = load_if<V>(a.g != nullptr,
+                                  a.g ? a.g + static_cast<std::size_t>(pixel) * a.g_pitch + c : nullptr, 0);
       NASP_UNROLL for (int i = 0; i < V; i++) {
         const float off = x.v[i] - centre.v[i];
         sum[0].v[i] += off;
@@ -37,11 +36,8 @@ __device__ inline void sum_piece(const MomentsArguments& a, const Value& value, 
   }
   NASP_UNROLL for (int k = 0; k < 4; k++) {
     if (k >= 2 && !a.g) continue;
-    NASP_UNROLL for (int i = 0; i < V; i++) {
-      const double total = sum_rows(sum[k].v[i], memory);
-      if (threadIdx.y == 0 && live)
-        a.partial[(static_cast<std::size_t>(blockIdx.y) * 4 + k) * channels + c + i] = total;
-    }
+    store_row_sums(a.partial + (static_cast<std::size_t>(blockIdx.y) * 4 + k) * channels + c, live, sum[k],
+                   memory);
   }
 }
 

@@ -51,7 +51,7 @@ Gradient folded(Context& context, const GradientSource<float>& dy, const Map& ma
   if (!dy.a && compact(dy.g)) return {dy.g.data, map};
   FoldArguments a = coefficients;
   a.y = context.scratch.take<float>(context.queue, scalars(map));
-  a.g = dy.g.data, a.g_pitch = pitch_of(dy.g), a.g_step = step_of(dy.g), a.map = map;
+  a.g = dy.g.data, a.g_pitch = pitch_of(dy.g), a.map = map;
   if (dy.a) a.x = dy.y.data, a.x_pitch = pitch_of(dy.y);
   launch_fold_gradient(context.queue, a);
   return {a.y, map};

@@ -69,67 +69,79 @@ MomentsArguments moments_of(Context& context, const Activation& y, const Map& ma
                             Moments* moments) {
   MomentsArguments a = {};
   a.x = y, a.map = map, a.moments = moments;
-  if (g) a.g = g.data, a.g_pitch = pitch_of(g), a.g_step = step_of(g);
+  if (g) a.g = g.data, a.g_pitch = pitch_of(g);
   a.partial = context.scratch.take<double>(context.queue,
                                            static_cast<std::size_t>(moment_pieces(map)) * 4 * map.channels);
   return a;
 }
 
-void forward_unit(Context& context, Inputs& inputs, const ForwardUnit<float>& u, const Map& input) {
-  const Unit& unit = *u.unit;
-  const float* weights = u.packed;
-  Moments* moments = u.moments;
-  Scratch& scratch = context.scratch;
-  Queue& queue = context.queue;
-  if (unit.kind == UnitKind::identity) {
-    const std::size_t mark = scratch.mark();
-    launch_moments(queue, moments_of(context, inputs.activation(false), input, u.g, moments));
-    return scratch.rewind(mark);
-  }
-  const Map output = {input.batch, unit.out_height(input.height), unit.out_width(input.width), unit.out};
-  // Copies outlive the unit, so they are taken before what is given back at its end.
+// Copies outlive the unit, so they are taken before what is given back at its end.
+void copy_inputs(Inputs& inputs, const Unit& unit, const Map& input, const Map& output) {
+  if (unit.kind != UnitKind::convolve || unit.depthwise()) return;
   if (unit.paired()) {
     inputs.copy(unit.relu, {}, input, true);
-  } else if (unit.kind == UnitKind::convolve && !unit.depthwise()) {
-    for (int i = 0; i < unit.parts; i++) {
-      const DenseCall d = {
-          &unit.dense[i], input, {output.batch, output.height, output.width, unit.dense[i].out}};
-      inputs.copy(unit.relu, d.sampling(), d.read(), !d.pointwise());
-    }
+    return;
   }
-  const std::size_t mark = scratch.mark();
-  if (unit.kind != UnitKind::convolve) {
-    PoolArguments a = {};
-    a.x = inputs.activation(false), a.y = u.y.data, a.y_pitch = unit.out, a.input = input, a.output = output;
-    a.kernel = unit.kernel, a.stride = unit.stride, a.pad = unit.pad(),
-    a.max = unit.kind == UnitKind::max_pool;
-    MomentsArguments m = moments_of(context, {}, output, u.g, moments);
-    m.first = scratch.take<float>(queue, static_cast<std::size_t>(unit.out));
-    launch_pool_forward(queue, a, m);
-    return scratch.rewind(mark);
+  for (int i = 0; i < unit.parts; i++) {
+    const DenseCall d = {
+        &unit.dense[i], input, {output.batch, output.height, output.width, unit.dense[i].out}};
+    inputs.copy(unit.relu, d.sampling(), d.read(), !d.pointwise());
   }
-  float* y = u.y ? u.y.data : scratch.take<float>(queue, scalars(output));
-  if (unit.depthwise()) {
-    DepthwiseArguments a = {};
-    const Map between = {output.batch, output.height, output.width, unit.in};
-    a.x = inputs.activation(unit.relu), a.w = weights, a.y = scratch.take<float>(queue, scalars(between));
-    a.input = input, a.output = between, a.dilation = unit.dilation, a.stride = unit.stride,
-    a.pad = unit.pad();
-    launch_depthwise_forward(queue, unit.kernel, a);
-    dense_forward(context, {&unit.dense[0], between, output}, y, unit.out, a.y, unit.in,
-                  weights + packed_first(unit));
-  } else if (unit.paired()) {
-    const Map between = {input.batch, input.height, output.width, unit.row.out};
-    const Inputs::Matrix x = inputs.copy(unit.relu, {}, input, true);
-    float* mid = scratch.take<float>(queue, scalars(between));
-    dense_forward(context, {&unit.row, input, between}, mid, unit.row.out, x.data, x.pitch, weights);
-    dense_forward(context, {&unit.dense[0], between, output}, y, unit.out, mid, unit.row.out,
-                  weights + packed_first(unit));
+}
+
+void pool(Context& context, const Inputs& inputs, const ForwardUnit<float>& u, const Map& input,
+          const Map& output) {
+  const Unit& unit = *u.unit;
+  PoolArguments a = {};
+  a.x = inputs.activation(false), a.y = u.y.data, a.y_pitch = unit.out, a.input = input, a.output = output;
+  a.kernel = unit.kernel, a.stride = unit.stride, a.pad = unit.pad(), a.max = unit.kind == UnitKind::max_pool;
+  MomentsArguments m = moments_of(context, {}, output, u.g, u.moments);
+  m.first = context.scratch.take<float>(context.queue, static_cast<std::size_t>(unit.out));
+  launch_pool_forward(context.queue, a, m);
+}
+
+void depthwise(Context& context, const Inputs& inputs, const Unit& unit, const Map& input, const Map& output,
+               float* y, const float* weights) {
+  const Map between = {output.batch, output.height, output.width, unit.in};
+  DepthwiseArguments a = {};
+  a.x = inputs.activation(unit.relu), a.w = weights, a.input = input, a.output = between;
+  a.y = context.scratch.take<float>(context.queue, scalars(between));
+  a.dilation = unit.dilation, a.stride = unit.stride, a.pad = unit.pad();
+  launch_depthwise_forward(context.queue, unit.kernel, a);
+  dense_forward(context, {&unit.dense[0], between, output}, y, unit.out, a.y, unit.in,
+                weights + packed_first(unit));
+}
+
+void pair(Context& context, Inputs& inputs, const Unit& unit, const Map& input, const Map& output, float* y,
+          const float* weights) {
+  const Map between = {input.batch, input.height, output.width, unit.row.out};
+  const Inputs::Matrix x = inputs.copy(unit.relu, {}, input, true);
+  float* mid = context.scratch.take<float>(context.queue, scalars(between));
+  dense_forward(context, {&unit.row, input, between}, mid, unit.row.out, x.data, x.pitch, weights);
+  dense_forward(context, {&unit.dense[0], between, output}, y, unit.out, mid, unit.row.out,
+                weights + packed_first(unit));
+}
+
+void forward_unit(Context& context, Inputs& inputs, const ForwardUnit<float>& u, const Map& input) {
+  const Unit& unit = *u.unit;
+  const Map output = {input.batch, unit.out_height(input.height), unit.out_width(input.width), unit.out};
+  copy_inputs(inputs, unit, input, output);
+  const std::size_t mark = context.scratch.mark();
+  if (unit.kind == UnitKind::identity) {
+    launch_moments(context.queue, moments_of(context, inputs.activation(false), input, u.g, u.moments));
+  } else if (unit.kind != UnitKind::convolve) {
+    pool(context, inputs, u, input, output);
   } else {
-    dense_parts(context, inputs, unit, input, output, y, weights);
+    float* y = u.y ? u.y.data : context.scratch.take<float>(context.queue, scalars(output));
+    if (unit.depthwise())
+      depthwise(context, inputs, unit, input, output, y, u.packed);
+    else if (unit.paired())
+      pair(context, inputs, unit, input, output, y, u.packed);
+    else
+      dense_parts(context, inputs, unit, input, output, y, u.packed);
+    launch_moments(context.queue, moments_of(context, {y, unit.out, {}, false}, output, u.g, u.moments));
   }
-  launch_moments(queue, moments_of(context, {y, unit.out, {}, false}, output, u.g, moments));
-  scratch.rewind(mark);
+  context.scratch.rewind(mark);
 }
 
 }  // namespace

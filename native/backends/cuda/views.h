@@ -1,6 +1,6 @@
 // From the engine's views to what kernels take. A view's pixels are `pitch` scalars apart, rows and images follow on each
-// other, so a slice of channels differs from a whole activation by its pitch alone. A node's part (partial channels) has its
-// channels `step` scalars apart; sources never do.
+// other, so a slice of channels differs from a whole activation by its pitch alone. Channels are
+// neighbours: nodes whose channels are partial come in parts (Backend::split).
 #pragma once
 #include "context.h"
 
@@ -11,12 +11,8 @@ int pitch_of(const View<S>& v) {
   return static_cast<int>(v.row_pitch / v.width);
 }
 template <class S>
-int step_of(const View<S>& v) {
-  return static_cast<int>(v.channel_pitch);
-}
-template <class S>
 bool compact(const View<S>& v) {
-  return pitch_of(v) == v.channels && step_of(v) == 1;
+  return pitch_of(v) == v.channels;
 }
 template <class S>
 Map map_of(const View<S>& v, int batch) {

@@ -41,6 +41,8 @@ const Kernel kernels[] = {
     BY_WIDTH(PassArguments, pass_gradient),
     BY_WIDTH(NodeSumArguments, node_sum),
     BY_WIDTH(AddArguments, add_scaled),
+    KERNEL(PartsArguments, split_parts),
+    KERNEL(PartsArguments, join_parts),
     BY_WIDTH(AverageArguments, global_average),
     BY_WIDTH(AverageArguments, global_average_backward),
     KERNEL(SumPiecesArguments, sum_pieces),

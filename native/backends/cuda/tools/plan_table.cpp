@@ -76,11 +76,48 @@ int print_this_card() {
   return 0;
 }
 
+struct Tally {
+  int plans = 0, missing = 0;
+};
+
+// One line: what cuDNN plans for a shape, or that it has nothing.
+void print_plan(Tally& tally, const CardProperties& card, const Descriptor& properties,
+                const ConvolutionShape& s, const Type& type, int pass) {
+  PlanChoice choice;
+  choice.most_workspace = Convolutions::workspace_bytes;
+  choice.type = type.type;
+  choice.tensor_cores = type.tensor_cores;
+  const ConvolutionPlan plan = plan_convolution({nullptr, &properties}, s, passes[pass], choice);
+  const bool found = plan.status == CUDNN_STATUS_SUCCESS, needed = !type.tensor_cores;
+  tally.plans++;
+  tally.missing += !found && needed;
+  std::printf("%-5s %-5s %-8s %2d %4d -> %-4d %2d x %-4d %d x %d  %d x %d ", card.name, type.name,
+              pass_names[pass], s.batch, s.in, s.out, s.height, s.width, s.part.kernel_h, s.part.kernel_w,
+              s.part.stride_h, s.part.stride_w);
+  if (found)
+    std::printf("%8lld %10zu %10d\n", static_cast<long long>(plan.engine), plan.workspace >> 10,
+                plan.candidates);
+  else
+    std::printf("  none, status %d%s\n", static_cast<int>(plan.status), needed ? ": MISSING" : "");
+}
+
+void print_net(Tally& tally, const CardProperties& card, const Descriptor& properties, const Net& net,
+               int batch) {
+  std::printf("# %s, %s, batch %d\n", card.name, net.name, batch);
+  std::set<decltype(ConvolutionShape{}.key())> seen;
+  for (const ConvolutionShape& s : shapes_of(net, batch)) {
+    if (!seen.insert(s.key()).second) continue;
+    for (const Type& type : types) {
+      for (int pass = 0; pass < 3; pass++) print_plan(tally, card, properties, s, type, pass);
+    }
+  }
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
   if (count > 1 && std::string(arguments[1]) == "--this-card") return print_this_card();
-  int plans = 0, missing = 0;
+  Tally tally;
   std::printf("cuDNN %zu; nothing was run, and no card was there\n", cudnnGetVersion());
   std::printf(
       "card  type  pass     N   in -> out  H x W    kernel stride  engine  workspace KiB  of candidates\n");
@@ -96,36 +133,9 @@ int main(int count, char** arguments) {
       return 1;
     }
     for (const Net& net : nets) {
-      for (int batch : batches) {
-        std::printf("# %s, %s, batch %d\n", card.name, net.name, batch);
-        std::set<decltype(ConvolutionShape{}.key())> seen;
-        for (const ConvolutionShape& s : shapes_of(net, batch)) {
-          if (!seen.insert(s.key()).second) continue;
-          for (const Type& type : types) {
-            for (int p = 0; p < 3; p++) {
-              PlanChoice choice;
-              choice.most_workspace = Convolutions::workspace_bytes;
-              choice.type = type.type;
-              choice.tensor_cores = type.tensor_cores;
-              const ConvolutionPlan plan = plan_convolution({nullptr, &properties}, s, passes[p], choice);
-              const bool found = plan.status == CUDNN_STATUS_SUCCESS, needed = !type.tensor_cores;
-              plans++;
-              missing += !found && needed;
-              std::printf("%-5s %-5s %-8s %2d %4d -> %-4d %2d x %-4d %d x %d  %d x %d ", card.name, type.name,
-                          pass_names[p], s.batch, s.in, s.out, s.height, s.width, s.part.kernel_h,
-                          s.part.kernel_w, s.part.stride_h, s.part.stride_w);
-              if (found)
-                std::printf("%8lld %10zu %10d\n", static_cast<long long>(plan.engine), plan.workspace >> 10,
-                            plan.candidates);
-              else
-                std::printf("  none, status %d%s\n", static_cast<int>(plan.status),
-                            needed ? ": MISSING" : "");
-            }
-          }
-        }
-      }
+      for (int batch : batches) print_net(tally, card, properties, net, batch);
     }
   }
-  std::printf("%d plans asked for, %d that are needed are missing\n", plans, missing);
-  return missing == 0 ? 0 : 1;
+  std::printf("%d plans asked for, %d that are needed are missing\n", tally.plans, tally.missing);
+  return tally.missing == 0 ? 0 : 1;
 }
