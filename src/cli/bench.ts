@@ -69,13 +69,18 @@ export function register(program: Command): void {
 async function runOps(options: OpsBenchOptions, json: boolean): Promise<void> {
   const { machine, bounds, rows } = benchOps(options)
   const note = json ? console.error : console.log
-  note(machineLine(machine))
-  if (bounds) {
-    note(`bounds measured now: ${bounds.gflops.toFixed(0)} GFLOP/s, ${bounds.gbps.toFixed(1)} GB/s`)
-  }
-  if (!json)
-    console.log("op             pass       C size stride       ms    min    max  GFLOP/s   GB/s  share")
+  let begun = false
   for await (const row of rows) {
+    if (!begun) {
+      begun = true // a device that is not there has said so by now
+      note(machineLine(machine))
+      if (bounds) {
+        note(`bounds measured now: ${bounds.gflops.toFixed(0)} GFLOP/s, ${bounds.gbps.toFixed(1)} GB/s`)
+      }
+      if (!json) {
+        console.log("op             pass       C size stride       ms    min    max  GFLOP/s   GB/s  share")
+      }
+    }
     if (json) {
       console.log(JSON.stringify(row))
       continue
