@@ -43,6 +43,10 @@ export interface Frame {
   small: boolean
 }
 
+/** Beside the labels of y: its name, and the gaps around it. A digit of a label is about so wide. */
+const nameRoom = 30
+const digitWidth = 6.4
+
 /** So few that each is shown as a dot. */
 const fewPoints = 12
 
@@ -54,9 +58,11 @@ export function drawPanel(panel: Panel, frame: Frame): string {
     : { left: 62, right: 14, top: 26, bottom: 46 }
   const right = frame.left + frame.width - margin.right
   const bottom = frame.top + frame.height - margin.bottom
-  const x = scaleLinear(domainOf(panel, "x"), [frame.left + margin.left, right])
   const y = scaleLinear(domainOf(panel, "y"), [bottom, frame.top + margin.top])
   if (!panel.yDomain) y.nice(frame.small ? 3 : 5)
+  const longest = Math.max(0, ...yTicks(panel, y, frame.small).map(({ label }) => label.length))
+  if (!frame.small) margin.left = Math.max(margin.left, nameRoom + longest * digitWidth)
+  const x = scaleLinear(domainOf(panel, "x"), [frame.left + margin.left, right])
   return element(
     "g",
     {},
@@ -69,7 +75,7 @@ export function drawPanel(panel: Panel, frame: Frame): string {
       },
       panel.title,
     ),
-    axes(panel, x, y, frame.small),
+    axes(panel, x, y, frame),
     ...panel.series.flatMap((series) => drawSeries(series, x, y, frame.small)),
   )
 }
@@ -87,18 +93,21 @@ function domainOf(panel: Panel, axis: "x" | "y"): [number, number] {
   return [axis === "x" ? low : low - room, high + room]
 }
 
-function axes(panel: Panel, x: Scale, y: Scale, small: boolean): string {
+function yTicks(panel: Panel, y: Scale, small: boolean): { value: number; label: string }[] {
+  const count = small ? 3 : 5
+  const tick = panel.yTick ?? y.tickFormat(count)
+  return y.ticks(count).map((value) => ({ value, label: tick(value) }))
+}
+
+function axes(panel: Panel, x: Scale, y: Scale, { left: outside, small }: Frame): string {
   const [left = 0, right = 0] = x.range()
   const [bottom = 0, top = 0] = y.range()
-  const tick = panel.yTick ?? ((v: number) => y.tickFormat(small ? 3 : 5)(v))
   const xFormat = x.tickFormat(small ? 3 : 6)
   const tickSize = small ? 9 : size.tick
-  const horizontal = y
-    .ticks(small ? 3 : 5)
-    .flatMap((v) => [
-      element("line", { class: "faint", x1: left, x2: right, y1: y(v), y2: y(v) }),
-      text({ x: left - 6, y: y(v) + tickSize / 3, "font-size": tickSize, "text-anchor": "end" }, tick(v)),
-    ])
+  const horizontal = yTicks(panel, y, small).flatMap(({ value: v, label }) => [
+    element("line", { class: "faint", x1: left, x2: right, y1: y(v), y2: y(v) }),
+    text({ x: left - 6, y: y(v) + tickSize / 3, "font-size": tickSize, "text-anchor": "end" }, label),
+  ])
   const vertical = x
     .ticks(small ? 3 : 6)
     .flatMap((v) => [
@@ -114,7 +123,7 @@ function axes(panel: Panel, x: Scale, y: Scale, small: boolean): string {
           {
             "font-size": size.label,
             "text-anchor": "middle",
-            transform: `translate(${Math.round(left - 46)} ${Math.round(middle.y)}) rotate(-90)`,
+            transform: `translate(${Math.round(outside + 16)} ${Math.round(middle.y)}) rotate(-90)`,
           },
           panel.y,
         ),
