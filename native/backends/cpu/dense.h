@@ -5,7 +5,7 @@
 // Layout    x  bands of padded rows (band.h)
 //           w  packed by pack_dense: (ceil(O / 4), taps, C, 4), so that a tile reads its weights in order; outputs
 //              that fill no tile are zeros
-//           y  whatever the epilogue makes of a finished tile (epilogue.h)
+//           y  lines: a row of pixels a channel, which an epilogue takes from there (epilogue.h)
 // Also      1x1 convolutions and, with c and o exchanged in the packing, data gradients
 // Source    the register tile of matrix products (Goto and van de Geijn, 2008), with images as the vector
 #pragma once
@@ -13,13 +13,26 @@
 
 namespace nasp::NASP_ISA {
 
+// A row of pixels of some channels: where the first channel's first pixel lies, and how far the next channel.
+template <class S>
+struct Lines {
+  S* at;
+  ptrdiff_t pitch;
+  Lines operator+(ptrdiff_t scalars) const { return {at + scalars, pitch}; }
+};
+// Scalars of lines of `width` pixels, for as many channels as fill whole tiles.
+template <class L>
+std::size_t lines_size(int channels, int width) {
+  return static_cast<std::size_t>(ceil_div(channels, tile_outputs)) * tile_outputs * width * L::count;
+}
+
 // One tap: where a row's first pixel lies for input channel 0, and the tap's weights of output group 0.
 template <class S>
 struct Tap {
   const S *x, *w;
 };
 
-// A row of pixels of one output group: where its first pixel lies, and how far the next input channel.
+// What a row of pixels is made of: its taps, and how far the next input channel.
 template <class S>
 struct TapRow {
   const Tap<S>* taps;
@@ -27,45 +40,50 @@ struct TapRow {
   ptrdiff_t channel_pitch;
 };
 
-// Where a tile goes: output channels [channel, channel + outputs), pixels [column, column + pixels) of a row, at most
-// a tile of both.
-struct TilePlace {
-  int channel, outputs, row, column, pixels;
-};
-
-// One tile over all taps and input channels, then the epilogue. `at` is the offset of the tile's first pixel in x,
-// `group` that of its output group in w. Not inlined: the tile has the registers for itself.
-template <class L, int Stride, class Epilogue>
-[[gnu::noinline]] void dense_tile(const TapRow<typename L::scalar>& x_row, ptrdiff_t at, ptrdiff_t group,
-                                  const TilePlace& place, const Epilogue& epilogue) {
-  L sum[tile_outputs][tile_pixels];
-  NASP_UNROLL for (int o = 0; o < tile_outputs; o++) NASP_UNROLL for (int p = 0; p < tile_pixels; p++)
-      sum[o][p] = epilogue.start(place.channel + smaller(o, place.outputs - 1));
+// One tile over all taps and input channels. `at` is the offset of its first pixel in x, `group` that of its output group
+// in w; the first `outputs` channels of the group are stored.
+template <class L, int Pixels, int Stride>
+NASP_INLINE void dense_tile(const Lines<typename L::scalar>& y, int outputs,
+                            const TapRow<typename L::scalar>& x_row, ptrdiff_t at, ptrdiff_t group) {
+  L sum[tile_outputs][Pixels];
+  NASP_UNROLL for (int o = 0; o < tile_outputs; o++) NASP_UNROLL for (int p = 0; p < Pixels; p++) sum[o][p] =
+      L::zero();
   const ptrdiff_t pitch = x_row.channel_pitch;
   for (int t = 0; t < x_row.count; t++) {
     const typename L::scalar *x = x_row.taps[t].x + at, *w = x_row.taps[t].w + group;
     for (int c = x_row.channels; c > 0; c--, x += pitch, w += tile_outputs) {
-      L pixel[tile_pixels];
-      NASP_UNROLL for (int p = 0; p < tile_pixels; p++) {
+      L pixel[Pixels];
+      NASP_UNROLL for (int p = 0; p < Pixels; p++) {
         pixel[p] = L::load(x + p * Stride * L::count);
         pixel[p].pin();
       }
       NASP_UNROLL for (int o = 0; o < tile_outputs; o++) {
         const L weight = L::splat(w[o]);
-        NASP_UNROLL for (int p = 0; p < tile_pixels; p++) sum[o][p] += weight * pixel[p];
+        NASP_UNROLL for (int p = 0; p < Pixels; p++) sum[o][p] += weight * pixel[p];
       }
     }
   }
-  if (place.outputs >= tile_outputs && place.pixels >= tile_pixels) {
-    NASP_UNROLL for (int o = 0; o < tile_outputs; o++)
-        epilogue.template pixels<true>(sum[o], place.channel + o, place.row, place.column, tile_pixels);
-  } else {
-    NASP_UNROLL for (int o = 0; o < tile_outputs; o++) {
-      if (o < place.outputs)
-        epilogue.template pixels<false>(sum[o], place.channel + o, place.row, place.column,
-                                        smaller(place.pixels, tile_pixels));
-    }
+  auto* to = y.at;
+  NASP_UNROLL for (int o = 0; o < tile_outputs; o++, to += y.pitch) {
+    if (o < outputs) NASP_UNROLL for (int p = 0; p < Pixels; p++) sum[o][p].store(to + p * L::count);
   }
+}
+
+// `pixels` neighbouring pixels of an output group, a tile at a time. Not inlined: the tile has the registers for itself.
+template <class L, int Stride>
+[[gnu::noinline]] void dense_pixels(Lines<typename L::scalar> y, int outputs,
+                                    const TapRow<typename L::scalar>& x_row, ptrdiff_t at, ptrdiff_t group,
+                                    int pixels) {
+  constexpr int P = tile_pixels;
+  const auto tile = [&]<int N>() NASP_LAMBDA_INLINE {
+    dense_tile<L, N, Stride>(y, outputs, x_row, at, group);
+    y.at += N * L::count, at += N * Stride * L::count, pixels -= N;
+  };
+  while (pixels >= P + 2 || pixels == P) tile.template operator()<P>();
+  if (pixels == P + 1) tile.template operator()<P - 1>();  // P + 1 = (P - 1) + 2
+  if (P > 3 && pixels == 3) tile.template operator()<3>();
+  if (pixels == 2) tile.template operator()<2>();
+  if (pixels == 1) tile.template operator()<1>();
 }
 
 // Backward, weights: dw[o][c][t] = sum over pixels of dy[o] * x[c] shifted by t, for Outputs x Inputs channels and

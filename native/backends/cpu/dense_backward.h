@@ -12,7 +12,8 @@ namespace nasp::NASP_ISA {
 // by parity of the stride: each is a stride-1 convolution of dy over the taps that reach it.
 template <class L, class Epilogue>
 void dense_data_gradient(const DensePart& part, int channels, int first, const typename L::scalar* packed,
-                         const Band<L>& dy, int width, int row0, int row1, const Epilogue& epilogue) {
+                         const Band<L>& dy, int width, int row0, int row1, typename L::scalar* buffer,
+                         const Epilogue& epilogue) {
   using S = typename L::scalar;
   Tap<S> taps[64];
   const ptrdiff_t group_pitch = static_cast<ptrdiff_t>(part.taps()) * part.out * tile_outputs;
@@ -30,13 +31,8 @@ void dense_data_gradient(const DensePart& part, int channels, int first, const t
                            packed + static_cast<ptrdiff_t>(s * part.kernel_w + t) * part.out * tile_outputs};
         }
       }
-      for (int p = 0; p < pixels; p += tile_pixels) {
-        for (int c = 0, group = 0; c < channels; c += tile_outputs, group++) {
-          dense_tile<L, 1>({taps, count, part.out, dy.channel_pitch}, static_cast<ptrdiff_t>(p) * L::count,
-                           group * group_pitch,
-                           {c, channels - c, row, p * part.stride_w + parity, pixels - p}, epilogue);
-        }
-      }
+      dense_row<L, 1>({taps, count, part.out, dy.channel_pitch}, channels, group_pitch, 0, row, parity, pixels,
+                      buffer, epilogue);
     }
   }
 }
@@ -106,7 +102,7 @@ void data_gradient(const DensePart& part, int in, const PackedPart& at, const ty
   if (kind != Winograd::none && winograd_size(height, width))
     winograd_rows(kind, packed + at.winograd, part.out, in, dy, first, width, row0, row1, scratch, epilogue);
   else
-    dense_data_gradient(part, in, first, packed + at.direct, dy, width, row0, row1, epilogue);
+    dense_data_gradient(part, in, first, packed + at.direct, dy, width, row0, row1, scratch, epilogue);
 }
 
 template <class L>
@@ -137,7 +133,7 @@ void paired_backward(BackwardPiece<L> p, const LoadedPiece<L>& loaded) {
   const Unit& unit = p.unit;
   if (p.dw && unit.relu) p.to_dx.activation = loaded.x;
   const auto layout = PackedLayout(unit).back;
-  auto* memory = loaded.scratch + paired_scratch<L>(unit);
+  auto* memory = loaded.scratch + paired_scratch<L>(unit, p.width);
   const Band<L> dmid(memory, unit.row.out, p.out_width, p.row0, p.row1 - p.row0, loaded.dy.pad);
   clear_padding(dmid, p.height);
   data_gradient(unit.dense[0], unit.row.out, layout.dense[0], p.packed, 0, loaded.dy, p.height, p.out_width,

@@ -1,57 +1,74 @@
 // Depthwise k x k convolution on batch lanes, with dilation.
 //
-//   Stride 1, the kernels of the search spaces: a register tile of 2 rows x 8 pixels (4 with 16 registers); each input
-//   row is loaded once and feeds every output row that it reaches. Its data gradient is the same tile on the gradient
-//   with the kernel turned round.
-//   Everything else (stride 2, and its data gradient, a stride-1 convolution for each parity of row and column):
-//   one row of pixels over a list of taps.
+//   Stride 1 and 2, the kernels of the search spaces: a register tile of 8 pixels of one row, or, where 32 registers hold a
+//   row of the kernel as well, of two rows. The data gradient of stride 1 is the same tile on the gradient with the kernel
+//   turned round.
+//   Everything else (the data gradient of stride 2, a stride-1 convolution for each parity of row and column): one row of
+//   pixels over a list of taps.
 #pragma once
 #include "dense.h"
 
 namespace nasp::NASP_ISA {
 
-// Where a tile's pixels go: rows and groups of tile_pixels pixels this far apart.
-template <class S>
-struct TilePixels {
-  S* data;
-  ptrdiff_t row_pitch, group_pitch;
-};
-
-// One tile. rows[q]: input row q of the tile, at its first column (already shifted left by the padding). Not inlined:
-// the tile has the registers for itself.
+// Output pixels of two neighbouring rows, stride 1. rows[q]: input row q, at its first column (already shifted left by the
+// padding). The weights of a row of the kernel stay in registers, and each pixel is loaded once for both rows.
 template <class L, int K, int D>
-[[gnu::noinline]] void depthwise_tile(const typename L::scalar* const* rows, ptrdiff_t at,
-                                      const typename L::scalar* w, const TilePixels<typename L::scalar>& to) {
-  constexpr int R = depthwise_rows, P = depthwise_pixels;
-  L sum[R][P];
-  NASP_UNROLL for (int r = 0; r < R; r++) NASP_UNROLL for (int p = 0; p < P; p++) sum[r][p] = L::zero();
-  NASP_UNROLL for (int q = 0; q < R + (K - 1) * D; q++) {
-    L weight[R][K];
-    bool used = false;
-    NASP_UNROLL for (int r = 0; r < R; r++) {
-      if (q < r || (q - r) % D != 0 || (q - r) / D >= K) continue;
-      used = true;
-      NASP_UNROLL for (int t = 0; t < K; t++) {
-        weight[r][t] = L::splat(w[(q - r) / D * K + t]);
-        if (NASP_REGISTERS >= 32) weight[r][t].pin();
-      }
-    }
-    if (!used) continue;
-    NASP_UNROLL for (int u = 0; u < P + (K - 1) * D; u++) {
-      L x = L::load(rows[q] + at + u * L::count);
-      x.pin();
+[[gnu::noinline]] void depthwise_two_rows(typename L::scalar* const (&to)[2],
+                                          const typename L::scalar* const* rows, const typename L::scalar* w,
+                                          int pixels) {
+  constexpr int R = 2, P = depthwise_pixels;
+  for (int first = 0; first < pixels; first += P) {
+    const ptrdiff_t at = static_cast<ptrdiff_t>(first) * L::count;
+    L sum[R][P];
+    NASP_UNROLL for (int r = 0; r < R; r++) NASP_UNROLL for (int p = 0; p < P; p++) sum[r][p] = L::zero();
+    NASP_UNROLL for (int q = 0; q < R + (K - 1) * D; q++) {
+      L weight[R][K];
+      bool used = false;
       NASP_UNROLL for (int r = 0; r < R; r++) {
         if (q < r || (q - r) % D != 0 || (q - r) / D >= K) continue;
+        used = true;
         NASP_UNROLL for (int t = 0; t < K; t++) {
-          const int p = u - t * D;
-          if (p >= 0 && p < P) sum[r][p] += weight[r][t] * x;
+          weight[r][t] = L::splat(w[(q - r) / D * K + t]);
+          weight[r][t].pin();
+        }
+      }
+      if (!used) continue;
+      NASP_UNROLL for (int u = 0; u < P + (K - 1) * D; u++) {
+        L x = L::load(rows[q] + at + u * L::count);
+        x.pin();
+        NASP_UNROLL for (int r = 0; r < R; r++) {
+          if (q < r || (q - r) % D != 0 || (q - r) / D >= K) continue;
+          NASP_UNROLL for (int t = 0; t < K; t++) {
+            const int p = u - t * D;
+            if (p >= 0 && p < P) sum[r][p] += weight[r][t] * x;
+          }
         }
       }
     }
+    NASP_UNROLL for (int r = 0; r < R; r++) NASP_UNROLL for (int p = 0; p < P; p++) {
+      if (first + p < pixels) sum[r][p].store(to[r] + at + p * L::count);
+    }
   }
-  NASP_UNROLL for (int r = 0; r < R; r++) NASP_UNROLL for (int p = 0; p < P; p++) {
-    sum[r][p].store(to.data + r * to.row_pitch + p / tile_pixels * to.group_pitch +
-                    p % tile_pixels * L::count);
+}
+
+// Output pixels of one row: nothing but the sums and a weight stay in registers.
+template <class L, int K, int D, int Stride>
+[[gnu::noinline]] void depthwise_row(typename L::scalar* to, const typename L::scalar* const* rows,
+                                     const typename L::scalar* w, int pixels) {
+  constexpr int P = depthwise_pixels;
+  for (int first = 0; first < pixels; first += P, to += P * L::count) {
+    L sum[P];
+    NASP_UNROLL for (int p = 0; p < P; p++) sum[p] = L::zero();
+    const auto* weights = w;
+    for (int s = 0; s < K; s++, weights += K) {
+      const auto* x = rows[s * D] + static_cast<ptrdiff_t>(first) * Stride * L::count;
+      NASP_UNROLL for (int t = 0; t < K; t++) {
+        L weight = L::splat(weights[t]);
+        weight.pin();
+        NASP_UNROLL for (int p = 0; p < P; p++) sum[p] += weight * L::load(x + (p * Stride + t * D) * L::count);
+      }
+    }
+    NASP_UNROLL for (int p = 0; p < P; p++) if (first + p < pixels) sum[p].store(to + p * L::count);
   }
 }
 
@@ -61,20 +78,22 @@ struct DepthwiseTap {
   typename L::scalar w;
 };
 
-// One row of pixels over any taps; `step` columns of x from one pixel to the next.
+// One row of pixels over any taps.
 template <class L>
-[[gnu::noinline]] void depthwise_row(const TilePixels<typename L::scalar>& to, const DepthwiseTap<L>* taps,
-                                     int count, ptrdiff_t at, int step) {
-  L sum[depthwise_pixels];
-  NASP_UNROLL for (int p = 0; p < depthwise_pixels; p++) sum[p] = L::zero();
-  for (int t = 0; t < count; t++) {
-    const L weight = L::splat(taps[t].w);
-    const auto* x = taps[t].x + at;
-    NASP_UNROLL for (int p = 0; p < depthwise_pixels; p++, x += step * L::count) sum[p] +=
-        weight * L::load(x);
+[[gnu::noinline]] void depthwise_taps(typename L::scalar* to, const DepthwiseTap<L>* taps, int count,
+                                      int stride, int pixels) {
+  constexpr int P = depthwise_pixels;
+  const ptrdiff_t step = static_cast<ptrdiff_t>(stride) * L::count;
+  for (int first = 0; first < pixels; first += P, to += P * L::count) {
+    L sum[P];
+    NASP_UNROLL for (int p = 0; p < P; p++) sum[p] = L::zero();
+    for (int t = 0; t < count; t++) {
+      const L weight = L::splat(taps[t].w);
+      const auto* x = taps[t].x + first * step;
+      NASP_UNROLL for (int p = 0; p < P; p++) sum[p] += weight * L::load(x + p * step);
+    }
+    NASP_UNROLL for (int p = 0; p < P; p++) if (first + p < pixels) sum[p].store(to + p * L::count);
   }
-  NASP_UNROLL for (int p = 0; p < depthwise_pixels; p++) sum[p].store(
-      to.data + p / tile_pixels * to.group_pitch + p % tile_pixels * L::count);
 }
 
 // Calls body.template operator()<K, D>() where a tile exists for the kernel and its dilation; false otherwise.

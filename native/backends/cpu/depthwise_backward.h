@@ -40,10 +40,10 @@ void depthwise_weight_gradient(typename L::scalar* dw, const Band<L>& dmid, cons
 template <class L, class Epilogue>
 void depthwise_data_gradient(const Unit& unit, const typename L::scalar* w, const typename L::scalar* turned,
                              const Band<L>& dmid, int channel, int width, int row0, int row1,
-                             const Epilogue& epilogue) {
-  constexpr int P = depthwise_pixels;
+                             typename L::scalar* buffer, const Epilogue& epilogue) {
+  using S = typename L::scalar;
   const int k = unit.kernel, d = unit.dilation, pad = unit.pad();
-  if (unit.stride == 1) return depthwise_rows_into(unit, turned, dmid, channel, width, row0, row1, epilogue);
+  if (unit.stride == 1) return depthwise_rows_into(unit, turned, dmid, channel, width, row0, row1, buffer, epilogue);
   DepthwiseTap<L> taps[64];
   for (int row = row0; row < row1; row++) {
     for (int parity = 0; parity < unit.stride; parity++) {
@@ -56,12 +56,8 @@ void depthwise_data_gradient(const Unit& unit, const typename L::scalar* w, cons
         taps[count++] = {dmid.at(down / unit.stride, channel, right / unit.stride), w[channel * k * k + i]};
       }
       const int pixels = ceil_div(larger(0, width - parity), unit.stride);
-      for (int p = 0; p < pixels; p += P) {
-        L sum[P];
-        depthwise_row<L>({reinterpret_cast<typename L::scalar*>(sum), 0, tile_pixels * L::count}, taps, count,
-                         static_cast<ptrdiff_t>(p) * L::count, 1);
-        finish(sum, epilogue, channel, row, p * unit.stride + parity, pixels - p);
-      }
+      depthwise_taps<L>(buffer, taps, count, 1, pixels);
+      finish(epilogue, channel, 1, row, parity, pixels, Lines<S>{buffer, 0});
     }
   }
 }
@@ -76,7 +72,7 @@ constexpr std::size_t depthwise_piece = 512 << 10;
 template <class L>
 struct DepthwiseBands {
   int rows, x_rows, dmid_rows;
-  std::size_t x_size, dmid_size, dy_size, mid_size;
+  std::size_t x_size, dmid_size, dy_size, mid_size, lines;
   DepthwiseBands(const Unit& u, int width, bool need_x) : rows(depthwise_backward_rows(u.out_width(width))) {
     const int out_width = u.out_width(width);
     x_rows = rows * u.stride + 2 * u.pad();
@@ -85,8 +81,9 @@ struct DepthwiseBands {
     dmid_size = Band<L>::size(u.in, out_width, dmid_rows, u.pad());
     dy_size = Band<L>::size(u.out, out_width, rows, 0);
     mid_size = need_x ? Band<L>::size(u.in, out_width, rows, 0) : 0;
+    lines = lines_size<L>(tile_outputs, width);
   }
-  std::size_t size() const { return x_size + dmid_size + dy_size + mid_size; }
+  std::size_t size() const { return x_size + dmid_size + dy_size + mid_size + lines; }
 };
 
 template <class L>
@@ -102,7 +99,8 @@ void depthwise_backward(const BackwardPiece<L>& p, typename L::scalar* memory) {
             end = p.want_dx ? larger(reach.last + 1, p.out1) : p.out1;
   Band<L> x = Band<L>::ring(memory, unit.in, p.width, p.out0 * stride - pad, bands.x_rows, pad);
   Band<L> dmid = Band<L>::ring(memory + bands.x_size, unit.in, p.out_width, first, bands.dmid_rows, pad);
-  S *dy_memory = memory + bands.x_size + bands.dmid_size, *mid_memory = dy_memory + bands.dy_size;
+  S *dy_memory = memory + bands.x_size + bands.dmid_size, *mid_memory = dy_memory + bands.dy_size,
+    *buffer = mid_memory + bands.mid_size;
   DataGradient<L> to_dx = p.to_dx;
   to_dx.column_step = stride;
   int x_loaded = x.first_row;
@@ -113,7 +111,7 @@ void depthwise_backward(const BackwardPiece<L>& p, typename L::scalar* memory) {
     fill_gradient(dy, p.step.dy, p.block, p.live);
     clear_padding(dmid.part(row, row_end), out_height);
     dense_data_gradient(unit.dense[0], unit.in, 0, p.packed + layout.back.dense[0].direct, dy, p.out_width,
-                        larger(0, row), smaller(out_height, row_end), ToBand<L>{dmid});
+                        larger(0, row), smaller(out_height, row_end), buffer, ToBand<L>{dmid});
     const bool own = p.dw && row >= p.out0 && row < p.out1;
     if (own) {
       const int needed = (row_end - 1) * stride + pad + 1;
@@ -127,7 +125,7 @@ void depthwise_backward(const BackwardPiece<L>& p, typename L::scalar* memory) {
     const Band<L> mid(mid_memory, unit.in, p.out_width, row, row_end - row, 0);
     for (int c = 0; c < unit.in; c++) {
       if (own) {
-        depthwise_rows_into(unit, w, x, c, p.out_width, row, row_end, ToBand<L>{mid});
+        depthwise_rows_into(unit, w, x, c, p.out_width, row, row_end, buffer, ToBand<L>{mid});
         with_depthwise_kernel(unit.kernel, unit.dilation, [&]<int K, int D>() {
           S* dw = p.dw + c * K * K;
           if (stride == 1)
@@ -137,7 +135,7 @@ void depthwise_backward(const BackwardPiece<L>& p, typename L::scalar* memory) {
         });
       }
       if (p.want_dx && reached > emitted)
-        depthwise_data_gradient(unit, w, turned, dmid, c, p.width, emitted, reached, to_dx);
+        depthwise_data_gradient(unit, w, turned, dmid, c, p.width, emitted, reached, buffer, to_dx);
     }
     emitted = larger(emitted, reached);
     if (own)

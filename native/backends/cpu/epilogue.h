@@ -1,12 +1,13 @@
-// What becomes of finished pixels. A kernel hands over up to N neighbouring pixels of one output channel, and says at
-// compile time whether they are all there (Whole); it does not know whether they are kept or only measured.
-//
-// A pixel's sum of products begins at start(channel).
+// What becomes of finished pixels. A kernel leaves neighbouring pixels of a row in lines, channel by channel; an
+// epilogue takes them from there while they lie in the first-level cache, so kernels do not know whether pixels are kept
+// or only measured, and sums stay in registers over many pixels.
 //
 //   Forward<Store, Gradient>   y is stored (propagate), or multiplied with dL/dnode (probe: nothing is stored);
 //                              either way its sums are gathered for the BatchNorm that follows
 //   DataGradient               dx (+)= pixels, where the forward input was positive
-//   ToBand                     into another band (an intermediate result of the same piece)
+//   ToBand                     into another band (an intermediate result of the same piece): the lines are its rows
+//
+// segment(channel, row, column, count, pixels): `count` pixels of a row from `column` on.
 #pragma once
 #include "dense.h"
 #include "depthwise.h"
@@ -14,52 +15,58 @@
 
 namespace nasp::NASP_ISA {
 
+// Calls take(way, p) for each pixel; neighbours have ways of their own, so that their sums do not wait for each other.
+template <int Ways, class Take>
+NASP_INLINE void by_ways(int count, const Take& take) {
+  int p = 0;
+  for (; p + Ways <= count; p += Ways) NASP_UNROLL for (int i = 0; i < Ways; i++) take(i, p + i);
+  for (; p < count; p++) take(0, p);
+}
+template <class L, int Ways>
+NASP_INLINE L sum_of(const L (&ways)[Ways]) {
+  L sum = ways[0];
+  NASP_UNROLL for (int i = 1; i < Ways; i++) sum += ways[i];
+  return sum;
+}
+template <class L, int Ways>
+NASP_INLINE void clear(L (&ways)[Ways]) {
+  NASP_UNROLL for (int i = 0; i < Ways; i++) ways[i] = L::zero();
+}
+
 template <class L, bool Store, bool Gradient>
 struct Forward {
   using S = typename L::scalar;
+  static constexpr bool in_place = false;
   View<S> y;             // of the block; unused unless Store
   View<const S> g;       // of the block; unused unless Gradient
   ChannelSums<L>* sums;  // one an output channel of the unit
-  int first_row, width;  // of the piece: its first pixel is the centre of the sums; of y
+  int first_row;         // of the piece: its first pixel is the centre of the sums
 
-  // Where only y - centre is wanted, the products start from it.
-  L start(int channel) const { return Store ? L::zero() : L::zero() - sums[channel].centre; }
-
-  template <bool Whole, int N>
-  NASP_INLINE void pixels(const L (&pixels)[N], int channel, int row, int column, int count) const {
+  void segment(int channel, int row, int column, int count, const S* pixels) const {
+    constexpr int ways = Gradient ? 2 : 4;
     ChannelSums<L>& kept = sums[channel];
-    const bool first = row == first_row && column == 0;
-    if (first) kept.centre = pixels[0];
-    L centred[N];
-    NASP_UNROLL for (int p = 0; p < N; p++) centred[p] = pixels[p];
-    if (Store || first) {
-      const L centre = kept.centre;
-      NASP_UNROLL for (int p = 0; p < N; p++) centred[p] = pixels[p] - centre;
-    }
-    L sum = kept.y_row, squares = kept.y_squared_row, product = kept.gradient_y, gradient = kept.gradient;
-    S* to = Store ? y.data + row * y.row_pitch + channel * y.channel_pitch +
-                        static_cast<ptrdiff_t>(column) * L::count
-                  : nullptr;
-    const S* from = Gradient ? g.data + row * g.row_pitch + channel * g.channel_pitch +
-                                   static_cast<ptrdiff_t>(column) * L::count
-                             : nullptr;
-    const auto take = [&](int p) NASP_LAMBDA_INLINE {
-      if constexpr (Store) pixels[p].store(to + static_cast<ptrdiff_t>(p) * L::count);
-      sum += centred[p];
-      squares += centred[p] * centred[p];
+    if (row == first_row && column == 0) kept.centre = L::load(pixels);
+    const L centre = kept.centre;
+    const ptrdiff_t at = static_cast<ptrdiff_t>(column) * L::count;
+    S* to = Store ? y.data + row * y.row_pitch + channel * y.channel_pitch + at : nullptr;
+    const S* from = Gradient ? g.data + row * g.row_pitch + channel * g.channel_pitch + at : nullptr;
+    L sum[ways], squares[ways], gradient[ways], product[ways];
+    clear(sum), clear(squares), clear(gradient), clear(product);
+    by_ways<ways>(count, [&](int i, int p) NASP_LAMBDA_INLINE {
+      const ptrdiff_t pixel = static_cast<ptrdiff_t>(p) * L::count;
+      const L value = L::load(pixels + pixel), centred = value - centre;
+      if constexpr (Store) value.store(to + pixel);
+      sum[i] += centred;
+      squares[i] += centred * centred;
       if constexpr (Gradient) {
-        const L g_pixel = L::load(from + static_cast<ptrdiff_t>(p) * L::count);
-        gradient += g_pixel;
-        product += centred[p] * g_pixel;
+        const L g_pixel = L::load(from + pixel);
+        gradient[i] += g_pixel;
+        product[i] += centred * g_pixel;
       }
-    };
-    NASP_UNROLL for (int p = 0; p < N; p++) if (Whole || p < count) take(p);
-    if constexpr (Gradient) kept.gradient_y = product, kept.gradient = gradient;
-    if (column + count < width) {
-      kept.y_row = sum, kept.y_squared_row = squares;
-    } else {
-      kept.end_row(sum, squares);
-    }
+    });
+    kept.y.add(sum_of(sum));
+    kept.y_squared.add(sum_of(squares));
+    if constexpr (Gradient) kept.gradient += sum_of(gradient), kept.gradient_y += sum_of(product);
   }
 };
 
@@ -68,6 +75,7 @@ struct Forward {
 template <class L>
 struct DataGradient {
   using S = typename L::scalar;
+  static constexpr bool in_place = false;
   View<S> dx;      // of the block
   Source<S> gate;  // of the block
   Band<L> activation;
@@ -75,77 +83,75 @@ struct DataGradient {
   int column_step = 1;  // pixels lie this many columns apart
   L* sums = nullptr;    // (C, 2): of dx, and of dx * activation; null: not wanted
 
-  static L start(int) { return L::zero(); }
-  template <bool Whole, int N>
-  NASP_INLINE void pixels(const L (&pixels)[N], int channel, int row, int column, int count) const {
+  void segment(int channel, int row, int column, int count, const S* pixels) const {
     S* to =
         dx.data + row * dx.row_pitch + channel * dx.channel_pitch + static_cast<ptrdiff_t>(column) * L::count;
     const ptrdiff_t step = static_cast<ptrdiff_t>(column_step) * L::count;
     if (activation.data) {
       const S* from = activation.at(row, channel, column);
-      const auto load = [&](int p) NASP_LAMBDA_INLINE { return L::load(from + p * step); };
-      gated<Whole>(pixels, channel, count, to, step, load);
-      return;
+      return gated(channel, count, pixels, to, step,
+                   [&](int p) NASP_LAMBDA_INLINE { return L::load(from + p * step); });
     }
     if (!gate.x.data) {
-      NASP_UNROLL for (int p = 0; p < N; p++) if (Whole || p < count) put(pixels[p], to + p * step);
+      for (int p = 0; p < count; p++) put(L::load(pixels + p * L::count), to + p * step);
       return;
     }
     const S* from = gate.x.data + row * gate.x.row_pitch + channel * gate.x.channel_pitch +
                     static_cast<ptrdiff_t>(column) * L::count;
-    if (!gate.norm.scale) {
-      const auto load = [&](int p) NASP_LAMBDA_INLINE { return L::load(from + p * step); };
-      gated<Whole>(pixels, channel, count, to, step, load);
-      return;
-    }
+    if (!gate.norm.scale)
+      return gated(channel, count, pixels, to, step,
+                   [&](int p) NASP_LAMBDA_INLINE { return L::load(from + p * step); });
     const L mean = L::splat(gate.norm.mean[channel]), scale = L::splat(gate.norm.scale[channel]),
             shift = L::splat(gate.norm.shift[channel]);
-    const auto load = [&](int p)
-                          NASP_LAMBDA_INLINE { return scale * (L::load(from + p * step) - mean) + shift; };
-    gated<Whole>(pixels, channel, count, to, step, load);
+    gated(channel, count, pixels, to, step,
+          [&](int p) NASP_LAMBDA_INLINE { return scale * (L::load(from + p * step) - mean) + shift; });
   }
 
  private:
-  template <bool Whole, int N, class Load>
-  NASP_INLINE void gated(const L (&pixels)[N], int channel, int count, S* to, ptrdiff_t step,
+  template <class Load>
+  NASP_INLINE void gated(int channel, int count, const S* pixels, S* to, ptrdiff_t step,
                          const Load& load) const {
     if (!sums) {
-      NASP_UNROLL for (int p = 0; p < N; p++) if (Whole || p < count)
-          put(where_positive(load(p), pixels[p]), to + p * step);
+      for (int p = 0; p < count; p++)
+        put(where_positive(load(p), L::load(pixels + p * L::count)), to + p * step);
       return;
     }
-    L sum = sums[2 * channel], product = sums[2 * channel + 1];
-    NASP_UNROLL for (int p = 0; p < N; p++) if (Whole || p < count) {
-      const L active = load(p), kept = where_positive(active, pixels[p]);
-      sum += kept;
-      product += kept * active;
+    L sum[2], product[2];
+    clear(sum), clear(product);
+    by_ways<2>(count, [&](int i, int p) NASP_LAMBDA_INLINE {
+      const L active = load(p), kept = where_positive(active, L::load(pixels + p * L::count));
+      sum[i] += kept;
+      product[i] += kept * active;
       put(kept, to + p * step);
-    }
-    sums[2 * channel] = sum, sums[2 * channel + 1] = product;
+    });
+    sums[2 * channel] += sum_of(sum), sums[2 * channel + 1] += sum_of(product);
   }
   void put(L value, S* to) const { (accumulate ? L::load(to) + value : value).store(to); }
 };
 
 template <class L>
 struct ToBand {
+  static constexpr bool in_place = true;
   Band<L> band;
-
-  static L start(int) { return L::zero(); }
-  template <bool Whole, int N>
-  NASP_INLINE void pixels(const L (&pixels)[N], int channel, int row, int column, int count) const {
-    auto* to = band.at(row, channel, column);
-    NASP_UNROLL for (int p = 0; p < N; p++) if (Whole || p < count) pixels[p].store(to + p * L::count);
-  }
 };
 
-// Up to N pixels of one channel, `count` of them wanted or more.
-template <class L, int N, class Epilogue>
-NASP_INLINE void finish(const L (&pixels)[N], const Epilogue& epilogue, int channel, int row, int column,
-                        int count) {
-  if (count >= N)
-    epilogue.template pixels<true>(pixels, channel, row, column, N);
+// The lines that a kernel writes pixels of `row` to, from a channel and a column on: the epilogue's own, or `buffer`.
+template <class L, class Epilogue>
+Lines<typename L::scalar> lines_of(const Epilogue& epilogue, int channel, int row, int column,
+                                   const Lines<typename L::scalar>& buffer) {
+  if constexpr (Epilogue::in_place)
+    return {epilogue.band.at(row, channel, column), epilogue.band.channel_pitch};
   else
-    epilogue.template pixels<false>(pixels, channel, row, column, count);
+    return buffer;
+}
+// All channels of the lines are there.
+template <class S, class Epilogue>
+void finish(const Epilogue& epilogue, int channel, int channels, int row, int column, int count,
+            const Lines<S>& lines) {
+  if constexpr (!Epilogue::in_place) {
+    for (int c = 0; c < channels; c++)
+      epilogue.segment(channel + c, row, column, count, lines.at + c * lines.pitch);
+  }
 }
 
 }  // namespace nasp::NASP_ISA

@@ -42,13 +42,21 @@ inline void with_pool(const Unit& unit, const Body& body) {
     typed.template operator()<false>();
 }
 
-// Rows [row0, row1) of y from a band loaded as is, padded with -inf (max) or 0 (avg). `line` holds a padded row.
+// Scalars of scratch that a pool, or the identity, needs forward.
+template <class L>
+std::size_t pool_scratch(const Unit& unit, int width) {
+  return (static_cast<std::size_t>(width) + 2 * unit.pad() + unit.out_width(width)) * L::count;
+}
+
+// Rows [row0, row1) of y from a band loaded as is, padded with -inf (max) or 0 (avg). `scratch` holds a padded row and a
+// row of y.
 template <int K, int Stride, bool Max, class L, class Epilogue>
-void pool_rows(const Unit& unit, const Band<L>& x, int height, int row0, int row1, typename L::scalar* line,
+void pool_rows(const Unit& unit, const Band<L>& x, int height, int row0, int row1, typename L::scalar* scratch,
                const Epilogue& epilogue) {
   using S = typename L::scalar;
   const int k = K ? K : unit.kernel, s = K ? Stride : unit.stride, pad = (k - 1) / 2;
   const int out_width = unit.out_width(x.width), columns = x.width + 2 * pad;
+  S *line = scratch, *y = scratch + static_cast<ptrdiff_t>(columns) * L::count;
   const auto both = [](L a, L b) NASP_LAMBDA_INLINE { return Max ? larger(a, b) : a + b; };
   for (int row = row0; row < row1; row++) {
     const int top = row * s - pad;
@@ -60,29 +68,23 @@ void pool_rows(const Unit& unit, const Band<L>& x, int height, int row0, int row
         NASP_UNROLL for (int q = 1; q < k; q++) value = both(value, L::load(from + q * x.row_pitch));
         value.store(line + static_cast<ptrdiff_t>(w) * L::count);
       }
-      for (int p = 0; p < out_width; p += tile_pixels) {
-        const L start = epilogue.start(c);  // known after the first tile
-        const int n = smaller(tile_pixels, out_width - p);
-        L pixels[tile_pixels];
-        NASP_UNROLL for (int j = 0; j < tile_pixels; j++) {
-          const int left = smaller(p + j, out_width - 1) * s;
-          const S* at = line + static_cast<ptrdiff_t>(left) * L::count;
-          L value = L::load(at);
-          NASP_UNROLL for (int t = 1; t < k; t++) value = both(value, L::load(at + t * L::count));
-          if (!Max) value = L::splat(1 / (rows_in * static_cast<S>(inside(left - pad, k, x.width)))) * value;
-          pixels[j] = value + start;
-        }
-        finish(pixels, epilogue, c, row, p, n);
+      for (int p = 0; p < out_width; p++) {
+        const S* at = line + static_cast<ptrdiff_t>(p) * s * L::count;
+        L value = L::load(at);
+        NASP_UNROLL for (int t = 1; t < k; t++) value = both(value, L::load(at + t * L::count));
+        if (!Max) value = L::splat(1 / (rows_in * static_cast<S>(inside(p * s - pad, k, x.width)))) * value;
+        value.store(y + static_cast<ptrdiff_t>(p) * L::count);
       }
+      epilogue.segment(c, row, 0, out_width, y);
     }
   }
 }
 
 template <class L, class Epilogue>
 void pool_forward(const Unit& unit, const Band<L>& x, int height, int row0, int row1,
-                  typename L::scalar* line, const Epilogue& epilogue) {
+                  typename L::scalar* scratch, const Epilogue& epilogue) {
   with_pool(unit, [&]<int K, int Stride, bool Max>() {
-    pool_rows<K, Stride, Max>(unit, x, height, row0, row1, line, epilogue);
+    pool_rows<K, Stride, Max>(unit, x, height, row0, row1, scratch, epilogue);
   });
 }
 
@@ -110,7 +112,8 @@ struct WindowLines {
 template <class L>
 std::size_t pool_backward_scratch(const Unit& unit, int width) {
   return static_cast<std::size_t>(3 * unit.kernel + 4) * L::count *
-         WindowLines<L>::columns(unit, unit.out_width(width));
+             WindowLines<L>::columns(unit, unit.out_width(width)) +
+         static_cast<std::size_t>(width + 1) * L::count;
 }
 
 // The first maximum of `count` candidates a pixel, in `best` with its index in `at`; candidate i of pixel p lies at
@@ -149,6 +152,7 @@ void pool_backward_rows(const Unit& unit, const Band<L>& x, const Band<L>& dy, i
       outside(unit, zeros.end(), out_width, 1), column_share(unit, outside.end(), out_width, 1),
       value(unit, column_share.end(), out_width, k), won_column(unit, value.end(), out_width, k),
       won_row(unit, won_column.end(), out_width, windows);
+  S* pixels = won_row.end();  // a row of dx
   gathered.fill(L::zero());
   zeros.fill(L::zero());
   outside.fill(lowest<L>());
@@ -194,19 +198,18 @@ void pool_backward_rows(const Unit& unit, const Band<L>& x, const Band<L>& dy, i
           (Max ? sum : L::load(column_share.at(0) + j) * sum).store(to + j);
         }
         const S* column = Max ? won_column.at(row) : nullptr;
-        for (int w = 0; w < width; w += tile_pixels) {
-          L pixels[tile_pixels];
-          NASP_UNROLL for (int n = 0; n < tile_pixels; n++) {
+        for (int w = 0; w < width; w += 2) {
+          NASP_UNROLL for (int n = 0; n < 2; n++) {
             L sum = L::zero();
-            // windows whose column t the pixel is; a tile begins at an even pixel, and strides are 1 or 2
+            // windows whose column t the pixel is; w is even, and strides are 1 or 2
             NASP_UNROLL for (int t = (n + pad) % s; t < k; t += s) {
               const ptrdiff_t at = static_cast<ptrdiff_t>((w + n + pad - t) / s) * L::count;
               sum += Max ? where(column + at, L::splat(S(t)), L::load(to + at)) : L::load(to + at);
             }
-            pixels[n] = sum;
+            sum.store(pixels + static_cast<ptrdiff_t>(w + n) * L::count);
           }
-          finish(pixels, epilogue, c, row, w, width - w);
         }
+        epilogue.segment(c, row, 0, width, pixels);
       }
     }
   }

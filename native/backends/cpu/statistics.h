@@ -20,21 +20,15 @@ struct CompensatedSum {
   double lane(int l) const { return static_cast<double>(total.v[l]) - lost.v[l]; }
 };
 
-// Of y - centre, over a piece. A row's sums are plain; rows are added compensated.
+// Of y - centre, over a piece. Sums of neighbouring pixels of a row are plain; they are added up compensated.
 template <class L>
 struct ChannelSums {
-  L centre;
-  L y_row, y_squared_row, gradient, gradient_y;
+  L centre, gradient, gradient_y;
   CompensatedSum<L> y, y_squared;
 
   void begin() {
-    centre = y_row = y_squared_row = gradient = gradient_y = L::zero();
+    centre = gradient = gradient_y = L::zero();
     y = y_squared = {L::zero(), L::zero()};
-  }
-  void end_row(L sum, L squares) {
-    y.add(sum);
-    y_squared.add(squares);
-    y_row = y_squared_row = L::zero();
   }
 };
 

@@ -14,13 +14,12 @@ std::size_t backward_scratch(const Unit& u, int width, int rows, int dy_rows, in
   if (u.paired()) {
     const int out_width = u.out_width(width);
     return Band<L>::size(u.between(), out_width, dy_rows + rows, dy_pad) +
-           Band<L>::size(u.between(), out_width, rows + 2 * u.reach_h(), 0) + paired_scratch<L>(u);
+           Band<L>::size(u.between(), out_width, rows + 2 * u.reach_h(), 0) + paired_scratch<L>(u, width);
   }
   std::size_t size = forward_scratch<L>(u, width, rows);
   for (int i = 0; i < u.parts; i++) {
     const DensePart& part = u.dense[i];
     const Winograd kind = winograd_of(part, u.in);
-    size = std::max(size, winograd_scratch<L>(kind, part.out, u.in));
     if (kind == Winograd::square) size = std::max(size, WeightGradientSizes<L>(u.in, part.out).size());
   }
   return size;

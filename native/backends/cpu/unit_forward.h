@@ -87,13 +87,13 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
         for (int c = 0; c < unit.out; c++) sums[c].begin();
         if (y && g)
           unit_piece(unit, units[u].packed, band, height, from, to, scratch,
-                     Forward<L, true, true>{y, g, sums, from, out_width});
+                     Forward<L, true, true>{y, g, sums, from});
         else if (g)
           unit_piece(unit, units[u].packed, band, height, from, to, scratch,
-                     Forward<L, false, true>{y, g, sums, from, out_width});
+                     Forward<L, false, true>{y, g, sums, from});
         else
           unit_piece(unit, units[u].packed, band, height, from, to, scratch,
-                     Forward<L, true, false>{y, g, sums, from, out_width});
+                     Forward<L, true, false>{y, g, sums, from});
       }
       for (int c = 0; c < unit.out; c++) moments[c] = merge_lanes<L>(sums[c], pixels, pixels > 0 ? live : 0);
     }

@@ -12,9 +12,34 @@
 
 namespace nasp::NASP_ISA {
 
+// Output pixels [0, pixels) of one row, all `outputs` channels: a group of channels at a time where there is one tap, else
+// a tile of pixels at a time, whose inputs then stay in the first-level cache.
+template <class L, int Stride, class Epilogue>
+void dense_row(const TapRow<typename L::scalar>& x_row, int outputs, ptrdiff_t group_pitch, int first_output,
+               int row, int column, int pixels, typename L::scalar* buffer, const Epilogue& epilogue) {
+  const Lines<typename L::scalar> own = {buffer, static_cast<ptrdiff_t>(pixels) * L::count};
+  if (x_row.count == 1) {
+    for (int o = 0, group = 0; o < outputs; o += tile_outputs, group++) {
+      const auto lines = lines_of<L>(epilogue, first_output + o, row, column, own);
+      const int some = smaller(tile_outputs, outputs - o);
+      dense_pixels<L, Stride>(lines, some, x_row, 0, group * group_pitch, pixels);
+      finish(epilogue, first_output + o, some, row, column, pixels, lines);
+    }
+    return;
+  }
+  const auto lines = lines_of<L>(epilogue, first_output, row, column, own);
+  for (int p = 0; p < pixels; p += tile_pixels) {
+    for (int o = 0, group = 0; o < outputs; o += tile_outputs, group++)
+      dense_pixels<L, Stride>(lines + (o * lines.pitch + static_cast<ptrdiff_t>(p) * L::count), outputs - o,
+                              x_row, static_cast<ptrdiff_t>(p) * Stride * L::count, group * group_pitch,
+                              smaller(tile_pixels, pixels - p));
+  }
+  finish(epilogue, first_output, outputs, row, column, pixels, lines);
+}
+
 template <class L, class Epilogue>
 void dense_rows(const DensePart& part, int first_output, const typename L::scalar* packed, const Band<L>& x,
-                int out_width, int row0, int row1, const Epilogue& epilogue) {
+                int out_width, int row0, int row1, typename L::scalar* buffer, const Epilogue& epilogue) {
   using S = typename L::scalar;
   Tap<S> taps[64];
   const int count = part.taps();
@@ -27,115 +52,102 @@ void dense_rows(const DensePart& part, int first_output, const typename L::scala
       }
     }
     const TapRow<S> x_row = {taps, count, x.channels, x.channel_pitch};
-    for (int p = 0; p < out_width; p += tile_pixels) {
-      for (int o = 0, group = 0; o < part.out; o += tile_outputs, group++) {
-        const ptrdiff_t at = static_cast<ptrdiff_t>(p) * part.stride_w * L::count;
-        const TilePlace place = {first_output + o, part.out - o, row, p, out_width - p};
-        if (part.stride_w == 1)
-          dense_tile<L, 1>(x_row, at, group * group_pitch, place, epilogue);
-        else
-          dense_tile<L, 2>(x_row, at, group * group_pitch, place, epilogue);
-      }
-    }
+    if (part.stride_w == 1)
+      dense_row<L, 1>(x_row, part.out, group_pitch, first_output, row, 0, out_width, buffer, epilogue);
+    else
+      dense_row<L, 2>(x_row, part.out, group_pitch, first_output, row, 0, out_width, buffer, epilogue);
   }
 }
 
-// Depthwise results of all channels on their way to a 1x1 convolution: a tile's pixels lie together, channel by channel,
-// so that what a dense tile reads stays in the first-level cache.
+// Output rows [row, row + wanted) of one channel, at most depthwise_rows, pixels [column, column + pixels), to to[r].
 template <class L>
-struct Mid {
+void depthwise_channel(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int channel,
+                       typename L::scalar* const (&to)[depthwise_rows], int row, int wanted, int column,
+                       int pixels) {
   using S = typename L::scalar;
-  S* data;
-  int channels;
-
-  static std::size_t size(int channels) {
-    return static_cast<std::size_t>(channels) * depthwise_rows * depthwise_pixels * L::count;
-  }
-  // Pixels [p, p + tile_pixels) of row r of channel c.
-  S* at(int c, int r, int p) const {
-    return data + (static_cast<ptrdiff_t>(r * depthwise_pixels + p) * channels + c * tile_pixels) * L::count;
-  }
-  TilePixels<S> pixels(int c) const {
-    return {at(c, 0, 0), at(c, 1, 0) - at(c, 0, 0), at(c, 0, tile_pixels) - at(c, 0, 0)};
-  }
-};
-
-template <class L, class Epilogue>
-void pointwise(const Mid<L>& mid, int outputs, const typename L::scalar* packed, int row, int row1,
-               int column, int out_width, const Epilogue& epilogue) {
-  for (int i = 0; i < depthwise_rows && row + i < row1; i++) {
-    for (int q = 0; q < depthwise_pixels && column + q < out_width; q += tile_pixels) {
-      const Tap<typename L::scalar> tap = {mid.at(0, i, q), packed};
-      for (int o = 0; o < outputs; o += tile_outputs) {
-        dense_tile<L, 1>({&tap, 1, mid.channels, static_cast<ptrdiff_t>(tile_pixels) * L::count}, 0,
-                         static_cast<ptrdiff_t>(o) * mid.channels,
-                         {o, outputs - o, row + i, column + q, out_width - column - q}, epilogue);
-      }
+  const int k = unit.kernel, d = unit.dilation, stride = unit.stride, pad = unit.pad();
+  w += static_cast<ptrdiff_t>(channel) * k * k;
+  const bool tiled = stride <= 2 && with_depthwise_kernel(k, d, [&]<int K, int D>() {
+    constexpr bool pairs = NASP_REGISTERS >= 32 && depthwise_rows == 2;
+    const S* rows[depthwise_rows + (K - 1) * D];
+    const auto find = [&](int top, int count) {
+      for (int q = 0; q < count; q++) rows[q] = x.at(top + q, channel, column * stride - pad);
+    };
+    if (pairs && stride == 1 && wanted == 2) {
+      find(row - pad, 2 + (K - 1) * D);
+      depthwise_two_rows<L, K, D>(to, rows, w, pixels);
+      return;
     }
-  }
-}
-
-// Depthwise rows [row0, row1) of channels [channel, channel_end), a tile at a time: its pixels of channel c are written
-// to to(c), then each(c, row, column); after(row, column) when all channels of the tile have been.
-template <class L, class To, class Each, class After>
-void depthwise_rows_of(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int channel,
-                       int channel_end, int out_width, int row0, int row1, const To& to, const Each& each,
-                       const After& after) {
-  using S = typename L::scalar;
-  constexpr int R = depthwise_rows, P = depthwise_pixels;
-  const int k = unit.kernel, d = unit.dilation, pad = unit.pad();
-  const bool tiled =
-      unit.stride == 1 && with_depthwise_kernel(k, d, [&]<int K, int D>() {
-        const S* rows[R + (K - 1) * D];
-        for (int row = row0; row < row1; row += R) {
-          for (int q = 0; q < R + (K - 1) * D; q++) rows[q] = x.at(x.clamp_row(row - pad + q), 0, -pad);
-          for (int column = 0; column < out_width; column += P) {
-            for (int c = channel; c < channel_end; c++) {
-              depthwise_tile<L, K, D>(rows, c * x.channel_pitch + static_cast<ptrdiff_t>(column) * L::count,
-                                      w + c * K * K, to(c));
-              each(c, row, column);
-            }
-            after(row, column);
-          }
-        }
-      });
+    for (int r = 0; r < wanted; r++) {
+      find((row + r) * stride - pad, 1 + (K - 1) * D);
+      if (stride == 1)
+        depthwise_row<L, K, D, 1>(to[r], rows, w, pixels);
+      else
+        depthwise_row<L, K, D, 2>(to[r], rows, w, pixels);
+    }
+  });
   if (tiled) return;
   DepthwiseTap<L> taps[64];
-  for (int row = row0; row < row1; row += R) {
-    for (int column = 0; column < out_width; column += P) {
-      for (int c = channel; c < channel_end; c++) {
-        for (int r = 0; r < R; r++) {
-          for (int i = 0; i < k * k; i++) {
-            taps[i] = {x.at(x.clamp_row((row + r) * unit.stride - pad + i / k * d), c, i % k * d - pad),
-                       w[c * k * k + i]};
-          }
-          TilePixels<S> pixels = to(c);
-          pixels.data += r * pixels.row_pitch;
-          depthwise_row<L>(pixels, taps, k * k, static_cast<ptrdiff_t>(column) * unit.stride * L::count,
-                           unit.stride);
-        }
-        each(c, row, column);
-      }
-      after(row, column);
+  for (int r = 0; r < wanted; r++) {
+    for (int i = 0; i < k * k; i++) {
+      taps[i] = {x.at((row + r) * stride - pad + i / k * d, channel, column * stride + i % k * d - pad), w[i]};
     }
+    depthwise_taps<L>(to[r], taps, k * k, stride, pixels);
   }
 }
 
-// The same of one channel through an epilogue.
+// The same of one channel through an epilogue, rows [row0, row1). buffer: depthwise_rows lines.
 template <class L, class Epilogue>
 void depthwise_rows_into(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int channel,
-                         int out_width, int row0, int row1, const Epilogue& epilogue) {
-  constexpr int R = depthwise_rows, P = depthwise_pixels;
-  L tile[R][P];
-  const TilePixels<typename L::scalar> pixels = {reinterpret_cast<typename L::scalar*>(tile), P * L::count,
-                                                 tile_pixels * L::count};
-  depthwise_rows_of(
-      unit, w, x, channel, channel + 1, out_width, row0, row1, [&](int) { return pixels; },
-      [&](int c, int row, int column) {
-        for (int r = 0; r < R && row + r < row1; r++)
-          finish(tile[r], epilogue, c, row + r, column, out_width - column);
-      },
-      [](int, int) {});
+                         int out_width, int row0, int row1, typename L::scalar* buffer,
+                         const Epilogue& epilogue) {
+  using S = typename L::scalar;
+  constexpr int R = depthwise_rows;
+  const ptrdiff_t pitch = static_cast<ptrdiff_t>(out_width) * L::count;
+  for (int row = row0; row < row1; row += R) {
+    const int wanted = smaller(R, row1 - row);
+    S* to[R] = {};
+    for (int r = 0; r < wanted; r++)
+      to[r] = lines_of<L>(epilogue, channel, row + r, 0, Lines<S>{buffer + r * pitch, pitch}).at;
+    depthwise_channel(unit, w, x, channel, to, row, wanted, 0, out_width);
+    for (int r = 0; r < wanted; r++)
+      finish(epilogue, channel, 1, row + r, 0, out_width, Lines<S>{to[r], pitch});
+  }
+}
+
+// Depthwise results on their way to the 1x1 convolution: a few rows of a few pixels of every channel, so that they stay in
+// the first-level cache.
+constexpr int mid_pixels(int out_width) { return smaller(out_width, 32); }
+template <class L>
+std::size_t separable_scratch(const Unit& u, int width) {
+  const int pixels = mid_pixels(u.out_width(width));
+  return Band<L>::size(u.in, pixels, depthwise_rows, 0) + lines_size<L>(tile_outputs, pixels);
+}
+
+template <class L, class Epilogue>
+void separable_rows(const Unit& unit, const typename L::scalar* depthwise, const typename L::scalar* pointwise,
+                    const Band<L>& x, int out_width, int row0, int row1, typename L::scalar* scratch,
+                    const Epilogue& epilogue) {
+  using S = typename L::scalar;
+  constexpr int R = depthwise_rows;
+  const int at_once = mid_pixels(out_width);
+  auto* buffer = scratch + Band<L>::size(unit.in, at_once, R, 0);
+  for (int row = row0; row < row1; row += R) {
+    const int wanted = smaller(R, row1 - row);
+    for (int column = 0; column < out_width; column += at_once) {
+      const int pixels = smaller(at_once, out_width - column);
+      const Band<L> mid(scratch, unit.in, at_once, row, R, 0);
+      for (int c = 0; c < unit.in; c++) {
+        S* const to[R] = {mid.at(row, c, 0), mid.at(row + 1, c, 0)};
+        depthwise_channel(unit, depthwise, x, c, to, row, wanted, column, pixels);
+      }
+      for (int r = row; r < row + wanted; r++) {
+        const Tap<S> tap = {mid.at(r, 0, 0), pointwise};
+        dense_row<L, 1>({&tap, 1, unit.in, mid.channel_pitch}, unit.out,
+                        static_cast<ptrdiff_t>(unit.in) * tile_outputs, 0, r, column, pixels, buffer, epilogue);
+      }
+    }
+  }
 }
 
 // One dense convolution: Winograd where it applies, else direct.
@@ -147,7 +159,7 @@ void dense_part(const DensePart& part, int in, const PackedPart& at, const typen
   if (kind != Winograd::none && winograd_size(height, x.width))
     winograd_rows(kind, packed + at.winograd, in, part.out, x, 0, out_width, row0, row1, scratch, epilogue);
   else
-    dense_rows<L>(part, first_output, packed + at.direct, x, out_width, row0, row1, epilogue);
+    dense_rows<L>(part, first_output, packed + at.direct, x, out_width, row0, row1, scratch, epilogue);
 }
 
 // The row convolution of a pair, for the output rows [row0, row1): its results stay in a band of their own, with zeros in
@@ -166,14 +178,16 @@ Band<L> paired_mid(const Unit& unit, const typename L::scalar* packed, const Ban
   return mid;
 }
 
-// Scalars of scratch of a pair's convolutions, in either direction.
+// Scalars of scratch of one dense convolution in either direction, on maps of that width.
 template <class L>
-std::size_t paired_scratch(const Unit& u) {
-  const auto of = [&](const DensePart& d, int in) {
-    const Winograd kind = winograd_of(d, in);
-    return std::max(winograd_scratch<L>(kind, in, d.out), winograd_scratch<L>(kind, d.out, in));
-  };
-  return std::max(of(u.row, u.in), of(u.dense[0], u.row.out));
+std::size_t dense_scratch(const DensePart& d, int in, int width) {
+  const Winograd kind = winograd_of(d, in);
+  return std::max({winograd_scratch<L>(kind, in, d.out), winograd_scratch<L>(kind, d.out, in),
+                   lines_size<L>(larger(in, d.out), width)});
+}
+template <class L>
+std::size_t paired_scratch(const Unit& u, int width) {
+  return std::max(dense_scratch<L>(u.row, u.in, width), dense_scratch<L>(u.dense[0], u.row.out, width));
 }
 
 template <class L, class Epilogue>
@@ -181,32 +195,18 @@ void unit_piece(const Unit& unit, const typename L::scalar* packed, const Band<L
                 int row1, typename L::scalar* scratch, const Epilogue& epilogue) {
   const int out_width = unit.out_width(x.width);
   if (unit.kind == UnitKind::identity) {
-    for (int row = row0; row < row1; row++) {
-      for (int c = 0; c < unit.in; c++) {
-        for (int w = 0; w < out_width; w += tile_pixels) {
-          L pixels[tile_pixels];
-          NASP_UNROLL for (int j = 0; j < tile_pixels; j++) pixels[j] =
-              L::load(x.at(row, c, w + j)) + epilogue.start(c);
-          finish(pixels, epilogue, c, row, w, out_width - w);
-        }
-      }
-    }
+    for (int row = row0; row < row1; row++)
+      finish(epilogue, 0, unit.in, row, 0, out_width,
+             Lines<typename L::scalar>{x.at(row, 0, 0), x.channel_pitch});
     return;
   }
   if (unit.kind != UnitKind::convolve) return pool_forward(unit, x, height, row0, row1, scratch, epilogue);
   const auto layout = PackedLayout(unit).forward;
-  if (unit.depthwise()) {
-    const Mid<L> mid = {scratch, unit.in};
-    depthwise_rows_of(
-        unit, packed + layout.first.direct, x, 0, unit.in, out_width, row0, row1,
-        [&](int c) { return mid.pixels(c); }, [](int, int, int) {},
-        [&](int row, int column) {
-          pointwise(mid, unit.out, packed + layout.dense[0].direct, row, row1, column, out_width, epilogue);
-        });
-    return;
-  }
+  if (unit.depthwise())
+    return separable_rows(unit, packed + layout.first.direct, packed + layout.dense[0].direct, x, out_width,
+                          row0, row1, scratch, epilogue);
   if (unit.paired()) {
-    auto* memory = scratch + paired_scratch<L>(unit);
+    auto* memory = scratch + paired_scratch<L>(unit, x.width);
     const Band<L> mid = paired_mid(unit, packed, x, height, out_width, row0, row1, memory, scratch);
     dense_part(unit.dense[0], unit.row.out, layout.dense[0], packed, 0, mid, height, out_width, row0, row1,
                scratch, epilogue);
@@ -220,12 +220,14 @@ void unit_piece(const Unit& unit, const typename L::scalar* packed, const Band<L
 // Scalars of scratch that a unit's piece of `rows` input rows needs beside its band.
 template <class L>
 std::size_t forward_scratch(const Unit& u, int width, int rows) {
-  if (u.depthwise()) return Mid<L>::size(u.in);
+  if (u.kind != UnitKind::convolve) return pool_scratch<L>(u, width);
+  if (u.depthwise()) return separable_scratch<L>(u, width);
   if (u.paired())
-    return paired_scratch<L>(u) + Band<L>::size(u.row.out, u.out_width(width), rows + 2 * u.reach_h(), 0);
-  if (u.parts == 1 && winograd_of(u.dense[0], u.in) != Winograd::none)
-    return winograd_scratch<L>(winograd_of(u.dense[0], u.in), u.in, u.dense[0].out);
-  return (static_cast<std::size_t>(width) + 2 * u.pad() + 2) * L::count;
+    return paired_scratch<L>(u, width) +
+           Band<L>::size(u.row.out, u.out_width(width), rows + 2 * u.reach_h(), 0);
+  std::size_t size = 0;
+  for (int i = 0; i < u.parts; i++) size = std::max(size, dense_scratch<L>(u.dense[i], u.in, width));
+  return size;
 }
 
 }  // namespace nasp::NASP_ISA

@@ -6,17 +6,21 @@
 // Products are summed over channels. Images are the vector, so the transforms are additions of vectors, and the products
 // are matrix products, one for each of the 36 or 6 positions of a tile.
 //
-// Layout    w  packed by pack_winograd: (positions, ceil(O / 4), C, 4)
-//           V  (positions, C, 4 tiles): transformed inputs
-//           M  (positions, outputs at once, 4 tiles): products
+// Layout    w  packed by pack_winograd: (positions, ceil(O / group), C, group)
+//           V  (positions, C, tiles): transformed inputs
+//           M  (positions, outputs at once, tiles): products
 // Error     about ten times that of direct sums: 3e-6 to 1.2e-5 of the largest value in float32
 // Source    Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015 (arXiv 1509.09308)
 #pragma once
-#include "dense.h"
+#include "epilogue.h"
 
 namespace nasp::NASP_ISA {
 
-constexpr int winograd_side = 6, winograd_tiles = 4, winograd_outputs = 16;
+constexpr int winograd_side = 6;
+constexpr int winograd_tiles = 4;  // of the products' register tile, and of 3x3 at once
+// Outputs of that tile, and at once: 12 sums and the 4 tiles' values leave none of 16 registers idle.
+constexpr int winograd_group = NASP_REGISTERS >= 32 ? 4 : 3;
+constexpr int winograd_outputs = winograd_group * (NASP_REGISTERS >= 32 ? 4 : 6);
 
 enum class Winograd { none, square, across, down };
 
@@ -41,7 +45,7 @@ constexpr int winograd_positions(Winograd kind) {
                                     : winograd_side;
 }
 inline std::size_t winograd_pitch(int to, int from) {
-  return static_cast<std::size_t>(ceil_div(to, tile_outputs)) * tile_outputs * from + 16;
+  return static_cast<std::size_t>(ceil_div(to, winograd_group)) * winograd_group * from + 16;
 }
 inline std::size_t packed_winograd_size(Winograd kind, int to, int from) {
   return winograd_positions(kind) * winograd_pitch(to, from);
@@ -61,14 +65,14 @@ void pack_winograd(Winograd kind, S* packed, const S* w, int outputs, int channe
   const int to = transpose ? channels : outputs, from = transpose ? outputs : channels;
   const int taps = kind == Winograd::square ? 9 : 3;
   const std::size_t pitch = winograd_pitch(to, from);
-  for (int o = 0; o < ceil_div(to, tile_outputs) * tile_outputs; o++) {
+  for (int o = 0; o < ceil_div(to, winograd_group) * winograd_group; o++) {
     for (int c = 0; c < from; c++) {
       S g[9] = {}, half[3][N], u[N];
       const S* kernel =
           w + (static_cast<std::size_t>(transpose ? c : o) * channels + (transpose ? o : c)) * taps;
       for (int t = 0; o < to && t < taps; t++) g[t] = kernel[transpose ? taps - 1 - t : t];
       S* at =
-          packed + (static_cast<std::size_t>(o / tile_outputs) * from + c) * tile_outputs + o % tile_outputs;
+          packed + (static_cast<std::size_t>(o / winograd_group) * from + c) * winograd_group + o % winograd_group;
       for (int r = 0; r < taps / 3; r++) winograd_weights(half[r], g[3 * r], g[3 * r + 1], g[3 * r + 2]);
       for (int j = 0; j < N; j++) {
         if (taps == 3) {
@@ -82,15 +86,24 @@ void pack_winograd(Winograd kind, S* packed, const S* w, int outputs, int channe
   }
 }
 
+// Tiles at once. Lines across: of one row and the next; down: neighbouring columns of four rows, four tiles of pixels at
+// least.
+inline int winograd_at_once(Winograd kind, int width) {
+  return kind == Winograd::down ? smaller(16, width) : kind == Winograd::across ? 16 : winograd_tiles;
+}
 // Scalars from one position to the next: an odd number of vectors, so that positions do not collide in the cache.
 template <class L>
-constexpr ptrdiff_t winograd_plane(int channels) {
-  return (static_cast<ptrdiff_t>(channels) * winograd_tiles + 1) * L::count;
+constexpr ptrdiff_t winograd_plane(int channels, int tiles = winograd_tiles) {
+  return (static_cast<ptrdiff_t>(channels) * tiles + 1) * L::count;
 }
+constexpr int winograd_line_pixels = 4 * 16;  // most pixels of a row that come together
 template <class L>
 std::size_t winograd_scratch(Winograd kind, int channels, int outputs) {
-  const int at_once = smaller(ceil_div(outputs, tile_outputs) * tile_outputs, winograd_outputs);
-  return winograd_positions(kind) * (winograd_plane<L>(channels) + winograd_plane<L>(at_once));
+  if (kind == Winograd::none) return 0;
+  const int at_once = smaller(ceil_div(outputs, winograd_group) * winograd_group, winograd_outputs),
+            tiles = kind == Winograd::square ? winograd_tiles : 16;
+  return winograd_positions(kind) * (winograd_plane<L>(channels, tiles) + winograd_plane<L>(at_once, tiles)) +
+         4 * winograd_line_pixels * L::count;
 }
 
 // B' d of six values: rows 1 to 4 of it from d[1..4], rows 0 and 5 from all.
@@ -152,9 +165,9 @@ template <class L>
 // B' x of one tile of six values `step` apart, all channels.
 template <class L>
 [[gnu::noinline]] void winograd_line_input(typename L::scalar* v, const typename L::scalar* x, int channels,
-                                           ptrdiff_t step, ptrdiff_t channel_pitch) {
-  const ptrdiff_t plane = winograd_plane<L>(channels);
-  for (int c = 0; c < channels; c++, x += channel_pitch, v += winograd_tiles * L::count) {
+                                           int tiles, ptrdiff_t step, ptrdiff_t channel_pitch) {
+  const ptrdiff_t plane = winograd_plane<L>(channels, tiles);
+  for (int c = 0; c < channels; c++, x += channel_pitch, v += tiles * L::count) {
     L d[winograd_side], inner[4], first, last;
     NASP_UNROLL for (int i = 0; i < winograd_side; i++) d[i] = L::load(x + i * step);
     winograd_inner(inner, d[1], d[2], d[3], d[4]);
@@ -165,31 +178,33 @@ template <class L>
   }
 }
 
-// M = U' V at one position, for `groups` groups of 4 outputs.
+// M = U' V at one position, for `groups` groups of outputs and the first `used` of `tiles` tiles, multiples of
+// winograd_tiles both.
 template <class L>
 [[gnu::noinline]] void winograd_products(typename L::scalar* m, const typename L::scalar* v,
-                                         const typename L::scalar* u, int channels, int groups) {
-  constexpr int T = winograd_tiles, P = tile_pixels;
-  for (int g = 0; g < groups;
-       g++, m += tile_outputs * T * L::count, u += static_cast<ptrdiff_t>(channels) * tile_outputs) {
-    for (int q = 0; q < T; q += P) {
-      L sum[tile_outputs][P];
-      NASP_UNROLL for (int o = 0; o < tile_outputs; o++) NASP_UNROLL for (int p = 0; p < P; p++) sum[o][p] =
-          L::zero();
+                                         const typename L::scalar* u, int channels, int groups, int tiles,
+                                         int used) {
+  constexpr int G = winograd_group, T = winograd_tiles;
+  const ptrdiff_t pitch = static_cast<ptrdiff_t>(tiles) * L::count;
+  for (int g = 0; g < groups; g++, m += G * pitch, u += static_cast<ptrdiff_t>(channels) * G) {
+    for (int q = 0; q < used; q += T) {
+      L sum[G][T];
+      NASP_UNROLL for (int o = 0; o < G; o++) NASP_UNROLL for (int p = 0; p < T; p++) sum[o][p] = L::zero();
       const typename L::scalar *x = v + q * L::count, *w = u;
-      for (int c = channels; c > 0; c--, x += T * L::count, w += tile_outputs) {
-        L tile[P];
-        NASP_UNROLL for (int p = 0; p < P; p++) {
-          tile[p] = L::load(x + p * L::count);
-          tile[p].pin();
+      for (int c = channels; c > 0; c--, x += pitch, w += G) {
+        L weight[G];
+        NASP_UNROLL for (int o = 0; o < G; o++) {
+          weight[o] = L::splat(w[o]);
+          weight[o].pin();
         }
-        NASP_UNROLL for (int o = 0; o < tile_outputs; o++) {
-          const L weight = L::splat(w[o]);
-          NASP_UNROLL for (int p = 0; p < P; p++) sum[o][p] += weight * tile[p];
+        NASP_UNROLL for (int p = 0; p < T; p++) {
+          L tile = L::load(x + p * L::count);
+          tile.pin();
+          NASP_UNROLL for (int o = 0; o < G; o++) sum[o][p] += weight[o] * tile;
         }
       }
-      NASP_UNROLL for (int o = 0; o < tile_outputs; o++) NASP_UNROLL for (int p = 0; p < P; p++) sum[o][p]
-          .store(m + (o * T + q + p) * L::count);
+      NASP_UNROLL for (int o = 0; o < G; o++) NASP_UNROLL for (int p = 0; p < T; p++) sum[o][p].store(
+          m + o * pitch + (q + p) * L::count);
     }
   }
 }
@@ -202,64 +217,49 @@ NASP_INLINE void winograd_back(L (&y)[4], L m0, L m1, L m2, L m3, L m4, L m5) {
   y[0] = m0 + s + t, y[1] = d + two * e, y[2] = s + four * t, y[3] = (d + eight * e) + m5;
 }
 
-// A' M A of one tile, `outputs` channels from `channel` on, handed to the epilogue row by row.
-template <class L, class Epilogue>
-[[gnu::noinline]] void winograd_output(const typename L::scalar* m, ptrdiff_t plane, int channel, int outputs,
-                                       int row, int column, const Epilogue& epilogue) {
+// A' M A of one tile of one channel: four rows of four pixels, `to[i]` + at.
+template <class L>
+[[gnu::noinline]] void winograd_output(typename L::scalar* const (&to)[4], ptrdiff_t at,
+                                       const typename L::scalar* m, ptrdiff_t plane) {
   constexpr int N = winograd_side;
-  for (int o = 0; o < outputs; o++, m += winograd_tiles * L::count) {
-    L a[4][N];
-    NASP_UNROLL for (int j = 0; j < N; j++) {
-      const auto* from = m + j * plane;
-      L y[4];
-      winograd_back(y, L::load(from), L::load(from + N * plane), L::load(from + 2 * N * plane),
-                    L::load(from + 3 * N * plane), L::load(from + 4 * N * plane),
-                    L::load(from + 5 * N * plane));
-      NASP_UNROLL for (int i = 0; i < 4; i++) a[i][j] = y[i];
-    }
-    NASP_UNROLL for (int i = 0; i < 4; i++) {
-      L pixels[4];
-      winograd_back(pixels, a[i][0], a[i][1], a[i][2], a[i][3], a[i][4], a[i][5]);
-      const L start = epilogue.start(channel + o);
-      NASP_UNROLL for (int p = 0; p < 4; p++) pixels[p] = pixels[p] + start;
-      epilogue.template pixels<true>(pixels, channel + o, row + i, column, 4);
-    }
+  L a[4][N];
+  NASP_UNROLL for (int j = 0; j < N; j++) {
+    const auto* from = m + j * plane;
+    L y[4];
+    winograd_back(y, L::load(from), L::load(from + N * plane), L::load(from + 2 * N * plane),
+                  L::load(from + 3 * N * plane), L::load(from + 4 * N * plane),
+                  L::load(from + 5 * N * plane));
+    NASP_UNROLL for (int i = 0; i < 4; i++) a[i][j] = y[i];
+  }
+  NASP_UNROLL for (int i = 0; i < 4; i++) {
+    L pixels[4];
+    winograd_back(pixels, a[i][0], a[i][1], a[i][2], a[i][3], a[i][4], a[i][5]);
+    NASP_UNROLL for (int p = 0; p < 4; p++) pixels[p].store(to[i] + at + p * L::count);
   }
 }
 
-// A' m of one tile, four pixels of a row; of four tiles side by side, four rows of four pixels.
-template <class L, class Epilogue>
-[[gnu::noinline]] void winograd_across_output(const typename L::scalar* m, ptrdiff_t plane, int channel,
-                                              int outputs, int row, int column, const Epilogue& epilogue) {
-  for (int o = 0; o < outputs; o++, m += winograd_tiles * L::count) {
-    L pixels[4];
-    winograd_back(pixels, L::load(m), L::load(m + plane), L::load(m + 2 * plane), L::load(m + 3 * plane),
-                  L::load(m + 4 * plane), L::load(m + 5 * plane));
-    const L start = epilogue.start(channel + o);
-    NASP_UNROLL for (int p = 0; p < 4; p++) pixels[p] = pixels[p] + start;
-    epilogue.template pixels<true>(pixels, channel + o, row, column, 4);
-  }
+// A' m of one tile of one channel: four pixels, to[i].
+template <class L>
+NASP_INLINE void winograd_line_output(typename L::scalar* const (&to)[4], const typename L::scalar* m,
+                                      ptrdiff_t plane) {
+  L y[4];
+  winograd_back(y, L::load(m), L::load(m + plane), L::load(m + 2 * plane), L::load(m + 3 * plane),
+                L::load(m + 4 * plane), L::load(m + 5 * plane));
+  NASP_UNROLL for (int i = 0; i < 4; i++) y[i].store(to[i]);
 }
-template <class L, class Epilogue>
-[[gnu::noinline]] void winograd_down_output(const typename L::scalar* m, ptrdiff_t plane, int channel,
-                                            int outputs, int row, int column, const Epilogue& epilogue) {
-  for (int o = 0; o < outputs; o++, m += winograd_tiles * L::count) {
-    L a[4][winograd_tiles];
-    NASP_UNROLL for (int t = 0; t < winograd_tiles; t++) {
-      const auto* from = m + t * L::count;
-      L y[4];
-      winograd_back(y, L::load(from), L::load(from + plane), L::load(from + 2 * plane),
-                    L::load(from + 3 * plane), L::load(from + 4 * plane), L::load(from + 5 * plane));
-      NASP_UNROLL for (int i = 0; i < 4; i++) a[i][t] = y[i];
-    }
-    NASP_UNROLL for (int i = 0; i < 4; i++) {
-      L pixels[4];
-      const L start = epilogue.start(channel + o);
-      NASP_UNROLL for (int p = 0; p < 4; p++) pixels[p] = a[i][p] + start;
-      epilogue.template pixels<true>(pixels, channel + o, row + i, column, 4);
-    }
-  }
-}
+
+// Where the tiles of a map lie, in order: `tall` rows and `wide` pixels each, `across` side by side.
+struct WinogradTiles {
+  int tall, wide, across, row0;
+  WinogradTiles(Winograd kind, int width, int row0)
+      : tall(kind == Winograd::across ? 1 : 4),
+        wide(kind == Winograd::down ? 1 : 4),
+        across(width / wide),
+        row0(row0) {}
+  int row(int tile) const { return row0 + tile / across * tall; }
+  int column(int tile) const { return tile % across * wide; }
+  int left_in_row(int tile) const { return across - tile % across; }
+};
 
 // Rows [row0, row1) of `width` pixels, multiples of 4 (rows across: any number), from `channels` channels of a band,
 // `first` and on.
@@ -267,43 +267,61 @@ template <class L, class Epilogue>
 void winograd_rows(Winograd kind, const typename L::scalar* packed, int channels, int outputs,
                    const Band<L>& x, int first, int width, int row0, int row1, typename L::scalar* scratch,
                    const Epilogue& epilogue) {
-  // A tile: 4 x 4 pixels, 1 x 4 (across), or a column of 4 of which a group takes four side by side (down).
-  const int positions = winograd_positions(kind), across = width / 4, tall = kind == Winograd::across ? 1 : 4;
-  const int places = (row1 - row0) / tall * across, at_once = kind == Winograd::down ? 1 : winograd_tiles;
-  const ptrdiff_t plane = winograd_plane<L>(channels);
+  using S = typename L::scalar;
+  const WinogradTiles place(kind, width, row0);
+  const int positions = winograd_positions(kind), tiles = winograd_at_once(kind, width),
+            count = (row1 - row0) / place.tall * place.across;
+  const ptrdiff_t plane = winograd_plane<L>(channels, tiles);
   const std::size_t pitch = winograd_pitch(outputs, channels);
-  auto *v = scratch, *m = v + positions * plane;
-  for (int begin = 0; begin < places; begin += at_once) {
-    const int n = smaller(at_once, places - begin);
-    const auto row_of = [&](int t) { return row0 + (begin + t) / across * tall; };
-    const auto column_of = [&](int t) { return (begin + t) % across * 4; };
-    if (kind == Winograd::down) {
-      for (int t = 0; t < winograd_tiles; t++)
-        winograd_line_input<L>(v + t * L::count, x.at(row_of(0) - 1, first, column_of(0) + t), channels,
-                               x.row_pitch, x.channel_pitch);
-    }
-    for (int t = 0; kind != Winograd::down && t < n; t++) {
+  const int most = smaller(ceil_div(outputs, winograd_group) * winograd_group, winograd_outputs);
+  S *v = scratch, *m = v + positions * plane, *lines = m + positions * winograd_plane<L>(most, tiles);
+  for (int begin = 0; begin < count; begin += tiles) {
+    const int n = smaller(tiles, count - begin);
+    for (int t = 0; t < n; t++) {
+      const int row = place.row(begin + t), column = place.column(begin + t);
       if (kind == Winograd::square)
-        winograd_input<L>(v + t * L::count, x.at(row_of(t) - 1, first, column_of(t) - 1), channels,
-                          x.row_pitch, x.channel_pitch);
+        winograd_input<L>(v + t * L::count, x.at(row - 1, first, column - 1), channels, x.row_pitch,
+                          x.channel_pitch);
+      else if (kind == Winograd::across)
+        winograd_line_input<L>(v + t * L::count, x.at(row, first, column - 1), channels, tiles, L::count,
+                               x.channel_pitch);
       else
-        winograd_line_input<L>(v + t * L::count, x.at(row_of(t), first, column_of(t) - 1), channels, L::count,
+        winograd_line_input<L>(v + t * L::count, x.at(row - 1, first, column), channels, tiles, x.row_pitch,
                                x.channel_pitch);
     }
+    const int used = ceil_div(n, winograd_tiles) * winograd_tiles;
     for (int o = 0; o < outputs; o += winograd_outputs) {
-      const int some = smaller(winograd_outputs, outputs - o), groups = ceil_div(some, tile_outputs);
-      const ptrdiff_t m_plane = winograd_plane<L>(groups * tile_outputs);
-      const auto* u = packed + static_cast<std::size_t>(o) * channels;
+      const int some = smaller(winograd_outputs, outputs - o), groups = ceil_div(some, winograd_group);
+      const ptrdiff_t m_plane = winograd_plane<L>(groups * winograd_group, tiles);
+      const S* u = packed + static_cast<std::size_t>(o) * channels;
       for (int p = 0; p < positions; p++)
-        winograd_products<L>(m + p * m_plane, v + p * plane, u + p * pitch, channels, groups);
-      for (int t = 0; t < n; t++) {
-        const auto* from = m + t * L::count;
-        if (kind == Winograd::square)
-          winograd_output<L>(from, m_plane, o, some, row_of(t), column_of(t), epilogue);
-        else if (kind == Winograd::across)
-          winograd_across_output<L>(from, m_plane, o, some, row_of(t), column_of(t), epilogue);
-        else
-          winograd_down_output<L>(from, m_plane, o, some, row_of(t), column_of(t), epilogue);
+        winograd_products<L>(m + p * m_plane, v + p * plane, u + p * pitch, channels, groups, tiles, used);
+      for (int c = 0; c < some; c++) {
+        const S* from = m + static_cast<ptrdiff_t>(c) * tiles * L::count;
+        for (int t = 0, run; t < n; t += run) {  // tiles of the same rows
+          run = smaller(n - t, place.left_in_row(begin + t));
+          const int row = place.row(begin + t), column = place.column(begin + t);
+          S* to[4];
+          for (int i = 0; i < place.tall; i++)
+            to[i] = lines_of<L>(epilogue, o + c, row + i, column,
+                                Lines<S>{lines + i * winograd_line_pixels * L::count, 0})
+                        .at;
+          for (int k = 0; k < run; k++, from += L::count) {
+            const ptrdiff_t at = static_cast<ptrdiff_t>(k) * place.wide * L::count;
+            if (kind == Winograd::square) {
+              winograd_output<L>(to, at, from, m_plane);
+            } else if (kind == Winograd::across) {
+              S* const pixels[4] = {to[0] + at, to[0] + at + L::count, to[0] + at + 2 * L::count,
+                                    to[0] + at + 3 * L::count};
+              winograd_line_output<L>(pixels, from, m_plane);
+            } else {
+              S* const pixels[4] = {to[0] + at, to[1] + at, to[2] + at, to[3] + at};
+              winograd_line_output<L>(pixels, from, m_plane);
+            }
+          }
+          for (int i = 0; i < place.tall; i++)
+            finish(epilogue, o + c, 1, row + i, column, run * place.wide, Lines<S>{to[i], 0});
+        }
       }
     }
   }
