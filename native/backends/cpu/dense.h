@@ -40,14 +40,20 @@ struct TapRow {
   ptrdiff_t channel_pitch;
 };
 
-// One tile over all taps and input channels. `at` is the offset of its first pixel in x, `group` that of its output group
-// in w; the first `outputs` channels of the group are stored.
+// One tile over all taps and input channels, added to what lies there where `add`. `at` is the offset of its first pixel in
+// x, `group` that of its output group in w; the first `outputs` channels of the group are stored.
 template <class L, int Pixels, int Stride>
-NASP_INLINE void dense_tile(const Lines<typename L::scalar>& y, int outputs,
+NASP_INLINE void dense_tile(const Lines<typename L::scalar>& y, int outputs, bool add,
                             const TapRow<typename L::scalar>& x_row, ptrdiff_t at, ptrdiff_t group) {
   L sum[tile_outputs][Pixels];
   NASP_UNROLL for (int o = 0; o < tile_outputs; o++) NASP_UNROLL for (int p = 0; p < Pixels; p++) sum[o][p] =
       L::zero();
+  if (add) {
+    NASP_UNROLL for (int o = 0; o < tile_outputs; o++) {
+      if (o < outputs) NASP_UNROLL for (int p = 0; p < Pixels; p++) sum[o][p] =
+          L::load(y.at + o * y.pitch + p * L::count);
+    }
+  }
   const ptrdiff_t pitch = x_row.channel_pitch;
   for (int t = 0; t < x_row.count; t++) {
     const typename L::scalar *x = x_row.taps[t].x + at, *w = x_row.taps[t].w + group;
@@ -71,12 +77,12 @@ NASP_INLINE void dense_tile(const Lines<typename L::scalar>& y, int outputs,
 
 // `pixels` neighbouring pixels of an output group, a tile at a time. Not inlined: the tile has the registers for itself.
 template <class L, int Stride>
-[[gnu::noinline]] void dense_pixels(Lines<typename L::scalar> y, int outputs,
+[[gnu::noinline]] void dense_pixels(Lines<typename L::scalar> y, int outputs, bool add,
                                     const TapRow<typename L::scalar>& x_row, ptrdiff_t at, ptrdiff_t group,
                                     int pixels) {
   constexpr int P = tile_pixels;
   const auto tile = [&]<int N>() NASP_LAMBDA_INLINE {
-    dense_tile<L, N, Stride>(y, outputs, x_row, at, group);
+    dense_tile<L, N, Stride>(y, outputs, add, x_row, at, group);
     y.at += N * L::count, at += N * Stride * L::count, pixels -= N;
   };
   while (pixels >= P + 2 || pixels == P) tile.template operator()<P>();
@@ -94,34 +100,43 @@ template <class L, int Outputs, int Inputs, int Taps, int Stride, bool Down>
                                                   const typename L::scalar* const (&x)[Inputs], int rows,
                                                   int width, ptrdiff_t dy_row_pitch, ptrdiff_t x_row_pitch,
                                                   ptrdiff_t tap_pitch) {
-  L sum[Outputs][Inputs][Taps];
-  NASP_UNROLL for (int o = 0; o < Outputs; o++) NASP_UNROLL for (int c = 0; c < Inputs; c++)
-      NASP_UNROLL for (int t = 0; t < Taps; t++) {
-    sum[o][c][t] = L::zero();
-  }
+  constexpr int N = Inputs * Taps;
+  constexpr bool hold_x = N < Outputs;  // in registers, while the others go by: all there is beside the sums
+  L sum[Outputs][N];
+  NASP_UNROLL for (int o = 0; o < Outputs; o++) NASP_UNROLL for (int i = 0; i < N; i++) sum[o][i] = L::zero();
   const typename L::scalar *dys[Outputs], *xs[Inputs];
   NASP_UNROLL for (int o = 0; o < Outputs; o++) dys[o] = dy[o];
   NASP_UNROLL for (int c = 0; c < Inputs; c++) xs[c] = x[c];
   for (int r = 0; r < rows; r++) {
     for (int p = 0; p < width; p++) {
-      L gradient[Outputs];
-      NASP_UNROLL for (int o = 0; o < Outputs; o++) {
-        gradient[o] = L::load(dys[o] + p * L::count);
-        gradient[o].pin();
-      }
-      NASP_UNROLL for (int c = 0; c < Inputs; c++) NASP_UNROLL for (int t = 0; t < Taps; t++) {
-        L value = L::load(xs[c] + p * Stride * L::count + t * (Down ? tap_pitch : L::count));
+      const auto x_at = [&](int i) NASP_LAMBDA_INLINE {
+        L value = L::load(xs[i / Taps] + p * Stride * L::count + i % Taps * (Down ? tap_pitch : L::count));
         value.pin();
-        NASP_UNROLL for (int o = 0; o < Outputs; o++) sum[o][c][t] += gradient[o] * value;
+        return value;
+      };
+      const auto dy_at = [&](int o) NASP_LAMBDA_INLINE {
+        L value = L::load(dys[o] + p * L::count);
+        value.pin();
+        return value;
+      };
+      L held[hold_x ? N : Outputs];
+      NASP_UNROLL for (int i = 0; i < (hold_x ? N : Outputs); i++) held[i] = hold_x ? x_at(i) : dy_at(i);
+      if constexpr (hold_x) {
+        NASP_UNROLL for (int o = 0; o < Outputs; o++) {
+          const L gradient = dy_at(o);
+          NASP_UNROLL for (int i = 0; i < N; i++) sum[o][i] += gradient * held[i];
+        }
+      } else {
+        NASP_UNROLL for (int i = 0; i < N; i++) {
+          const L value = x_at(i);
+          NASP_UNROLL for (int o = 0; o < Outputs; o++) sum[o][i] += held[o] * value;
+        }
       }
     }
     NASP_UNROLL for (int o = 0; o < Outputs; o++) dys[o] += dy_row_pitch;
     NASP_UNROLL for (int c = 0; c < Inputs; c++) xs[c] += x_row_pitch;
   }
-  NASP_UNROLL for (int o = 0; o < Outputs; o++) NASP_UNROLL for (int c = 0; c < Inputs; c++)
-      NASP_UNROLL for (int t = 0; t < Taps; t++) {
-    dw[(o * Inputs + c) * Taps + t] = sum[o][c][t];
-  }
+  NASP_UNROLL for (int o = 0; o < Outputs; o++) NASP_UNROLL for (int i = 0; i < N; i++) dw[o * N + i] = sum[o][i];
 }
 
 // Lane sums of `count` vectors -> count scalars. Pairs of vectors are interleaved and added, so that N vectors take

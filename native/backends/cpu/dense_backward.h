@@ -49,7 +49,7 @@ void dense_weight_gradient_taps(const DensePart& part, int channels, typename L:
   for (int o = 0; o < part.out; o += O) {
     const S* dys[O];
     for (int i = 0; i < O; i++) dys[i] = dy + smaller(o + i, part.out - 1) * dy_channel_pitch;
-    for (int c = 0; c < channels; c += Inputs) {
+    for (int c = 0; c < channels; c += Inputs) {  // the last inputs may be the last channel again: they are dropped
       const S* xs[Inputs];
       for (int i = 0; i < Inputs; i++) xs[i] = x.at(x_row, smaller(c + i, channels - 1), column);
       L sums[N];
@@ -73,7 +73,7 @@ template <class L>
 void dense_weight_gradient(const DensePart& part, int channels, typename L::scalar* dw,
                            const typename L::scalar* dy, ptrdiff_t dy_channel_pitch, ptrdiff_t dy_row_pitch,
                            const Band<L>& x, int row0, int rows, int out_width) {
-  constexpr int wide = NASP_REGISTERS >= 32 ? 2 : 1, pointwise = NASP_REGISTERS >= 32 ? 4 : 2;
+  constexpr int wide = NASP_REGISTERS >= 32 ? 2 : 1, pointwise = NASP_REGISTERS >= 32 ? 4 : 3;
   const auto taps = [&]<int Inputs, int Taps, bool Down>(int s, int t) {
     const int x_row = row0 * part.stride_h - part.pad_h + s, column = t - part.pad_w,
               tap = s * part.kernel_w + t;

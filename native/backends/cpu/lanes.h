@@ -56,11 +56,11 @@ L where_positive(L gate, L a) {
   return {gate.v > 0 ? a.v : typename L::vector{}};
 }
 
-// Register tiles: output channels x pixels of the dense kernels, pixels of a row of the depthwise ones.
+// Register tiles: output channels x pixels of the dense kernels, rows x pixels of the depthwise ones.
 constexpr int tile_outputs = 4;
 constexpr int tile_pixels = NASP_REGISTERS >= 32 ? 4 : 3;
 constexpr int depthwise_pixels = 8;
-constexpr int depthwise_rows = 2;  // that are made together: a tile's, where registers are enough
+constexpr int depthwise_rows = NASP_REGISTERS >= 32 ? 2 : 1;
 
 constexpr int smaller(int a, int b) { return a < b ? a : b; }
 constexpr int larger(int a, int b) { return a > b ? a : b; }

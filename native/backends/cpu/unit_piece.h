@@ -12,27 +12,35 @@
 
 namespace nasp::NASP_ISA {
 
-// Output pixels [0, pixels) of one row, all `outputs` channels: a group of channels at a time where there is one tap, else
-// a tile of pixels at a time, whose inputs then stay in the first-level cache.
+// `pixels` output pixels of one row from `column` on, all `outputs` channels. In blocks whose inputs stay in the first-level
+// cache while all output groups read them: of pixels, and where even a tile's inputs are too many, of taps.
 template <class L, int Stride, class Epilogue>
 void dense_row(const TapRow<typename L::scalar>& x_row, int outputs, ptrdiff_t group_pitch, int first_output,
                int row, int column, int pixels, typename L::scalar* buffer, const Epilogue& epilogue) {
+  constexpr int most = (16 << 10) / static_cast<int>(sizeof(L));  // vectors of x
+  const int a_pixel = x_row.channels * larger(1, x_row.count) * Stride,
+            at_once = larger(1, most / (a_pixel * tile_pixels)) * tile_pixels,
+            taps_at_once = larger(1, most / (x_row.channels * Stride * tile_pixels));
   const Lines<typename L::scalar> own = {buffer, static_cast<ptrdiff_t>(pixels) * L::count};
-  if (x_row.count == 1) {
+  if (at_once + tile_pixels > pixels && taps_at_once >= x_row.count) {  // the whole row: a group at a time
     for (int o = 0, group = 0; o < outputs; o += tile_outputs, group++) {
       const auto lines = lines_of<L>(epilogue, first_output + o, row, column, own);
       const int some = smaller(tile_outputs, outputs - o);
-      dense_pixels<L, Stride>(lines, some, x_row, 0, group * group_pitch, pixels);
+      dense_pixels<L, Stride>(lines, some, false, x_row, 0, group * group_pitch, pixels);
       finish(epilogue, first_output + o, some, row, column, pixels, lines);
     }
     return;
   }
   const auto lines = lines_of<L>(epilogue, first_output, row, column, own);
-  for (int p = 0; p < pixels; p += tile_pixels) {
-    for (int o = 0, group = 0; o < outputs; o += tile_outputs, group++)
-      dense_pixels<L, Stride>(lines + (o * lines.pitch + static_cast<ptrdiff_t>(p) * L::count), outputs - o,
-                              x_row, static_cast<ptrdiff_t>(p) * Stride * L::count, group * group_pitch,
-                              smaller(tile_pixels, pixels - p));
+  for (int p = 0; p < pixels; p += at_once) {
+    const ptrdiff_t at = static_cast<ptrdiff_t>(p) * L::count;
+    for (int t = 0; t == 0 || t < x_row.count; t += taps_at_once) {
+      const TapRow<typename L::scalar> some = {x_row.taps + t, smaller(taps_at_once, x_row.count - t),
+                                               x_row.channels, x_row.channel_pitch};
+      for (int o = 0, group = 0; o < outputs; o += tile_outputs, group++)
+        dense_pixels<L, Stride>(lines + (o * lines.pitch + at), outputs - o, t > 0, some, at * Stride,
+                                group * group_pitch, smaller(at_once, pixels - p));
+    }
   }
   finish(epilogue, first_output, outputs, row, column, pixels, lines);
 }
@@ -68,15 +76,16 @@ void depthwise_channel(const Unit& unit, const typename L::scalar* w, const Band
   const int k = unit.kernel, d = unit.dilation, stride = unit.stride, pad = unit.pad();
   w += static_cast<ptrdiff_t>(channel) * k * k;
   const bool tiled = stride <= 2 && with_depthwise_kernel(k, d, [&]<int K, int D>() {
-    constexpr bool pairs = NASP_REGISTERS >= 32 && depthwise_rows == 2;
     const S* rows[depthwise_rows + (K - 1) * D];
     const auto find = [&](int top, int count) {
       for (int q = 0; q < count; q++) rows[q] = x.at(top + q, channel, column * stride - pad);
     };
-    if (pairs && stride == 1 && wanted == 2) {
-      find(row - pad, 2 + (K - 1) * D);
-      depthwise_two_rows<L, K, D>(to, rows, w, pixels);
-      return;
+    if constexpr (depthwise_rows == 2) {
+      if (stride == 1 && wanted == 2) {
+        find(row - pad, 2 + (K - 1) * D);
+        depthwise_two_rows<L, K, D>(to, rows, w, pixels);
+        return;
+      }
     }
     for (int r = 0; r < wanted; r++) {
       find((row + r) * stride - pad, 1 + (K - 1) * D);
@@ -115,9 +124,11 @@ void depthwise_rows_into(const Unit& unit, const typename L::scalar* w, const Ba
   }
 }
 
-// Depthwise results on their way to the 1x1 convolution: a few rows of a few pixels of every channel, so that they stay in
-// the first-level cache.
-constexpr int mid_pixels(int out_width) { return smaller(out_width, 32); }
+// Depthwise results on their way to the 1x1 convolution: a row of every channel, or a tile where it has two rows, so that
+// they stay in the first-level cache.
+constexpr int mid_pixels(int out_width) {
+  return smaller(out_width, depthwise_rows == 2 ? depthwise_pixels : 32);
+}
 template <class L>
 std::size_t separable_scratch(const Unit& u, int width) {
   const int pixels = mid_pixels(u.out_width(width));
@@ -138,7 +149,8 @@ void separable_rows(const Unit& unit, const typename L::scalar* depthwise, const
       const int pixels = smaller(at_once, out_width - column);
       const Band<L> mid(scratch, unit.in, at_once, row, R, 0);
       for (int c = 0; c < unit.in; c++) {
-        S* const to[R] = {mid.at(row, c, 0), mid.at(row + 1, c, 0)};
+        S* to[R];
+        for (int r = 0; r < R; r++) to[r] = mid.at(row + r, c, 0);
         depthwise_channel(unit, depthwise, x, c, to, row, wanted, column, pixels);
       }
       for (int r = row; r < row + wanted; r++) {
