@@ -72,24 +72,25 @@ template <class L, int K, int D, int Stride>
   }
 }
 
+// A tap of any kernel: where a row's first pixel lies for channel 0, and which of a channel's weights is its.
 template <class L>
 struct DepthwiseTap {
   const typename L::scalar* x;
-  typename L::scalar w;
+  int weight;
 };
 
-// One row of pixels over any taps.
+// One row of pixels of a channel over any taps. at: the channel's offset in x; w: its weights.
 template <class L>
 [[gnu::noinline]] void depthwise_taps(typename L::scalar* to, const DepthwiseTap<L>* taps, int count,
-                                      int stride, int pixels) {
+                                      ptrdiff_t at, const typename L::scalar* w, int stride, int pixels) {
   constexpr int P = depthwise_pixels;
   const ptrdiff_t step = static_cast<ptrdiff_t>(stride) * L::count;
-  for (int first = 0; first < pixels; first += P, to += P * L::count) {
+  for (int first = 0; first < pixels; first += P, at += P * step, to += P * L::count) {
     L sum[P];
     NASP_UNROLL for (int p = 0; p < P; p++) sum[p] = L::zero();
     for (int t = 0; t < count; t++) {
-      const L weight = L::splat(taps[t].w);
-      const auto* x = taps[t].x + first * step;
+      const L weight = L::splat(w[taps[t].weight]);
+      const auto* x = taps[t].x + at;
       NASP_UNROLL for (int p = 0; p < P; p++) sum[p] += weight * L::load(x + p * step);
     }
     NASP_UNROLL for (int p = 0; p < P; p++) if (first + p < pixels) sum[p].store(to + p * L::count);

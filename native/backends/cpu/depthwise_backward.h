@@ -36,28 +36,37 @@ void depthwise_weight_gradient(typename L::scalar* dw, const Band<L>& dmid, cons
   }
 }
 
-// dx rows [row0, row1) of one channel of a depthwise convolution from its output's gradient.
+// dx rows [row0, row1) of channels [channel, channel_end) of a depthwise convolution from its output's gradient.
 template <class L, class Epilogue>
 void depthwise_data_gradient(const Unit& unit, const typename L::scalar* w, const typename L::scalar* turned,
-                             const Band<L>& dmid, int channel, int width, int row0, int row1,
+                             const Band<L>& dmid, int channel, int channel_end, int width, int row0, int row1,
                              typename L::scalar* buffer, const Epilogue& epilogue) {
   using S = typename L::scalar;
-  const int k = unit.kernel, d = unit.dilation, pad = unit.pad();
-  if (unit.stride == 1) return depthwise_rows_into(unit, turned, dmid, channel, width, row0, row1, buffer, epilogue);
+  const int k = unit.kernel, d = unit.dilation, pad = unit.pad(), stride = unit.stride;
+  if (stride == 1) {
+    for (int c = channel; c < channel_end; c++)
+      depthwise_rows_into(unit, turned, dmid, c, width, row0, row1, buffer, epilogue);
+    return;
+  }
   DepthwiseTap<L> taps[64];
   for (int row = row0; row < row1; row++) {
-    for (int parity = 0; parity < unit.stride; parity++) {
+    for (int parity = 0; parity < stride; parity++) {
       int count = 0;
-      for (int i = 0; i < k * k; i++) {
-        const int down = row + pad - i / k * d, right = parity + pad - i % k * d;
-        if (floor_div(down, unit.stride) * unit.stride != down ||
-            floor_div(right, unit.stride) * unit.stride != right)
-          continue;
-        taps[count++] = {dmid.at(down / unit.stride, channel, right / unit.stride), w[channel * k * k + i]};
+      for (int s = 0; s < k; s++) {
+        const int down = row + pad - s * d;
+        if (floor_div(down, stride) * stride != down) continue;
+        for (int t = 0; t < k; t++) {
+          const int right = parity + pad - t * d;
+          if (floor_div(right, stride) * stride != right) continue;
+          taps[count++] = {dmid.at(down / stride, 0, right / stride), s * k + t};
+        }
       }
-      const int pixels = ceil_div(larger(0, width - parity), unit.stride);
-      depthwise_taps<L>(buffer, taps, count, 1, pixels);
-      finish(epilogue, channel, 1, row, parity, pixels, Lines<S>{buffer, 0});
+      const int pixels = ceil_div(larger(0, width - parity), stride);
+      for (int c = channel; c < channel_end; c++) {
+        depthwise_taps<L>(buffer, taps, count, c * dmid.channel_pitch, w + static_cast<ptrdiff_t>(c) * k * k, 1,
+                          pixels);
+        finish(epilogue, c, 1, row, parity, pixels, Lines<S>{buffer, 0});
+      }
     }
   }
 }
@@ -134,9 +143,11 @@ void depthwise_backward(const BackwardPiece<L>& p, typename L::scalar* memory) {
             depthwise_weight_gradient<L, K, 2, D>(dw, dmid, x, c, row, row_end, p.out_width);
         });
       }
-      if (p.want_dx && reached > emitted)
-        depthwise_data_gradient(unit, w, turned, dmid, c, p.width, emitted, reached, buffer, to_dx);
+      if (stride == 1 && p.want_dx && reached > emitted)
+        depthwise_data_gradient(unit, w, turned, dmid, c, c + 1, p.width, emitted, reached, buffer, to_dx);
     }
+    if (stride > 1 && p.want_dx && reached > emitted)
+      depthwise_data_gradient(unit, w, turned, dmid, 0, unit.in, p.width, emitted, reached, buffer, to_dx);
     emitted = larger(emitted, reached);
     if (own)
       dense_weight_gradient(unit.dense[0], unit.in, p.dw + unit.first_weights(), dy.at(row, 0, 0),

@@ -99,9 +99,9 @@ void depthwise_channel(const Unit& unit, const typename L::scalar* w, const Band
   DepthwiseTap<L> taps[64];
   for (int r = 0; r < wanted; r++) {
     for (int i = 0; i < k * k; i++) {
-      taps[i] = {x.at((row + r) * stride - pad + i / k * d, channel, column * stride + i % k * d - pad), w[i]};
+      taps[i] = {x.at((row + r) * stride - pad + i / k * d, channel, column * stride + i % k * d - pad), i};
     }
-    depthwise_taps<L>(to[r], taps, k * k, stride, pixels);
+    depthwise_taps<L>(to[r], taps, k * k, 0, w, stride, pixels);
   }
 }
 
