@@ -17,10 +17,9 @@ namespace nasp::NASP_ISA {
 template <class L, int Stride, class Epilogue>
 void dense_row(const TapRow<typename L::scalar>& x_row, int outputs, ptrdiff_t group_pitch, int first_output,
                int row, int column, int pixels, typename L::scalar* buffer, const Epilogue& epilogue) {
-  constexpr int most = (16 << 10) / static_cast<int>(sizeof(L));  // vectors of x
-  const int a_pixel = x_row.channels * larger(1, x_row.count) * Stride,
-            at_once = larger(1, most / (a_pixel * tile_pixels)) * tile_pixels,
-            taps_at_once = larger(1, most / (x_row.channels * Stride * tile_pixels));
+  constexpr int most = dense_block / static_cast<int>(sizeof(L));  // vectors of x
+  const int a_tap = x_row.channels * Stride * tile_pixels, taps_at_once = larger(1, most / a_tap),
+            at_once = larger(1, most / (a_tap * larger(1, x_row.count))) * tile_pixels;
   const Lines<typename L::scalar> own = {buffer, static_cast<ptrdiff_t>(pixels) * L::count};
   if (at_once + tile_pixels > pixels && taps_at_once >= x_row.count) {  // the whole row: a group at a time
     for (int o = 0, group = 0; o < outputs; o += tile_outputs, group++) {
