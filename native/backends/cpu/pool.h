@@ -45,22 +45,25 @@ inline void with_pool(const Unit& unit, const Body& body) {
 // Scalars of scratch that a pool, or the identity, needs forward.
 template <class L>
 std::size_t pool_scratch(const Unit& unit, int width) {
-  return (static_cast<std::size_t>(width) + 2 * unit.pad() + unit.out_width(width)) * L::count;
+  return (static_cast<std::size_t>(width) + 2 * unit.pad() + 2 * unit.out_width(width)) * L::count;
 }
 
-// Rows [row0, row1) of y from a band loaded as is, padded with -inf (max) or 0 (avg). `scratch` holds a padded row and a
-// row of y.
+// Rows [row0, row1) of y from a band loaded as is, padded with -inf (max) or 0 (avg). `scratch` holds a padded row, a
+// row of y, and the share of a column's pixels in the mean.
 template <int K, int Stride, bool Max, class L, class Epilogue>
 void pool_rows(const Unit& unit, const Band<L>& x, int height, int row0, int row1, typename L::scalar* scratch,
                const Epilogue& epilogue) {
   using S = typename L::scalar;
   const int k = K ? K : unit.kernel, s = K ? Stride : unit.stride, pad = (k - 1) / 2;
   const int out_width = unit.out_width(x.width), columns = x.width + 2 * pad;
-  S *line = scratch, *y = scratch + static_cast<ptrdiff_t>(columns) * L::count;
+  S *line = scratch, *y = line + static_cast<ptrdiff_t>(columns) * L::count,
+    *share = y + static_cast<ptrdiff_t>(out_width) * L::count;
+  for (int p = 0; !Max && p < out_width; p++)
+    L::splat(1 / static_cast<S>(inside(p * s - pad, k, x.width))).store(share + static_cast<ptrdiff_t>(p) * L::count);
   const auto both = [](L a, L b) NASP_LAMBDA_INLINE { return Max ? larger(a, b) : a + b; };
   for (int row = row0; row < row1; row++) {
     const int top = row * s - pad;
-    const S rows_in = static_cast<S>(inside(top, k, height));
+    const L row_share = L::splat(1 / static_cast<S>(inside(top, k, height)));
     for (int c = 0; c < unit.in; c++) {
       const S* from = x.at(top, c, -pad);
       for (int w = 0; w < columns; w++, from += L::count) {
@@ -72,7 +75,7 @@ void pool_rows(const Unit& unit, const Band<L>& x, int height, int row0, int row
         const S* at = line + static_cast<ptrdiff_t>(p) * s * L::count;
         L value = L::load(at);
         NASP_UNROLL for (int t = 1; t < k; t++) value = both(value, L::load(at + t * L::count));
-        if (!Max) value = L::splat(1 / (rows_in * static_cast<S>(inside(p * s - pad, k, x.width)))) * value;
+        if (!Max) value = row_share * L::load(share + static_cast<ptrdiff_t>(p) * L::count) * value;
         value.store(y + static_cast<ptrdiff_t>(p) * L::count);
       }
       epilogue.segment(c, row, 0, out_width, y);

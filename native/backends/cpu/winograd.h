@@ -86,22 +86,25 @@ void pack_winograd(Winograd kind, S* packed, const S* w, int outputs, int channe
   }
 }
 
+constexpr int winograd_most_tiles = 16;
 // Tiles at once. Lines across: of one row and the next; down: neighbouring columns of four rows, four tiles of pixels at
 // least.
 inline int winograd_at_once(Winograd kind, int width) {
-  return kind == Winograd::down ? smaller(16, width) : kind == Winograd::across ? 16 : winograd_tiles;
+  return kind == Winograd::square ? winograd_tiles
+         : kind == Winograd::down ? smaller(winograd_most_tiles, width)
+                                  : winograd_most_tiles;
 }
 // Scalars from one position to the next: an odd number of vectors, so that positions do not collide in the cache.
 template <class L>
 constexpr ptrdiff_t winograd_plane(int channels, int tiles = winograd_tiles) {
   return (static_cast<ptrdiff_t>(channels) * tiles + 1) * L::count;
 }
-constexpr int winograd_line_pixels = 4 * 16;  // most pixels of a row that come together
+constexpr int winograd_line_pixels = 4 * winograd_most_tiles;  // most pixels of a row that come together
 template <class L>
 std::size_t winograd_scratch(Winograd kind, int channels, int outputs) {
   if (kind == Winograd::none) return 0;
   const int at_once = smaller(ceil_div(outputs, winograd_group) * winograd_group, winograd_outputs),
-            tiles = kind == Winograd::square ? winograd_tiles : 16;
+            tiles = kind == Winograd::square ? winograd_tiles : winograd_most_tiles;
   return winograd_positions(kind) * (winograd_plane<L>(channels, tiles) + winograd_plane<L>(at_once, tiles)) +
          4 * winograd_line_pixels * L::count;
 }
@@ -122,11 +125,11 @@ NASP_INLINE void winograd_outer(L& first, L& last, L d0, L d1, L d2, L d3, L d4,
   last = four * d1 + (d5 - five * d3);
 }
 
-// B' x B of one tile, all channels. In two halves, so that everything stays in registers. x: the tile's first pixel of
-// channel 0; v: (36, C, 4 tiles) at this tile.
+// B' x B of `count` tiles, all channels. In two halves, so that everything stays in registers. tiles[t]: a tile's first pixel
+// of channel 0; v: (36, C, 4 tiles). Channel by channel, so that what is written to a line of the cache is written at once.
 template <class L>
-[[gnu::noinline]] void winograd_input(typename L::scalar* v, const typename L::scalar* x, int channels,
-                                      ptrdiff_t row_pitch, ptrdiff_t channel_pitch) {
+[[gnu::noinline]] void winograd_input(typename L::scalar* v, const typename L::scalar* const* tiles, int count,
+                                      int channels, ptrdiff_t row_pitch, ptrdiff_t channel_pitch) {
   constexpr int N = winograd_side;
   const ptrdiff_t plane = winograd_plane<L>(channels);
   const auto put_row = [&](typename L::scalar* to, const L(&a)[N]) NASP_LAMBDA_INLINE {
@@ -137,7 +140,7 @@ template <class L>
     NASP_UNROLL for (int j = 0; j < 4; j++) inner[j].store(to + (j + 1) * plane);
     last.store(to + 5 * plane);
   };
-  for (int c = 0; c < channels; c++, x += channel_pitch, v += winograd_tiles * L::count) {
+  const auto tile = [&](typename L::scalar* to, const typename L::scalar* x) NASP_LAMBDA_INLINE {
     {
       L a[4][N];
       NASP_UNROLL for (int j = 0; j < N; j++) {
@@ -145,9 +148,9 @@ template <class L>
         L column[4];
         winograd_inner(column, L::load(d + row_pitch), L::load(d + 2 * row_pitch), L::load(d + 3 * row_pitch),
                        L::load(d + 4 * row_pitch));
-        NASP_UNROLL for (int i = 0; i < 4; i++) a[i][j] = column[i];
+        NASP_UNROLL for (int r = 0; r < 4; r++) a[r][j] = column[r];
       }
-      NASP_UNROLL for (int i = 0; i < 4; i++) put_row(v + (i + 1) * N * plane, a[i]);
+      NASP_UNROLL for (int r = 0; r < 4; r++) put_row(to + (r + 1) * N * plane, a[r]);
     }
     {
       L a[2][N];
@@ -156,25 +159,33 @@ template <class L>
         winograd_outer(a[0][j], a[1][j], L::load(d), L::load(d + row_pitch), L::load(d + 2 * row_pitch),
                        L::load(d + 3 * row_pitch), L::load(d + 4 * row_pitch), L::load(d + 5 * row_pitch));
       }
-      put_row(v, a[0]);
-      put_row(v + 5 * N * plane, a[1]);
+      put_row(to, a[0]);
+      put_row(to + 5 * N * plane, a[1]);
     }
+  };
+  for (int c = 0; c < channels; c++, v += winograd_tiles * L::count) {
+    for (int t = 0; t < count; t++) tile(v + t * L::count, tiles[t] + c * channel_pitch);
   }
 }
 
-// B' x of one tile of six values `step` apart, all channels.
+// B' x of `count` tiles of six values `step` apart, all channels.
 template <class L>
-[[gnu::noinline]] void winograd_line_input(typename L::scalar* v, const typename L::scalar* x, int channels,
-                                           int tiles, ptrdiff_t step, ptrdiff_t channel_pitch) {
-  const ptrdiff_t plane = winograd_plane<L>(channels, tiles);
-  for (int c = 0; c < channels; c++, x += channel_pitch, v += tiles * L::count) {
-    L d[winograd_side], inner[4], first, last;
-    NASP_UNROLL for (int i = 0; i < winograd_side; i++) d[i] = L::load(x + i * step);
-    winograd_inner(inner, d[1], d[2], d[3], d[4]);
-    winograd_outer(first, last, d[0], d[1], d[2], d[3], d[4], d[5]);
-    first.store(v);
-    NASP_UNROLL for (int j = 0; j < 4; j++) inner[j].store(v + (j + 1) * plane);
-    last.store(v + 5 * plane);
+[[gnu::noinline]] void winograd_line_input(typename L::scalar* v, const typename L::scalar* const* tiles,
+                                           int count, int channels, int at_once, ptrdiff_t step,
+                                           ptrdiff_t channel_pitch) {
+  const ptrdiff_t plane = winograd_plane<L>(channels, at_once);
+  for (int c = 0; c < channels; c++, v += at_once * L::count) {
+    for (int t = 0; t < count; t++) {
+      const auto* x = tiles[t] + c * channel_pitch;
+      auto* to = v + t * L::count;
+      L d[winograd_side], inner[4], first, last;
+      NASP_UNROLL for (int i = 0; i < winograd_side; i++) d[i] = L::load(x + i * step);
+      winograd_inner(inner, d[1], d[2], d[3], d[4]);
+      winograd_outer(first, last, d[0], d[1], d[2], d[3], d[4], d[5]);
+      first.store(to);
+      NASP_UNROLL for (int j = 0; j < 4; j++) inner[j].store(to + (j + 1) * plane);
+      last.store(to + 5 * plane);
+    }
   }
 }
 
@@ -277,18 +288,16 @@ void winograd_rows(Winograd kind, const typename L::scalar* packed, int channels
   S *v = scratch, *m = v + positions * plane, *lines = m + positions * winograd_plane<L>(most, tiles);
   for (int begin = 0; begin < count; begin += tiles) {
     const int n = smaller(tiles, count - begin);
+    const S* from_x[winograd_most_tiles];
     for (int t = 0; t < n; t++) {
       const int row = place.row(begin + t), column = place.column(begin + t);
-      if (kind == Winograd::square)
-        winograd_input<L>(v + t * L::count, x.at(row - 1, first, column - 1), channels, x.row_pitch,
-                          x.channel_pitch);
-      else if (kind == Winograd::across)
-        winograd_line_input<L>(v + t * L::count, x.at(row, first, column - 1), channels, tiles, L::count,
-                               x.channel_pitch);
-      else
-        winograd_line_input<L>(v + t * L::count, x.at(row - 1, first, column), channels, tiles, x.row_pitch,
-                               x.channel_pitch);
+      from_x[t] = x.at(row - (place.tall > 1), first, column - (place.wide > 1));
     }
+    if (kind == Winograd::square)
+      winograd_input<L>(v, from_x, n, channels, x.row_pitch, x.channel_pitch);
+    else
+      winograd_line_input<L>(v, from_x, n, channels, tiles, kind == Winograd::across ? L::count : x.row_pitch,
+                             x.channel_pitch);
     const int used = ceil_div(n, winograd_tiles) * winograd_tiles;
     for (int o = 0; o < outputs; o += winograd_outputs) {
       const int some = smaller(winograd_outputs, outputs - o), groups = ceil_div(some, winograd_group);

@@ -203,9 +203,9 @@ void winograd_weight_gradient(typename L::scalar* dw, int channels, int outputs,
     const int n = smaller(T, places - begin);
     const auto row_of = [&](int t) { return row0 + (begin + t) / across * 4; };
     const auto column_of = [&](int t) { return (begin + t) % across * 4; };
-    for (int t = 0; t < n; t++)
-      winograd_input<L>(v + t * L::count, x.at(row_of(t) - 1, 0, column_of(t) - 1), channels, x.row_pitch,
-                        x.channel_pitch);
+    const typename L::scalar* tiles[T];
+    for (int t = 0; t < n; t++) tiles[t] = x.at(row_of(t) - 1, 0, column_of(t) - 1);
+    winograd_input<L>(v, tiles, n, channels, x.row_pitch, x.channel_pitch);
     for (int g = 0; g < sizes.groups; g++) {
       const int o = g * L::count;
       for (int t = 0; t < n; t++) {
