@@ -110,7 +110,8 @@ template <class L, int Outputs, int Inputs, int Taps, int Stride, bool Down>
   for (int r = 0; r < rows; r++) {
     for (int p = 0; p < width; p++) {
       const auto x_at = [&](int i) NASP_LAMBDA_INLINE {
-        L value = L::load(xs[i / Taps] + p * Stride * L::count + i % Taps * (Down ? tap_pitch : L::count));
+        const auto* at = unknown(xs[i / Taps] + p * Stride * L::count);
+        L value = L::load(at + i % Taps * (Down ? tap_pitch : L::count));
         value.pin();
         return value;
       };

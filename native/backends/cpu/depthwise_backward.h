@@ -19,8 +19,8 @@ void depthwise_weight_gradient(typename L::scalar* dw, const Band<L>& dmid, cons
                                int row0, int row1, int out_width) {
   using S = typename L::scalar;
   constexpr int pad = (K - 1) / 2 * Dilation, most_rows = 16;
-  // rows of the kernel whose sums fit into the registers beside a few pixels of dy
-  constexpr int at_once = NASP_REGISTERS >= 32 ? (K == 7 ? 4 : K) : (K == 3 ? 3 : K == 5 ? 2 : 1);
+  // rows of the kernel whose sums fit into the registers beside a pixel of dy
+  constexpr int at_once = smaller(K, (NASP_REGISTERS - 1) / K);
   const S *dys[most_rows], *xs[most_rows * Stride + (K - 1) * Dilation];
   for (int row = row0; row < row1; row += most_rows) {
     const int rows = smaller(most_rows, row1 - row), reached = (rows - 1) * Stride + (K - 1) * Dilation + 1;

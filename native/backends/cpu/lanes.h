@@ -56,11 +56,10 @@ L where_positive(L gate, L a) {
   return {gate.v > 0 ? a.v : typename L::vector{}};
 }
 
-// Register tiles: output channels x pixels of the dense kernels, rows x pixels of the depthwise ones.
+// Register tiles: output channels x pixels of the dense kernels, pixels of a row of the depthwise ones.
 constexpr int tile_outputs = 4;
 constexpr int tile_pixels = NASP_REGISTERS >= 32 ? 4 : 3;
 constexpr int depthwise_pixels = 8;
-constexpr int depthwise_rows = NASP_REGISTERS >= 32 ? 2 : 1;
 
 // Bytes of inputs that dense kernels keep in the first-level cache: of 32 KB with 16 registers, of 48 with 32.
 constexpr int dense_block = NASP_REGISTERS >= 32 ? 32 << 10 : 16 << 10;
@@ -70,8 +69,19 @@ constexpr int larger(int a, int b) { return a > b ? a : b; }
 constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }  // a >= 0
 constexpr int floor_div(int a, int b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
 
+// The same pointer, of which the compiler does not know that. Where a loop reads neighbours that its next round reads again,
+// g++ (predictive commoning) otherwise carries them over in registers that the sums need.
+template <class T>
+inline __attribute__((always_inline)) T* unknown(T* p) {
+#if defined(__GNUC__)
+  asm("" : "+r"(p));
+#endif
+  return p;
+}
+
 // Where the loop's bounds are template arguments, the compiler must unroll it for values to live in registers.
 #define NASP_UNROLL _Pragma("GCC unroll 64")
+#define NASP_LOOP _Pragma("GCC unroll 1")
 // What takes a register tile must be inlined, or the tile is kept in memory all along.
 #define NASP_INLINE inline __attribute__((always_inline))
 #define NASP_LAMBDA_INLINE __attribute__((always_inline))

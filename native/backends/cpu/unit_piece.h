@@ -66,97 +66,69 @@ void dense_rows(const DensePart& part, int first_output, const typename L::scala
   }
 }
 
-// Output rows [row, row + wanted) of one channel, at most depthwise_rows, pixels [column, column + pixels), to to[r].
+// Pixels [column, column + pixels) of an output row of one channel.
 template <class L>
-void depthwise_channel(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int channel,
-                       typename L::scalar* const (&to)[depthwise_rows], int row, int wanted, int column,
-                       int pixels) {
+void depthwise_pixels_of(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int channel,
+                         typename L::scalar* to, int row, int column, int pixels) {
   using S = typename L::scalar;
-  const int k = unit.kernel, d = unit.dilation, stride = unit.stride, pad = unit.pad();
+  const int k = unit.kernel, d = unit.dilation, stride = unit.stride, pad = unit.pad(),
+            top = row * stride - pad, left = column * stride - pad;
   w += static_cast<ptrdiff_t>(channel) * k * k;
   const bool tiled = stride <= 2 && with_depthwise_kernel(k, d, [&]<int K, int D>() {
-    const S* rows[depthwise_rows + (K - 1) * D];
-    const auto find = [&](int top, int count) {
-      for (int q = 0; q < count; q++) rows[q] = x.at(top + q, channel, column * stride - pad);
-    };
-    if constexpr (depthwise_rows == 2) {
-      if (stride == 1 && wanted == 2) {
-        find(row - pad, 2 + (K - 1) * D);
-        depthwise_two_rows<L, K, D>(to, rows, w, pixels);
-        return;
-      }
-    }
-    for (int r = 0; r < wanted; r++) {
-      find((row + r) * stride - pad, 1 + (K - 1) * D);
-      if (stride == 1)
-        depthwise_row<L, K, D, 1>(to[r], rows, w, pixels);
-      else
-        depthwise_row<L, K, D, 2>(to[r], rows, w, pixels);
-    }
+    const S* rows[(K - 1) * D + 1];
+    for (int q = 0; q <= (K - 1) * D; q += D) rows[q] = x.at(top + q, channel, left);
+    if (stride == 1)
+      depthwise_row<L, K, D, 1>(to, rows, w, pixels);
+    else
+      depthwise_row<L, K, D, 2>(to, rows, w, pixels);
   });
   if (tiled) return;
   DepthwiseTap<L> taps[64];
-  for (int r = 0; r < wanted; r++) {
-    for (int i = 0; i < k * k; i++) {
-      taps[i] = {x.at((row + r) * stride - pad + i / k * d, channel, column * stride + i % k * d - pad), i};
-    }
-    depthwise_taps<L>(to[r], taps, k * k, 0, w, stride, pixels);
-  }
+  for (int i = 0; i < k * k; i++) taps[i] = {x.at(top + i / k * d, channel, left + i % k * d), i};
+  depthwise_taps<L>(to, taps, k * k, 0, w, stride, pixels);
 }
 
-// The same of one channel through an epilogue, rows [row0, row1). buffer: depthwise_rows lines.
+// Rows [row0, row1) of one channel through an epilogue. buffer: a row.
 template <class L, class Epilogue>
 void depthwise_rows_into(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int channel,
                          int out_width, int row0, int row1, typename L::scalar* buffer,
                          const Epilogue& epilogue) {
-  using S = typename L::scalar;
-  constexpr int R = depthwise_rows;
-  const ptrdiff_t pitch = static_cast<ptrdiff_t>(out_width) * L::count;
-  for (int row = row0; row < row1; row += R) {
-    const int wanted = smaller(R, row1 - row);
-    S* to[R] = {};
-    for (int r = 0; r < wanted; r++)
-      to[r] = lines_of<L>(epilogue, channel, row + r, 0, Lines<S>{buffer + r * pitch, pitch}).at;
-    depthwise_channel(unit, w, x, channel, to, row, wanted, 0, out_width);
-    for (int r = 0; r < wanted; r++)
-      finish(epilogue, channel, 1, row + r, 0, out_width, Lines<S>{to[r], pitch});
+  for (int row = row0; row < row1; row++) {
+    const auto lines = lines_of<L>(epilogue, channel, row, 0, {buffer, 0});
+    depthwise_pixels_of(unit, w, x, channel, lines.at, row, 0, out_width);
+    finish(epilogue, channel, 1, row, 0, out_width, lines);
   }
 }
 
-// Depthwise results on their way to the 1x1 convolution: a row of every channel, or a tile where it has two rows, so that
-// they stay in the first-level cache.
-constexpr int mid_pixels(int out_width) {
-  return smaller(out_width, depthwise_rows == 2 ? depthwise_pixels : 32);
+// Depthwise results on their way to the 1x1 convolution: pixels of a row of every channel, a tile of them or more, so many
+// that they stay in the first-level cache.
+template <class L>
+int mid_pixels(int channels, int out_width) {
+  constexpr int tile = depthwise_pixels, most = (24 << 10) / static_cast<int>(sizeof(L));
+  const int parts = ceil_div(out_width, larger(tile, most / channels));
+  return smaller(out_width, ceil_div(ceil_div(out_width, parts), tile) * tile);
 }
 template <class L>
 std::size_t separable_scratch(const Unit& u, int width) {
-  const int pixels = mid_pixels(u.out_width(width));
-  return Band<L>::size(u.in, pixels, depthwise_rows, 0) + lines_size<L>(tile_outputs, pixels);
+  const int pixels = mid_pixels<L>(u.in, u.out_width(width));
+  return Band<L>::size(u.in, pixels, 1, 0) + lines_size<L>(u.out, pixels);
 }
 
 template <class L, class Epilogue>
 void separable_rows(const Unit& unit, const typename L::scalar* depthwise, const typename L::scalar* pointwise,
                     const Band<L>& x, int out_width, int row0, int row1, typename L::scalar* scratch,
                     const Epilogue& epilogue) {
-  using S = typename L::scalar;
-  constexpr int R = depthwise_rows;
-  const int at_once = mid_pixels(out_width);
-  auto* buffer = scratch + Band<L>::size(unit.in, at_once, R, 0);
-  for (int row = row0; row < row1; row += R) {
-    const int wanted = smaller(R, row1 - row);
+  const int at_once = mid_pixels<L>(unit.in, out_width);
+  auto* buffer = scratch + Band<L>::size(unit.in, at_once, 1, 0);
+  for (int row = row0; row < row1; row++) {
+    const Band<L> mid(scratch, unit.in, at_once, row, 1, 0);
     for (int column = 0; column < out_width; column += at_once) {
       const int pixels = smaller(at_once, out_width - column);
-      const Band<L> mid(scratch, unit.in, at_once, row, R, 0);
-      for (int c = 0; c < unit.in; c++) {
-        S* to[R];
-        for (int r = 0; r < R; r++) to[r] = mid.at(row + r, c, 0);
-        depthwise_channel(unit, depthwise, x, c, to, row, wanted, column, pixels);
-      }
-      for (int r = row; r < row + wanted; r++) {
-        const Tap<S> tap = {mid.at(r, 0, 0), pointwise};
-        dense_row<L, 1>({&tap, 1, unit.in, mid.channel_pitch}, unit.out,
-                        static_cast<ptrdiff_t>(unit.in) * tile_outputs, 0, r, column, pixels, buffer, epilogue);
-      }
+      for (int c = 0; c < unit.in; c++)
+        depthwise_pixels_of(unit, depthwise, x, c, mid.at(row, c, 0), row, column, pixels);
+      const Tap<typename L::scalar> tap = {mid.at(row, 0, 0), pointwise};
+      dense_row<L, 1>({&tap, 1, unit.in, mid.channel_pitch}, unit.out,
+                      static_cast<ptrdiff_t>(unit.in) * tile_outputs, 0, row, column, pixels, buffer, epilogue);
     }
   }
 }
