@@ -50,8 +50,8 @@ NASP_INLINE void dense_tile(const Lines<typename L::scalar>& y, int outputs, boo
       L::zero();
   if (add) {
     NASP_UNROLL for (int o = 0; o < tile_outputs; o++) {
-      if (o < outputs) NASP_UNROLL for (int p = 0; p < Pixels; p++) sum[o][p] =
-          L::load(y.at + o * y.pitch + p * L::count);
+      if (o < outputs)
+        NASP_UNROLL for (int p = 0; p < Pixels; p++) sum[o][p] = L::load(y.at + o * y.pitch + p * L::count);
     }
   }
   const ptrdiff_t pitch = x_row.channel_pitch;
@@ -137,7 +137,8 @@ template <class L, int Outputs, int Inputs, int Taps, int Stride, bool Down>
     NASP_UNROLL for (int o = 0; o < Outputs; o++) dys[o] += dy_row_pitch;
     NASP_UNROLL for (int c = 0; c < Inputs; c++) xs[c] += x_row_pitch;
   }
-  NASP_UNROLL for (int o = 0; o < Outputs; o++) NASP_UNROLL for (int i = 0; i < N; i++) dw[o * N + i] = sum[o][i];
+  NASP_UNROLL for (int o = 0; o < Outputs; o++) NASP_UNROLL for (int i = 0; i < N; i++) dw[o * N + i] =
+      sum[o][i];
 }
 
 // Lane sums of `count` vectors -> count scalars. Pairs of vectors are interleaved and added, so that N vectors take

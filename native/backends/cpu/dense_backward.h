@@ -31,8 +31,8 @@ void dense_data_gradient(const DensePart& part, int channels, int first, const t
                            packed + static_cast<ptrdiff_t>(s * part.kernel_w + t) * part.out * tile_outputs};
         }
       }
-      dense_row<L, 1>({taps, count, part.out, dy.channel_pitch}, channels, group_pitch, 0, row, parity, pixels,
-                      buffer, epilogue);
+      dense_row<L, 1>({taps, count, part.out, dy.channel_pitch}, channels, group_pitch, 0, row, parity,
+                      pixels, buffer, epilogue);
     }
   }
 }
@@ -49,7 +49,8 @@ void dense_weight_gradient_taps(const DensePart& part, int channels, typename L:
   for (int o = 0; o < part.out; o += O) {
     const S* dys[O];
     for (int i = 0; i < O; i++) dys[i] = dy + smaller(o + i, part.out - 1) * dy_channel_pitch;
-    for (int c = 0; c < channels; c += Inputs) {  // the last inputs may be the last channel again: they are dropped
+    for (int c = 0; c < channels;
+         c += Inputs) {  // the last inputs may be the last channel again: they are dropped
       const S* xs[Inputs];
       for (int i = 0; i < Inputs; i++) xs[i] = x.at(x_row, smaller(c + i, channels - 1), column);
       L sums[N];

@@ -9,22 +9,24 @@
 
 namespace nasp::NASP_ISA {
 
-// Output pixels of one row. rows[s * D]: the input row that row s of the kernel meets, at the first column. Nothing but the
-// sums and a weight stay in registers; the loop over s must stay one, or g++ keeps weights of several rows, on the stack.
+// Output pixels of one row of a channel. rows[s]: the input row that row s of the kernel meets, at the first column of
+// channel 0; at: the channel's offset; w: its weights. Nothing but the sums and a weight stay in registers; the loop over s
+// must stay one, or g++ keeps weights of several rows, on the stack.
 template <class L, int K, int D, int Stride>
-[[gnu::noinline]] void depthwise_row(typename L::scalar* to, const typename L::scalar* const* rows,
-                                     const typename L::scalar* w, int pixels) {
+[[gnu::noinline]] void depthwise_row(typename L::scalar* to, const typename L::scalar* const (&rows)[K],
+                                     ptrdiff_t at, const typename L::scalar* w, int pixels) {
   constexpr int P = depthwise_pixels;
-  for (int first = 0; first < pixels; first += P, to += P * L::count) {
+  for (int first = 0; first < pixels; first += P, at += P * Stride * L::count, to += P * L::count) {
     L sum[P];
     NASP_UNROLL for (int p = 0; p < P; p++) sum[p] = L::zero();
     const auto* weights = w;
     NASP_LOOP for (int s = 0; s < K; s++, weights += K) {
-      const auto* x = rows[s * D] + static_cast<ptrdiff_t>(first) * Stride * L::count;
+      const auto* x = rows[s] + at;
       NASP_UNROLL for (int t = 0; t < K; t++) {
         L weight = L::splat(weights[t]);
         weight.pin();
-        NASP_UNROLL for (int p = 0; p < P; p++) sum[p] += weight * L::load(x + (p * Stride + t * D) * L::count);
+        NASP_UNROLL for (int p = 0; p < P; p++) sum[p] +=
+            weight * L::load(x + (p * Stride + t * D) * L::count);
       }
     }
     NASP_UNROLL for (int p = 0; p < P; p++) if (first + p < pixels) sum[p].store(to + p * L::count);

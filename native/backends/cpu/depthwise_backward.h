@@ -63,8 +63,8 @@ void depthwise_data_gradient(const Unit& unit, const typename L::scalar* w, cons
       }
       const int pixels = ceil_div(larger(0, width - parity), stride);
       for (int c = channel; c < channel_end; c++) {
-        depthwise_taps<L>(buffer, taps, count, c * dmid.channel_pitch, w + static_cast<ptrdiff_t>(c) * k * k, 1,
-                          pixels);
+        depthwise_taps<L>(buffer, taps, count, c * dmid.channel_pitch, w + static_cast<ptrdiff_t>(c) * k * k,
+                          1, pixels);
         finish(epilogue, c, 1, row, parity, pixels, Lines<S>{buffer, 0});
       }
     }

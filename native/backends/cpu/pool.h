@@ -51,15 +51,16 @@ std::size_t pool_scratch(const Unit& unit, int width) {
 // Rows [row0, row1) of y from a band loaded as is, padded with -inf (max) or 0 (avg). `scratch` holds a padded row, a
 // row of y, and the share of a column's pixels in the mean.
 template <int K, int Stride, bool Max, class L, class Epilogue>
-void pool_rows(const Unit& unit, const Band<L>& x, int height, int row0, int row1, typename L::scalar* scratch,
-               const Epilogue& epilogue) {
+void pool_rows(const Unit& unit, const Band<L>& x, int height, int row0, int row1,
+               typename L::scalar* scratch, const Epilogue& epilogue) {
   using S = typename L::scalar;
   const int k = K ? K : unit.kernel, s = K ? Stride : unit.stride, pad = (k - 1) / 2;
   const int out_width = unit.out_width(x.width), columns = x.width + 2 * pad;
   S *line = scratch, *y = line + static_cast<ptrdiff_t>(columns) * L::count,
     *share = y + static_cast<ptrdiff_t>(out_width) * L::count;
   for (int p = 0; !Max && p < out_width; p++)
-    L::splat(1 / static_cast<S>(inside(p * s - pad, k, x.width))).store(share + static_cast<ptrdiff_t>(p) * L::count);
+    L::splat(1 / static_cast<S>(inside(p * s - pad, k, x.width)))
+        .store(share + static_cast<ptrdiff_t>(p) * L::count);
   const auto both = [](L a, L b) NASP_LAMBDA_INLINE { return Max ? larger(a, b) : a + b; };
   for (int row = row0; row < row1; row++) {
     const int top = row * s - pad;

@@ -66,26 +66,33 @@ void dense_rows(const DensePart& part, int first_output, const typename L::scala
   }
 }
 
-// Pixels [column, column + pixels) of an output row of one channel.
+// Pixels [column, column + pixels) of an output row, channels [channel, channel_end), into lines.
 template <class L>
-void depthwise_pixels_of(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int channel,
-                         typename L::scalar* to, int row, int column, int pixels) {
+void depthwise_channels(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int channel,
+                        int channel_end, Lines<typename L::scalar> to, int row, int column, int pixels) {
   using S = typename L::scalar;
   const int k = unit.kernel, d = unit.dilation, stride = unit.stride, pad = unit.pad(),
             top = row * stride - pad, left = column * stride - pad;
-  w += static_cast<ptrdiff_t>(channel) * k * k;
-  const bool tiled = stride <= 2 && with_depthwise_kernel(k, d, [&]<int K, int D>() {
-    const S* rows[(K - 1) * D + 1];
-    for (int q = 0; q <= (K - 1) * D; q += D) rows[q] = x.at(top + q, channel, left);
-    if (stride == 1)
-      depthwise_row<L, K, D, 1>(to, rows, w, pixels);
-    else
-      depthwise_row<L, K, D, 2>(to, rows, w, pixels);
-  });
-  if (tiled) return;
+  const auto each = [&](const auto& pixels_of) {
+    for (int c = channel; c < channel_end; c++, to.at += to.pitch)
+      pixels_of(c * x.channel_pitch, w + static_cast<ptrdiff_t>(c) * k * k);
+  };
+  const auto tiles = [&]<int K, int D>() {
+    const S* rows[K];
+    for (int s = 0; s < K; s++) rows[s] = x.at(top + s * D, 0, left);
+    each([&](ptrdiff_t at, const S* weights) {
+      if (stride == 1)
+        depthwise_row<L, K, D, 1>(to.at, rows, at, weights, pixels);
+      else
+        depthwise_row<L, K, D, 2>(to.at, rows, at, weights, pixels);
+    });
+  };
+  if (stride <= 2 && with_depthwise_kernel(k, d, tiles)) return;
   DepthwiseTap<L> taps[64];
-  for (int i = 0; i < k * k; i++) taps[i] = {x.at(top + i / k * d, channel, left + i % k * d), i};
-  depthwise_taps<L>(to, taps, k * k, 0, w, stride, pixels);
+  for (int i = 0; i < k * k; i++) taps[i] = {x.at(top + i / k * d, 0, left + i % k * d), i};
+  each([&](ptrdiff_t at, const S* weights) {
+    depthwise_taps<L>(to.at, taps, k * k, at, weights, stride, pixels);
+  });
 }
 
 // Rows [row0, row1) of one channel through an epilogue. buffer: a row.
@@ -95,7 +102,7 @@ void depthwise_rows_into(const Unit& unit, const typename L::scalar* w, const Ba
                          const Epilogue& epilogue) {
   for (int row = row0; row < row1; row++) {
     const auto lines = lines_of<L>(epilogue, channel, row, 0, {buffer, 0});
-    depthwise_pixels_of(unit, w, x, channel, lines.at, row, 0, out_width);
+    depthwise_channels(unit, w, x, channel, channel + 1, lines, row, 0, out_width);
     finish(epilogue, channel, 1, row, 0, out_width, lines);
   }
 }
@@ -115,20 +122,21 @@ std::size_t separable_scratch(const Unit& u, int width) {
 }
 
 template <class L, class Epilogue>
-void separable_rows(const Unit& unit, const typename L::scalar* depthwise, const typename L::scalar* pointwise,
-                    const Band<L>& x, int out_width, int row0, int row1, typename L::scalar* scratch,
-                    const Epilogue& epilogue) {
+void separable_rows(const Unit& unit, const typename L::scalar* depthwise,
+                    const typename L::scalar* pointwise, const Band<L>& x, int out_width, int row0, int row1,
+                    typename L::scalar* scratch, const Epilogue& epilogue) {
   const int at_once = mid_pixels<L>(unit.in, out_width);
   auto* buffer = scratch + Band<L>::size(unit.in, at_once, 1, 0);
   for (int row = row0; row < row1; row++) {
     const Band<L> mid(scratch, unit.in, at_once, row, 1, 0);
     for (int column = 0; column < out_width; column += at_once) {
       const int pixels = smaller(at_once, out_width - column);
-      for (int c = 0; c < unit.in; c++)
-        depthwise_pixels_of(unit, depthwise, x, c, mid.at(row, c, 0), row, column, pixels);
+      depthwise_channels(unit, depthwise, x, 0, unit.in, {mid.at(row, 0, 0), mid.channel_pitch}, row, column,
+                         pixels);
       const Tap<typename L::scalar> tap = {mid.at(row, 0, 0), pointwise};
       dense_row<L, 1>({&tap, 1, unit.in, mid.channel_pitch}, unit.out,
-                      static_cast<ptrdiff_t>(unit.in) * tile_outputs, 0, row, column, pixels, buffer, epilogue);
+                      static_cast<ptrdiff_t>(unit.in) * tile_outputs, 0, row, column, pixels, buffer,
+                      epilogue);
     }
   }
 }

@@ -6,85 +6,15 @@
 // Products are summed over channels. Images are the vector, so the transforms are additions of vectors, and the products
 // are matrix products, one for each of the 36 or 6 positions of a tile.
 //
-// Layout    w  packed by pack_winograd: (positions, ceil(O / group), C, group)
-//           V  (positions, C, tiles): transformed inputs
+// Layout    V  (positions, C, tiles): transformed inputs
 //           M  (positions, outputs at once, tiles): products
 // Error     about ten times that of direct sums: 3e-6 to 1.2e-5 of the largest value in float32
 // Source    Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015 (arXiv 1509.09308)
 #pragma once
 #include "epilogue.h"
+#include "winograd_weights.h"
 
 namespace nasp::NASP_ISA {
-
-constexpr int winograd_side = 6;
-constexpr int winograd_tiles = 4;  // of the products' register tile, and of 3x3 at once
-// Outputs of that tile, and at once: 12 sums and the 4 tiles' values leave none of 16 registers idle.
-constexpr int winograd_group = NASP_REGISTERS >= 32 ? 4 : 3;
-constexpr int winograd_outputs = winograd_group * (NASP_REGISTERS >= 32 ? 4 : 6);
-
-enum class Winograd { none, square, across, down };
-
-// Fewer channels do not pay for the transforms.
-constexpr int winograd_square_channels = 16, winograd_line_channels = 32;
-inline Winograd winograd_of(const DensePart& part, int in) {
-  const int channels = smaller(in, part.out),
-            needed = part.taps() == 9 ? winograd_square_channels : winograd_line_channels;
-  if (part.stride_h != 1 || part.stride_w != 1 || channels < needed) return Winograd::none;
-  const bool across = part.kernel_w == 3 && part.pad_w == 1, down = part.kernel_h == 3 && part.pad_h == 1;
-  if (across && down) return Winograd::square;
-  if (across && part.kernel_h == 1) return Winograd::across;
-  if (down && part.kernel_w == 1) return Winograd::down;
-  return Winograd::none;
-}
-// Tiles must not hang over: what lies beyond the image would round into the pixels inside.
-inline bool winograd_size(int height, int width) { return height % 4 == 0 && width % 4 == 0; }
-
-constexpr int winograd_positions(Winograd kind) {
-  return kind == Winograd::none     ? 0
-         : kind == Winograd::square ? winograd_side * winograd_side
-                                    : winograd_side;
-}
-inline std::size_t winograd_pitch(int to, int from) {
-  return static_cast<std::size_t>(ceil_div(to, winograd_group)) * winograd_group * from + 16;
-}
-inline std::size_t packed_winograd_size(Winograd kind, int to, int from) {
-  return winograd_positions(kind) * winograd_pitch(to, from);
-}
-
-// G g of one row or column.
-template <class S>
-inline void winograd_weights(S (&u)[winograd_side], S g0, S g1, S g2) {
-  const S even = (g0 + g2) / S(-6), odd = g1 / S(6), low = g0 / S(24) + g2 / S(6), high = g1 / S(12);
-  u[0] = g0 / S(4), u[1] = even - odd, u[2] = even + odd, u[3] = low + high, u[4] = low - high, u[5] = g2;
-}
-
-// (O, C, taps) -> U; `transpose` packs the kernel turned round with the roles of o and c exchanged, for dx.
-template <class S>
-void pack_winograd(Winograd kind, S* packed, const S* w, int outputs, int channels, bool transpose) {
-  constexpr int N = winograd_side;
-  const int to = transpose ? channels : outputs, from = transpose ? outputs : channels;
-  const int taps = kind == Winograd::square ? 9 : 3;
-  const std::size_t pitch = winograd_pitch(to, from);
-  for (int o = 0; o < ceil_div(to, winograd_group) * winograd_group; o++) {
-    for (int c = 0; c < from; c++) {
-      S g[9] = {}, half[3][N], u[N];
-      const S* kernel =
-          w + (static_cast<std::size_t>(transpose ? c : o) * channels + (transpose ? o : c)) * taps;
-      for (int t = 0; o < to && t < taps; t++) g[t] = kernel[transpose ? taps - 1 - t : t];
-      S* at =
-          packed + (static_cast<std::size_t>(o / winograd_group) * from + c) * winograd_group + o % winograd_group;
-      for (int r = 0; r < taps / 3; r++) winograd_weights(half[r], g[3 * r], g[3 * r + 1], g[3 * r + 2]);
-      for (int j = 0; j < N; j++) {
-        if (taps == 3) {
-          at[j * pitch] = half[0][j];
-          continue;
-        }
-        winograd_weights(u, half[0][j], half[1][j], half[2][j]);
-        for (int i = 0; i < N; i++) at[(i * N + j) * pitch] = u[i];
-      }
-    }
-  }
-}
 
 constexpr int winograd_most_tiles = 16;
 // Tiles at once. Lines across: of one row and the next; down: neighbouring columns of four rows, four tiles of pixels at
@@ -128,8 +58,8 @@ NASP_INLINE void winograd_outer(L& first, L& last, L d0, L d1, L d2, L d3, L d4,
 // B' x B of `count` tiles, all channels. In two halves, so that everything stays in registers. tiles[t]: a tile's first pixel
 // of channel 0; v: (36, C, 4 tiles). Channel by channel, so that what is written to a line of the cache is written at once.
 template <class L>
-[[gnu::noinline]] void winograd_input(typename L::scalar* v, const typename L::scalar* const* tiles, int count,
-                                      int channels, ptrdiff_t row_pitch, ptrdiff_t channel_pitch) {
+[[gnu::noinline]] void winograd_input(typename L::scalar* v, const typename L::scalar* const* tiles,
+                                      int count, int channels, ptrdiff_t row_pitch, ptrdiff_t channel_pitch) {
   constexpr int N = winograd_side;
   const ptrdiff_t plane = winograd_plane<L>(channels);
   const auto put_row = [&](typename L::scalar* to, const L(&a)[N]) NASP_LAMBDA_INLINE {
