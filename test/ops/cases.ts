@@ -35,6 +35,7 @@ const sizes: Size[] = [
   { batch: 18, channels: 20, height: 8, width: 12 }, // Winograd's tiles, more than one group of its outputs
   { batch: 5, channels: 34, height: 8, width: 8 }, // and those of a row and of a column
   { batch: 6, channels: 16, height: 4, width: 4 }, // fewer tiles than a group
+  { batch: 2, channels: 72, height: 4, width: 16 }, // a row and its taps in blocks
 ]
 const small = sizes.slice(0, 2)
 const plain = 1e-4

@@ -10,7 +10,6 @@
 // segment(channel, row, column, count, pixels): `count` pixels of a row from `column` on.
 #pragma once
 #include "dense.h"
-#include "depthwise.h"
 #include "statistics.h"
 
 namespace nasp::NASP_ISA {
