@@ -49,8 +49,8 @@ void dense_weight_gradient_taps(const DensePart& part, int channels, typename L:
   for (int o = 0; o < part.out; o += O) {
     const S* dys[O];
     for (int i = 0; i < O; i++) dys[i] = dy + smaller(o + i, part.out - 1) * dy_channel_pitch;
-    for (int c = 0; c < channels;
-         c += Inputs) {  // the last inputs may be the last channel again: they are dropped
+    // The last inputs may be the last channel again: those are dropped.
+    for (int c = 0; c < channels; c += Inputs) {
       const S* xs[Inputs];
       for (int i = 0; i < Inputs; i++) xs[i] = x.at(x_row, smaller(c + i, channels - 1), column);
       L sums[N];

@@ -111,7 +111,7 @@ void depthwise_rows_into(const Unit& unit, const typename L::scalar* w, const Ba
 // that they stay in the first-level cache.
 template <class L>
 int mid_pixels(int channels, int out_width) {
-  constexpr int tile = depthwise_pixels, most = (24 << 10) / static_cast<int>(sizeof(L));
+  constexpr int tile = depthwise_pixels, most = mid_block / static_cast<int>(sizeof(L));
   const int parts = ceil_div(out_width, larger(tile, most / channels));
   return smaller(out_width, ceil_div(ceil_div(out_width, parts), tile) * tile);
 }
