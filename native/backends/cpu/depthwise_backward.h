@@ -146,6 +146,7 @@ void depthwise_backward(const BackwardPiece<L>& p, typename L::scalar* memory) {
       if (stride == 1 && p.want_dx && reached > emitted)
         depthwise_data_gradient(unit, w, turned, dmid, c, c + 1, p.width, emitted, reached, buffer, to_dx);
     }
+    // a stride's taps are found once for all channels
     if (stride > 1 && p.want_dx && reached > emitted)
       depthwise_data_gradient(unit, w, turned, dmid, 0, unit.in, p.width, emitted, reached, buffer, to_dx);
     emitted = larger(emitted, reached);

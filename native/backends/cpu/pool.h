@@ -19,6 +19,14 @@ inline int inside(int first, int kernel, int size) {
   return smaller(first + kernel, size) - larger(first, 0);
 }
 
+// Of an average's columns: 1 / pixels inside the image, a vector each.
+template <class L>
+void column_shares(typename L::scalar* to, int kernel, int stride, int width, int out_width) {
+  for (int p = 0; p < out_width; p++, to += L::count)
+    L::splat(1 / static_cast<typename L::scalar>(inside(p * stride - (kernel - 1) / 2, kernel, width)))
+        .store(to);
+}
+
 // Calls body.template operator()<K, S, Max>() with the kernel and stride of a search space's pool, or K = 0 for any other:
 // then they are the unit's.
 template <class Body>
@@ -58,9 +66,7 @@ void pool_rows(const Unit& unit, const Band<L>& x, int height, int row0, int row
   const int out_width = unit.out_width(x.width), columns = x.width + 2 * pad;
   S *line = scratch, *y = line + static_cast<ptrdiff_t>(columns) * L::count,
     *share = y + static_cast<ptrdiff_t>(out_width) * L::count;
-  for (int p = 0; !Max && p < out_width; p++)
-    L::splat(1 / static_cast<S>(inside(p * s - pad, k, x.width)))
-        .store(share + static_cast<ptrdiff_t>(p) * L::count);
+  if (!Max) column_shares<L>(share, k, s, x.width, out_width);
   const auto both = [](L a, L b) NASP_LAMBDA_INLINE { return Max ? larger(a, b) : a + b; };
   for (int row = row0; row < row1; row++) {
     const int top = row * s - pad;
@@ -160,8 +166,7 @@ void pool_backward_rows(const Unit& unit, const Band<L>& x, const Band<L>& dy, i
   gathered.fill(L::zero());
   zeros.fill(L::zero());
   outside.fill(lowest<L>());
-  for (int j = 0; j < out_width; j++)
-    L::splat(1 / static_cast<S>(inside(j * s - pad, k, width))).store(column_share.at(0) + j * L::count);
+  column_shares<L>(column_share.at(0), k, s, width, out_width);
   // gradient where a holds t
   const auto where = [](const S* a, L t, L gradient)
                          NASP_LAMBDA_INLINE { return L{L::load(a).v == t.v ? gradient.v : Vector{}}; };
