@@ -3,6 +3,8 @@
 //   dense   dx = the transposed convolution of dy; dw = dy x activation
 //   pair    the same through both convolutions; the row's result mid is computed again for the column's gradient
 #pragma once
+#include <algorithm>
+
 #include "backward_piece.h"
 #include "winograd_weight_gradient.h"
 
@@ -106,53 +108,80 @@ void data_gradient(const DensePart& part, int in, const PackedPart& at, const ty
     dense_data_gradient(part, in, first, packed + at.direct, dy, width, row0, row1, scratch, epilogue);
 }
 
+// dw of one dense convolution += over the output rows [row0, row1), on maps of height x width pixels: through Winograd's
+// transforms where they apply, else direct.
+template <class L>
+void weight_gradient(const DensePart& part, int in, typename L::scalar* dw, const Band<L>& x,
+                     const Band<L>& dy, int first, int height, int width, int row0, int row1,
+                     typename L::scalar* scratch) {
+  if (has_winograd_gradient(part, in, height, width))
+    winograd_weight_gradient(winograd_of(part, in), dw, in, part.out, x, dy, first, row0, row1, scratch);
+  else
+    dense_weight_gradient(part, in, dw, dy.at(row0, first, 0), dy.channel_pitch, dy.row_pitch, x, row0,
+                          row1 - row0, dy.width);
+}
+template <class L>
+std::size_t weight_gradient_scratch(const DensePart& part, int in) {
+  const Winograd kind = winograd_of(part, in);
+  return kind == Winograd::none ? 0 : WeightGradientSizes<L>(kind, in, part.out).size();
+}
+template <class L>
+std::size_t paired_backward_scratch(const Unit& u, int width) {
+  return std::max({paired_scratch<L>(u, width), weight_gradient_scratch<L>(u.row, u.in),
+                   weight_gradient_scratch<L>(u.dense[0], u.between()),
+                   composes(u) ? weight_gradient_scratch<L>(composed_part(u), u.in) : 0});
+}
+
+// One dense part, whose channels of dy start at `first`; p.dw moves on to the next part's.
+template <class L>
+void dense_part_backward(BackwardPiece<L>& p, const LoadedPiece<L>& loaded, const DensePart& part,
+                         const PackedPart& at, int first) {
+  const int in = p.unit.in;
+  p.to_dx.column_step = part.stride_w;
+  if (p.want_dx)
+    data_gradient(part, in, at, p.packed, first, loaded.dy, p.height, p.width, p.row0, p.row1, loaded.scratch,
+                  p.to_dx);
+  p.to_dx.accumulate = true;
+  if (!p.dw) return;
+  weight_gradient(part, in, p.dw, loaded.x, loaded.dy, first, p.height, p.width, p.out0, p.out1,
+                  loaded.scratch);
+  p.dw += part.out * in * part.taps();
+}
+
 template <class L>
 void dense_backward(BackwardPiece<L> p, const LoadedPiece<L>& loaded) {
   const Unit& unit = p.unit;
   if (p.dw && unit.relu) p.to_dx.activation = loaded.x;
   const auto layout = PackedLayout(unit).back;
-  for (int i = 0, first = 0; i < unit.parts; first += unit.dense[i].out, i++) {
-    const DensePart& part = unit.dense[i];
-    p.to_dx.column_step = part.stride_w;
-    if (p.want_dx)
-      data_gradient(part, unit.in, layout.dense[i], p.packed, first, loaded.dy, p.height, p.width, p.row0,
-                    p.row1, loaded.scratch, p.to_dx);
-    p.to_dx.accumulate = true;
-    if (!p.dw) continue;
-    if (has_winograd_gradient(part, unit.in, p.height, p.width))
-      winograd_weight_gradient(p.dw, unit.in, part.out, loaded.x, loaded.dy, first, p.out0, p.out1,
-                               loaded.scratch);
-    else
-      dense_weight_gradient(part, unit.in, p.dw, loaded.dy.at(p.out0, first, 0), loaded.dy.channel_pitch,
-                            loaded.dy.row_pitch, loaded.x, p.out0, p.out1 - p.out0, p.out_width);
-    p.dw += unit.dense_weights(i);
-  }
+  if (runs_composed(unit, p.height, p.width))
+    return dense_part_backward(p, loaded, composed_part(unit), layout.composed, 0);
+  for (int i = 0, first = 0; i < unit.parts; first += unit.dense[i].out, i++)
+    dense_part_backward(p, loaded, unit.dense[i], layout.dense[i], first);
 }
 
 template <class L>
 void paired_backward(BackwardPiece<L> p, const LoadedPiece<L>& loaded) {
   const Unit& unit = p.unit;
+  const DensePart& column = unit.dense[0];
   if (p.dw && unit.relu) p.to_dx.activation = loaded.x;
   const auto layout = PackedLayout(unit).back;
-  auto* memory = loaded.scratch + paired_scratch<L>(unit, p.width);
+  auto *scratch = loaded.scratch, *memory = scratch + paired_backward_scratch<L>(unit, p.width);
   const Band<L> dmid(memory, unit.row.out, p.out_width, p.row0, p.row1 - p.row0, loaded.dy.pad);
   clear_padding(dmid, p.height);
-  data_gradient(unit.dense[0], unit.row.out, layout.dense[0], p.packed, 0, loaded.dy, p.height, p.out_width,
-                p.row0, p.row1, loaded.scratch, ToBand<L>{dmid});
+  data_gradient(column, unit.row.out, layout.dense[0], p.packed, 0, loaded.dy, p.height, p.out_width, p.row0,
+                p.row1, scratch, ToBand<L>{dmid});
   p.to_dx.column_step = unit.row.stride_w;
   if (p.want_dx)
     data_gradient(unit.row, unit.in, layout.first, p.packed, 0, dmid, p.height, p.width, p.row0, p.row1,
-                  loaded.scratch, p.to_dx);
+                  scratch, p.to_dx);
   if (!p.dw) return;
-  dense_weight_gradient(unit.row, unit.in, p.dw, dmid.at(p.row0, 0, 0), dmid.channel_pitch, dmid.row_pitch,
-                        loaded.x, p.row0, p.row1 - p.row0, p.out_width);
+  weight_gradient(unit.row, unit.in, p.dw, loaded.x, dmid, 0, p.height, p.width, p.row0, p.row1, scratch);
   if (p.out1 == p.out0) return;
   memory += Band<L>::size(unit.row.out, p.out_width, dmid.rows, dmid.pad);
   const Band<L> mid =
-      paired_mid(unit, p.packed, loaded.x, p.height, p.out_width, p.out0, p.out1, memory, loaded.scratch);
-  dense_weight_gradient(unit.dense[0], unit.row.out, p.dw + unit.first_weights(), loaded.dy.at(p.out0, 0, 0),
-                        loaded.dy.channel_pitch, loaded.dy.row_pitch, mid, p.out0, p.out1 - p.out0,
-                        p.out_width);
+      paired_mid(unit, p.packed, loaded.x, p.height, p.out_width, p.out0, p.out1, memory, scratch);
+  weight_gradient(column, unit.row.out, p.dw + unit.first_weights(), mid, loaded.dy, 0, p.height, p.out_width,
+                  p.out0, p.out1, scratch);
 }
 
 }  // namespace nasp::NASP_ISA

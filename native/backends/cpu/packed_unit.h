@@ -1,5 +1,6 @@
 // A unit's weights as the kernels read them, and where each part of them lies.
 #pragma once
+#include "composed_pair.h"
 #include "depthwise.h"
 #include "winograd.h"
 
@@ -7,16 +8,16 @@ namespace nasp::NASP_ISA {
 
 // Where the parts of a packed unit lie. Forward: the first convolution (depthwise (C, k, k) or a row), then the dense parts;
 // then the same for backward, turned and transposed. A row or dense part: its direct and, where it has one, its Winograd
-// form.
+// form. A pair that may run composed: its product in Winograd's form, and at the end both factors as they are.
 struct PackedPart {
   std::size_t direct, winograd;
 };
 struct PackedLayout {
   struct Half {
-    PackedPart first, dense[2];
+    PackedPart first, dense[2], composed;
   };
   Half forward, back;
-  std::size_t forward_size, size;
+  std::size_t forward_size, row, column, size;
 
   explicit PackedLayout(const Unit& u) {
     size = 0;
@@ -34,8 +35,13 @@ struct PackedLayout {
       else
         size += static_cast<std::size_t>(u.first_weights());
       for (int i = 0; i < u.parts; i++) half->dense[i] = add(u.dense[i], u.between());
+      half->composed = {size, size};
+      if (composes(u))
+        size += packed_winograd_size(Winograd::square, transposed ? u.in : u.out, transposed ? u.out : u.in);
       if (!transposed) forward_size = size;
     }
+    row = size, column = row + static_cast<std::size_t>(u.first_weights());
+    if (composes(u)) size = column + static_cast<std::size_t>(u.dense_weights(0));
   }
 };
 
@@ -48,6 +54,11 @@ std::size_t packed_size(const Unit& u, bool backward) {
 template <class S>
 void pack_unit(const Unit& u, S* packed, const UnitWeights<S>& w, bool backward) {
   const PackedLayout layout(u);
+  std::vector<S> composed;
+  if (composes(u)) {
+    composed.resize(static_cast<std::size_t>(composed_weights(u)));
+    compose(composed.data(), w.first, w.dense[0], u.in, u.between(), u.out);
+  }
   for (const bool transposed : {false, true}) {
     if (transposed && !backward) return;
     const auto& half = transposed ? layout.back : layout.forward;
@@ -61,6 +72,13 @@ void pack_unit(const Unit& u, S* packed, const UnitWeights<S>& w, bool backward)
     else if (u.depthwise())
       pack_depthwise(packed + half.first.direct, w.first, u.in, u.kernel * u.kernel, transposed);
     for (int i = 0; i < u.parts; i++) pack(half.dense[i], w.dense[i], u.dense[i], u.between());
+    if (composes(u))
+      pack_winograd(Winograd::square, packed + half.composed.winograd, composed.data(), u.out, u.in,
+                    transposed);
+  }
+  if (composes(u)) {
+    std::copy_n(w.first, u.first_weights(), packed + layout.row);
+    std::copy_n(w.dense[0], u.dense_weights(0), packed + layout.column);
   }
 }
 

@@ -14,14 +14,11 @@ std::size_t backward_scratch(const Unit& u, int width, int rows, int dy_rows, in
   if (u.paired()) {
     const int out_width = u.out_width(width);
     return Band<L>::size(u.between(), out_width, dy_rows + rows, dy_pad) +
-           Band<L>::size(u.between(), out_width, rows + 2 * u.reach_h(), 0) + paired_scratch<L>(u, width);
+           Band<L>::size(u.between(), out_width, rows + 2 * u.reach_h(), 0) +
+           paired_backward_scratch<L>(u, width);
   }
   std::size_t size = forward_scratch<L>(u, width, rows);
-  for (int i = 0; i < u.parts; i++) {
-    const DensePart& part = u.dense[i];
-    const Winograd kind = winograd_of(part, u.in);
-    if (kind == Winograd::square) size = std::max(size, WeightGradientSizes<L>(u.in, part.out).size());
-  }
+  for (int i = 0; i < u.parts; i++) size = std::max(size, weight_gradient_scratch<L>(u.dense[i], u.in));
   return size;
 }
 
@@ -78,10 +75,12 @@ void backward_unit(const Run& run, const BackwardUnit<typename L::scalar>& b) {
   if (unit.kind != UnitKind::convolve) return backward_pool<L>(run, b);
   const int height = b.x.x.height, width = b.x.x.width, stride = unit.stride_h();
   const bool want_dw = b.first_gradient || b.dense_gradient[0] || b.dense_gradient[1];
-  const bool depthwise = unit.depthwise();
+  const bool depthwise = unit.depthwise(), composed = runs_composed(unit, height, width);
   const Pieces<L> pieces(b.x.x, ceil_div(run.batch, L::count), depthwise ? depthwise_piece : 256 << 10);
   std::size_t weights = 0;
-  if (want_dw) {
+  if (want_dw && composed) {
+    weights = static_cast<std::size_t>(composed_weights(unit));
+  } else if (want_dw) {
     weights = static_cast<std::size_t>(unit.first_weights());
     for (int i = 0; i < unit.parts; i++) weights += static_cast<std::size_t>(unit.dense_weights(i));
   }
@@ -129,7 +128,7 @@ void backward_unit(const Run& run, const BackwardUnit<typename L::scalar>& b) {
       depthwise_backward(p, memory);
     } else {
       const LoadedPiece<L> loaded(p, plan, memory);
-      if (unit.paired())
+      if (unit.paired() && !composed)
         paired_backward(p, loaded);
       else
         dense_backward(p, loaded);
@@ -146,6 +145,13 @@ void backward_unit(const Run& run, const BackwardUnit<typename L::scalar>& b) {
         (total.gradient_y - static_cast<double>(b.x.norm.shift[c]) * total.gradient) / b.x.norm.scale[c];
   }
   if (!weights) return;
+  if (composed) {
+    std::vector<S> dw(weights);
+    add_pieces(run, dw.data(), partial, pieces.count, weights, static_cast<int>(weights));
+    const PackedLayout layout(unit);
+    return decompose_gradient(run, b.first_gradient, b.dense_gradient[0], dw.data(), b.packed + layout.row,
+                              b.packed + layout.column, unit.in, unit.between(), unit.out);
+  }
   std::size_t at = 0;
   const auto add_up = [&](S* gradient, int count) {
     if (gradient) add_pieces(run, gradient, partial + at, pieces.count, weights, count);

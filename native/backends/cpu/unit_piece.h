@@ -2,7 +2,8 @@
 //
 //   dense       direct, or by Winograd where it applies
 //   depthwise   a tile of every channel on its way to the 1x1 convolution, in the first-level cache
-//   pair        the row convolution into a band of its own, then the column convolution
+//   pair        composed where that applies (composed_pair.h), else the row convolution into a band of its own, then the
+//               column convolution
 //   pools, identity
 #pragma once
 #include <algorithm>
@@ -178,7 +179,8 @@ std::size_t dense_scratch(const DensePart& d, int in, int width) {
 }
 template <class L>
 std::size_t paired_scratch(const Unit& u, int width) {
-  return std::max(dense_scratch<L>(u.row, u.in, width), dense_scratch<L>(u.dense[0], u.row.out, width));
+  return std::max({dense_scratch<L>(u.row, u.in, width), dense_scratch<L>(u.dense[0], u.row.out, width),
+                   composes(u) ? dense_scratch<L>(composed_part(u), u.in, width) : 0});
 }
 
 template <class L, class Epilogue>
@@ -196,6 +198,9 @@ void unit_piece(const Unit& unit, const typename L::scalar* packed, const Band<L
   if (unit.depthwise())
     return separable_rows(unit, packed + layout.first.direct, packed + layout.dense[0].direct, x, out_width,
                           row0, row1, scratch, epilogue);
+  if (runs_composed(unit, height, x.width))
+    return dense_part(composed_part(unit), unit.in, layout.composed, packed, 0, x, height, out_width, row0,
+                      row1, scratch, epilogue);
   if (unit.paired()) {
     auto* memory = scratch + paired_scratch<L>(unit, x.width);
     const Band<L> mid = paired_mid(unit, packed, x, height, out_width, row0, row1, memory, scratch);

@@ -1,10 +1,10 @@
-// Three taps, stride 1, by Winograd's minimal filtering:
+// Convolutions at stride 1 by Winograd's minimal filtering (winograd_points.h):
 //
-//   3x3       F(4x4, 3x3): 36 products for 16 outputs instead of 144    y = A' [ (G w G') * (B' x B) ] A
-//   1x3, 3x1  F(4, 3): 6 products for 4 outputs instead of 12           y = A' [ (G w) * (B' x) ]
+//   3x3             F(4x4, 3x3): 36 products for 16 outputs instead of 144    y = A' [ (G w G') * (B' x B) ] A
+//   1x7, 7x1        F(4, 7): 10 products for 4 outputs instead of 28          y = A' [ (G w) * (B' x) ]
 //
 // Products are summed over channels. Images are the vector, so the transforms are additions of vectors, and the products
-// are matrix products, one for each of the 36 or 6 positions of a tile.
+// are matrix products, one for each position of a tile.
 //
 // Layout    V  (positions, C, tiles): transformed inputs
 //           M  (positions, outputs at once, tiles): products
@@ -39,33 +39,17 @@ std::size_t winograd_scratch(Winograd kind, int channels, int outputs) {
          4 * winograd_line_pixels * L::count;
 }
 
-// B' d of six values: rows 1 to 4 of it from d[1..4], rows 0 and 5 from all.
-template <class L>
-NASP_INLINE void winograd_inner(L (&v)[4], L d1, L d2, L d3, L d4) {
-  const L four = L::splat(4);
-  const L p = d4 - four * d2, q = d3 - four * d1, s = d4 - d2;
-  L e = d3 - d1;
-  e += e;
-  v[0] = p + q, v[1] = p - q, v[2] = s + e, v[3] = s - e;
-}
-template <class L>
-NASP_INLINE void winograd_outer(L& first, L& last, L d0, L d1, L d2, L d3, L d4, L d5) {
-  const L four = L::splat(4), five = L::splat(5);
-  first = four * d0 + (d4 - five * d2);
-  last = four * d1 + (d5 - five * d3);
-}
-
 // B' x B of `count` tiles, all channels. In two halves, so that everything stays in registers. tiles[t]: a tile's first pixel
 // of channel 0; v: (36, C, 4 tiles). Channel by channel, so that what is written to a line of the cache is written at once.
 template <class L>
 [[gnu::noinline]] void winograd_input(typename L::scalar* v, const typename L::scalar* const* tiles,
                                       int count, int channels, ptrdiff_t row_pitch, ptrdiff_t channel_pitch) {
-  constexpr int N = winograd_side;
+  constexpr int taps = winograd_square_taps, N = winograd_side(taps);
   const ptrdiff_t plane = winograd_plane<L>(channels);
   const auto put_row = [&](typename L::scalar* to, const L(&a)[N]) NASP_LAMBDA_INLINE {
     L inner[4], first, last;
-    winograd_inner(inner, a[1], a[2], a[3], a[4]);
-    winograd_outer(first, last, a[0], a[1], a[2], a[3], a[4], a[5]);
+    winograd_inner<L, taps>(inner, a);
+    winograd_outer<L, taps>(first, last, a);
     first.store(to);
     NASP_UNROLL for (int j = 0; j < 4; j++) inner[j].store(to + (j + 1) * plane);
     last.store(to + 5 * plane);
@@ -74,10 +58,9 @@ template <class L>
     {
       L a[4][N];
       NASP_UNROLL for (int j = 0; j < N; j++) {
-        const auto* d = x + j * L::count;
-        L column[4];
-        winograd_inner(column, L::load(d + row_pitch), L::load(d + 2 * row_pitch), L::load(d + 3 * row_pitch),
-                       L::load(d + 4 * row_pitch));
+        L d[N], column[4];
+        NASP_UNROLL for (int i = 0; i < N; i++) d[i] = L::load(x + j * L::count + i * row_pitch);
+        winograd_inner<L, taps>(column, d);
         NASP_UNROLL for (int r = 0; r < 4; r++) a[r][j] = column[r];
       }
       NASP_UNROLL for (int r = 0; r < 4; r++) put_row(to + (r + 1) * N * plane, a[r]);
@@ -85,9 +68,9 @@ template <class L>
     {
       L a[2][N];
       NASP_UNROLL for (int j = 0; j < N; j++) {
-        const auto* d = x + j * L::count;
-        winograd_outer(a[0][j], a[1][j], L::load(d), L::load(d + row_pitch), L::load(d + 2 * row_pitch),
-                       L::load(d + 3 * row_pitch), L::load(d + 4 * row_pitch), L::load(d + 5 * row_pitch));
+        L d[N];
+        NASP_UNROLL for (int i = 0; i < N; i++) d[i] = L::load(x + j * L::count + i * row_pitch);
+        winograd_outer<L, taps>(a[0][j], a[1][j], d);
       }
       put_row(to, a[0]);
       put_row(to + 5 * N * plane, a[1]);
@@ -98,23 +81,24 @@ template <class L>
   }
 }
 
-// B' x of `count` tiles of six values `step` apart, all channels.
+// B' x of `count` tiles of ten values `step` apart, all channels.
 template <class L>
 [[gnu::noinline]] void winograd_line_input(typename L::scalar* v, const typename L::scalar* const* tiles,
                                            int count, int channels, int at_once, ptrdiff_t step,
                                            ptrdiff_t channel_pitch) {
+  constexpr int taps = winograd_line_taps, N = winograd_side(taps);
   const ptrdiff_t plane = winograd_plane<L>(channels, at_once);
   for (int c = 0; c < channels; c++, v += at_once * L::count) {
     for (int t = 0; t < count; t++) {
       const auto* x = tiles[t] + c * channel_pitch;
       auto* to = v + t * L::count;
-      L d[winograd_side], inner[4], first, last;
-      NASP_UNROLL for (int i = 0; i < winograd_side; i++) d[i] = L::load(x + i * step);
-      winograd_inner(inner, d[1], d[2], d[3], d[4]);
-      winograd_outer(first, last, d[0], d[1], d[2], d[3], d[4], d[5]);
+      L d[N], inner[N - 2], first, last;
+      NASP_UNROLL for (int i = 0; i < N; i++) d[i] = L::load(x + i * step);
+      winograd_inner<L, taps>(inner, d);
+      winograd_outer<L, taps>(first, last, d);
       first.store(to);
-      NASP_UNROLL for (int j = 0; j < 4; j++) inner[j].store(to + (j + 1) * plane);
-      last.store(to + 5 * plane);
+      NASP_UNROLL for (int j = 0; j < N - 2; j++) inner[j].store(to + (j + 1) * plane);
+      last.store(to + (N - 1) * plane);
     }
   }
 }
@@ -150,43 +134,36 @@ template <class L>
   }
 }
 
-// A' m of six values.
-template <class L>
-NASP_INLINE void winograd_back(L (&y)[4], L m0, L m1, L m2, L m3, L m4, L m5) {
-  const L two = L::splat(2), four = L::splat(4), eight = L::splat(8);
-  const L s = m1 + m2, d = m1 - m2, t = m3 + m4, e = m3 - m4;
-  y[0] = m0 + s + t, y[1] = d + two * e, y[2] = s + four * t, y[3] = (d + eight * e) + m5;
-}
-
 // A' M A of one tile of one channel: four rows of four pixels, `to[i]` + at.
 template <class L>
 [[gnu::noinline]] void winograd_output(typename L::scalar* const (&to)[4], ptrdiff_t at,
                                        const typename L::scalar* m, ptrdiff_t plane) {
-  constexpr int N = winograd_side;
+  constexpr int taps = winograd_square_taps, N = winograd_side(taps);
   L a[4][N];
   NASP_UNROLL for (int j = 0; j < N; j++) {
-    const auto* from = m + j * plane;
-    L y[4];
-    winograd_back(y, L::load(from), L::load(from + N * plane), L::load(from + 2 * N * plane),
-                  L::load(from + 3 * N * plane), L::load(from + 4 * N * plane),
-                  L::load(from + 5 * N * plane));
+    L column[N], y[4];
+    NASP_UNROLL for (int i = 0; i < N; i++) column[i] = L::load(m + (i * N + j) * plane);
+    winograd_back<L, taps>(y, column);
     NASP_UNROLL for (int i = 0; i < 4; i++) a[i][j] = y[i];
   }
   NASP_UNROLL for (int i = 0; i < 4; i++) {
     L pixels[4];
-    winograd_back(pixels, a[i][0], a[i][1], a[i][2], a[i][3], a[i][4], a[i][5]);
+    winograd_back<L, taps>(pixels, a[i]);
     NASP_UNROLL for (int p = 0; p < 4; p++) pixels[p].store(to[i] + at + p * L::count);
   }
 }
 
-// A' m of one tile of one channel: four pixels, to[i].
+// A' m of `count` neighbouring tiles of one channel: pixel i of a tile goes to to[i], those of the next `step` on.
 template <class L>
-NASP_INLINE void winograd_line_output(typename L::scalar* const (&to)[4], const typename L::scalar* m,
-                                      ptrdiff_t plane) {
-  L y[4];
-  winograd_back(y, L::load(m), L::load(m + plane), L::load(m + 2 * plane), L::load(m + 3 * plane),
-                L::load(m + 4 * plane), L::load(m + 5 * plane));
-  NASP_UNROLL for (int i = 0; i < 4; i++) y[i].store(to[i]);
+[[gnu::noinline]] void winograd_line_output(typename L::scalar* const (&to)[4], ptrdiff_t step,
+                                            const typename L::scalar* m, ptrdiff_t plane, int count) {
+  constexpr int taps = winograd_line_taps, N = winograd_side(taps);
+  for (int t = 0; t < count; t++, m += L::count) {
+    L products[N], y[4];
+    NASP_UNROLL for (int i = 0; i < N; i++) products[i] = L::load(m + i * plane);
+    winograd_back<L, taps>(y, products);
+    NASP_UNROLL for (int i = 0; i < 4; i++) y[i].store(to[i] + t * step);
+  }
 }
 
 // Where the tiles of a map lie, in order: `tall` rows and `wide` pixels each, `across` side by side.
@@ -199,8 +176,25 @@ struct WinogradTiles {
         row0(row0) {}
   int row(int tile) const { return row0 + tile / across * tall; }
   int column(int tile) const { return tile % across * wide; }
+  int count(int row1) const { return (row1 - row0) / tall * across; }
   int left_in_row(int tile) const { return across - tile % across; }
 };
+
+// Transformed inputs of tiles [begin, begin + count), for `at_once` a channel in v; the band's channels from `first` on.
+template <class L>
+void winograd_tile_inputs(Winograd kind, typename L::scalar* v, int at_once, const WinogradTiles& place,
+                          int begin, int count, const Band<L>& x, int first, int channels) {
+  const int reach = (kind == Winograd::square ? winograd_square_taps : winograd_line_taps) / 2,
+            above = place.tall > 1 ? reach : 0, left = place.wide > 1 ? reach : 0;
+  const typename L::scalar* tiles[winograd_most_tiles];
+  for (int t = 0; t < count; t++)
+    tiles[t] = x.at(place.row(begin + t) - above, first, place.column(begin + t) - left);
+  if (kind == Winograd::square)
+    winograd_input<L>(v, tiles, count, channels, x.row_pitch, x.channel_pitch);
+  else
+    winograd_line_input<L>(v, tiles, count, channels, at_once,
+                           kind == Winograd::across ? L::count : x.row_pitch, x.channel_pitch);
+}
 
 // Rows [row0, row1) of `width` pixels, multiples of 4 (rows across: any number), from `channels` channels of a band,
 // `first` and on.
@@ -211,23 +205,14 @@ void winograd_rows(Winograd kind, const typename L::scalar* packed, int channels
   using S = typename L::scalar;
   const WinogradTiles place(kind, width, row0);
   const int positions = winograd_positions(kind), tiles = winograd_at_once(kind, width),
-            count = (row1 - row0) / place.tall * place.across;
+            count = place.count(row1);
   const ptrdiff_t plane = winograd_plane<L>(channels, tiles);
   const std::size_t pitch = winograd_pitch(outputs, channels);
   const int most = smaller(ceil_div(outputs, winograd_group) * winograd_group, winograd_outputs);
   S *v = scratch, *m = v + positions * plane, *lines = m + positions * winograd_plane<L>(most, tiles);
   for (int begin = 0; begin < count; begin += tiles) {
     const int n = smaller(tiles, count - begin);
-    const S* from_x[winograd_most_tiles];
-    for (int t = 0; t < n; t++) {
-      const int row = place.row(begin + t), column = place.column(begin + t);
-      from_x[t] = x.at(row - (place.tall > 1), first, column - (place.wide > 1));
-    }
-    if (kind == Winograd::square)
-      winograd_input<L>(v, from_x, n, channels, x.row_pitch, x.channel_pitch);
-    else
-      winograd_line_input<L>(v, from_x, n, channels, tiles, kind == Winograd::across ? L::count : x.row_pitch,
-                             x.channel_pitch);
+    winograd_tile_inputs(kind, v, tiles, place, begin, n, x, first, channels);
     const int used = ceil_div(n, winograd_tiles) * winograd_tiles;
     for (int o = 0; o < outputs; o += winograd_outputs) {
       const int some = smaller(winograd_outputs, outputs - o), groups = ceil_div(some, winograd_group);
@@ -245,19 +230,15 @@ void winograd_rows(Winograd kind, const typename L::scalar* packed, int channels
             to[i] = lines_of<L>(epilogue, o + c, row + i, column,
                                 Lines<S>{lines + i * winograd_line_pixels * L::count, 0})
                         .at;
-          for (int k = 0; k < run; k++, from += L::count) {
-            const ptrdiff_t at = static_cast<ptrdiff_t>(k) * place.wide * L::count;
-            if (kind == Winograd::square) {
-              winograd_output<L>(to, at, from, m_plane);
-            } else if (kind == Winograd::across) {
-              S* const pixels[4] = {to[0] + at, to[0] + at + L::count, to[0] + at + 2 * L::count,
-                                    to[0] + at + 3 * L::count};
-              winograd_line_output<L>(pixels, from, m_plane);
-            } else {
-              S* const pixels[4] = {to[0] + at, to[1] + at, to[2] + at, to[3] + at};
-              winograd_line_output<L>(pixels, from, m_plane);
-            }
+          if (kind == Winograd::square) {
+            for (int k = 0; k < run; k++)
+              winograd_output<L>(to, static_cast<ptrdiff_t>(k) * 4 * L::count, from + k * L::count, m_plane);
+          } else {
+            S* pixels[4];
+            for (int i = 0; i < 4; i++) pixels[i] = place.tall > 1 ? to[i] : to[0] + i * L::count;
+            winograd_line_output<L>(pixels, place.wide * L::count, from, m_plane, run);
           }
+          from += run * L::count;
           for (int i = 0; i < place.tall; i++)
             finish(epilogue, o + c, 1, row + i, column, run * place.wide, Lines<S>{to[i], 0});
         }

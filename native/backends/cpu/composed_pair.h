@@ -1,0 +1,99 @@
+// A 1x3 convolution followed by a 3x1 one is a 3x3 convolution: nothing but a sum over the channels between lies between
+// them, and the rows outside the image are zero on both ways. One 3x3 by Winograd's filtering costs fewer products than
+// the two (36 C^2 for 16 pixels instead of 96 C^2), and needs no result in between:
+//
+//   w[o][c][s][t] = sum over m of  column[o][m][s] * row[m][c][t]
+//
+// So where Winograd's 3x3 applies the pair runs as its product, and the product's gradient is taken to both factors.
+//
+// Layout    row (M, C, 3), column (O, M, 3), w (O, C, 3, 3)
+#pragma once
+#include <algorithm>
+#include <vector>
+
+#include "../../core/parallel.h"
+#include "winograd_weights.h"
+
+namespace nasp::NASP_ISA {
+
+constexpr int composed_taps = winograd_square_taps;
+
+inline DensePart composed_part(const Unit& u) {
+  DensePart part;
+  part.out = u.out;
+  part.kernel_h = part.kernel_w = composed_taps;
+  part.pad_h = part.pad_w = composed_taps / 2;
+  return part;
+}
+inline bool composes(const Unit& u) {
+  const auto along = [](int kernel, int pad, int stride) {
+    return kernel == composed_taps && pad == composed_taps / 2 && stride == 1;
+  };
+  return u.paired() && along(u.row.kernel_w, u.row.pad_w, u.row.stride_w) && u.row.kernel_h == 1 &&
+         u.row.stride_h == 1 && along(u.dense[0].kernel_h, u.dense[0].pad_h, u.dense[0].stride_h) &&
+         u.dense[0].kernel_w == 1 && u.dense[0].stride_w == 1 &&
+         winograd_of(composed_part(u), u.in) != Winograd::none;
+}
+inline int composed_weights(const Unit& u) { return u.out * u.in * composed_taps * composed_taps; }
+inline bool runs_composed(const Unit& u, int height, int width) {
+  return composes(u) && winograd_size(height, width);
+}
+
+template <class S>
+void add_scaled(S* sum, S factor, const S* values, int count) {
+  for (int i = 0; i < count; i++) sum[i] += factor * values[i];
+}
+
+template <class S>
+void compose(S* w, const S* row, const S* column, int inputs, int between, int outputs) {
+  constexpr int k = composed_taps;
+  const int length = inputs * k;
+  std::vector<S> line(static_cast<std::size_t>(length));  // w of one o and s
+  for (int o = 0; o < outputs; o++, w += length * k) {
+    for (int s = 0; s < k; s++) {
+      std::fill(line.begin(), line.end(), S(0));
+      for (int m = 0; m < between; m++)
+        add_scaled(line.data(), column[(o * between + m) * k + s], row + m * length, length);
+      for (int i = 0; i < length; i++) w[(i / k * k + s) * k + i % k] = line[static_cast<std::size_t>(i)];
+    }
+  }
+}
+
+// The factors' gradients from their product's, overwritten; null: not wanted.
+template <class S>
+void decompose_gradient(const Run& run, S* d_row, S* d_column, const S* dw, const S* row, const S* column,
+                        int inputs, int between, int outputs) {
+  constexpr int k = composed_taps;
+  const int length = inputs * k;
+  std::vector<S> turned(static_cast<std::size_t>(outputs) * k * length),  // dw (O, 3 rows, C, 3 columns)
+      row_turned(static_cast<std::size_t>(length) * between);
+  for (int o = 0; o < outputs; o++)
+    for (int s = 0; s < k; s++)
+      for (int i = 0; i < length; i++)
+        turned[static_cast<std::size_t>(o * k + s) * length + i] =
+            dw[(o * length + i / k * k + s) * k + i % k];
+  for (int m = 0; m < between; m++)
+    for (int i = 0; i < length; i++)
+      row_turned[static_cast<std::size_t>(i) * between + m] = row[m * length + i];
+  if (d_row) {
+    run.parallel.run(between, [&](int m, int) {
+      S* sum = d_row + m * length;
+      std::fill_n(sum, length, S(0));
+      for (int o = 0; o < outputs; o++)
+        for (int s = 0; s < k; s++)
+          add_scaled(sum, column[(o * between + m) * k + s],
+                     &turned[static_cast<std::size_t>(o * k + s) * length], length);
+    });
+  }
+  if (!d_column) return;
+  std::vector<S> sums(static_cast<std::size_t>(outputs) * k * between);  // (O, 3, M)
+  run.parallel.run(outputs * k, [&](int line, int) {
+    S* sum = &sums[static_cast<std::size_t>(line) * between];
+    for (int i = 0; i < length; i++)
+      add_scaled(sum, turned[static_cast<std::size_t>(line) * length + i],
+                 &row_turned[static_cast<std::size_t>(i) * between], between);
+    for (int m = 0; m < between; m++) d_column[(line / k * between + m) * k + line % k] = sum[m];
+  });
+}
+
+}  // namespace nasp::NASP_ISA
