@@ -1,6 +1,6 @@
-// A 1x3 convolution followed by a 3x1 one is a 3x3 convolution: nothing but a sum over the channels between lies between
-// them, and the rows outside the image are zero on both ways. One 3x3 by Winograd's filtering costs fewer products than
-// the two (36 C^2 for 16 pixels instead of 96 C^2), and needs no result in between:
+// A 1x3 convolution followed by a 3x1 one is a 3x3 convolution: nothing but a sum over channels lies between them, and rows
+// outside the image are zero either way. By Winograd's filtering it costs fewer products than the two (36 C^2 for 16 pixels
+// instead of 96 C^2), and no result in between:
 //
 //   w[o][c][s][t] = sum over m of  column[o][m][s] * row[m][c][t]
 //
@@ -44,6 +44,7 @@ void add_scaled(S* sum, S factor, const S* values, int count) {
   for (int i = 0; i < count; i++) sum[i] += factor * values[i];
 }
 
+// w from its factors, overwritten.
 template <class S>
 void compose(S* w, const S* row, const S* column, int inputs, int between, int outputs) {
   constexpr int k = composed_taps;
