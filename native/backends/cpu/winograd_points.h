@@ -6,12 +6,14 @@
 // their even and odd halves in common, so each transform computes those and adds them once and subtracts them once.
 //
 // Error     of the largest value in float32: 4e-7 with 3 taps, 1.1e-6 with 7 (direct sums: 1e-7)
-// Source    Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015 (arXiv 1509.09308); with 7 taps the
-//           points of least error among fractions up to 4
+// Source    Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015 (arXiv 1509.09308); the 7
+//           taps' points are among the four pairs of least error, of 13 fractions up to 4
 #pragma once
 #include "lanes.h"
 
 namespace nasp::NASP_ISA {
+
+constexpr int winograd_side(int taps) { return taps + 3; }  // positions of a tile of 4
 
 template <int Taps>
 struct WinogradPoints {
@@ -68,7 +70,7 @@ NASP_INLINE L winograd_times(double a, L v) {
 
 // B' d: its rows at the pairs of points, from d[1 .. Taps + 1].
 template <class L, int Taps>
-NASP_INLINE void winograd_inner(L (&v)[Taps + 1], const L (&d)[Taps + 3]) {
+NASP_INLINE void winograd_inner(L (&v)[Taps + 1], const L (&d)[winograd_side(Taps)]) {
   using Points = WinogradPoints<Taps>;
   constexpr auto& table = Points::tables;
   constexpr int pairs = Points::pairs;
@@ -87,7 +89,7 @@ NASP_INLINE void winograd_inner(L (&v)[Taps + 1], const L (&d)[Taps + 3]) {
 }
 // And at 0 and infinity.
 template <class L, int Taps>
-NASP_INLINE void winograd_outer(L& first, L& last, const L (&d)[Taps + 3]) {
+NASP_INLINE void winograd_outer(L& first, L& last, const L (&d)[winograd_side(Taps)]) {
   using Points = WinogradPoints<Taps>;
   constexpr int pairs = Points::pairs;
   first = d[2 * pairs], last = d[2 * pairs + 1];
@@ -99,7 +101,7 @@ NASP_INLINE void winograd_outer(L& first, L& last, const L (&d)[Taps + 3]) {
 
 // A' m.
 template <class L, int Taps>
-NASP_INLINE void winograd_back(L (&y)[4], const L (&m)[Taps + 3]) {
+NASP_INLINE void winograd_back(L (&y)[4], const L (&m)[winograd_side(Taps)]) {
   constexpr int pairs = WinogradPoints<Taps>::pairs;
   const auto& powers = WinogradPoints<Taps>::tables.powers;
   L half[2][pairs];
@@ -116,7 +118,7 @@ NASP_INLINE void winograd_back(L (&y)[4], const L (&m)[Taps + 3]) {
 
 // A y.
 template <class L, int Taps>
-NASP_INLINE void winograd_spread(L (&d)[Taps + 3], const L (&y)[4]) {
+NASP_INLINE void winograd_spread(L (&d)[winograd_side(Taps)], const L (&y)[4]) {
   constexpr int pairs = WinogradPoints<Taps>::pairs;
   const auto& powers = WinogradPoints<Taps>::tables.powers;
   d[0] = y[0], d[2 * pairs + 1] = y[3];
@@ -129,7 +131,7 @@ NASP_INLINE void winograd_spread(L (&d)[Taps + 3], const L (&y)[4]) {
 
 // G w of one row or column.
 template <class S, int Taps>
-void winograd_weights(S (&u)[Taps + 3], const S* w) {
+void winograd_weights(S (&u)[winograd_side(Taps)], const S* w) {
   constexpr int pairs = WinogradPoints<Taps>::pairs;
   const auto& tables = WinogradPoints<Taps>::tables;
   for (int i = 0; i < pairs; i++) {
@@ -143,7 +145,7 @@ void winograd_weights(S (&u)[Taps + 3], const S* w) {
 
 // G' u.
 template <class L, int Taps>
-NASP_INLINE void winograd_gather(L (&w)[Taps], const L (&u)[Taps + 3]) {
+NASP_INLINE void winograd_gather(L (&w)[Taps], const L (&u)[winograd_side(Taps)]) {
   constexpr int pairs = WinogradPoints<Taps>::pairs;
   const auto& tables = WinogradPoints<Taps>::tables;
   w[0] = winograd_times(tables.zero_scale, u[0]), w[Taps - 1] = u[2 * pairs + 1];

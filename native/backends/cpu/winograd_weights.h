@@ -13,7 +13,6 @@ constexpr int winograd_group = NASP_REGISTERS >= 32 ? 4 : 3;
 constexpr int winograd_outputs = winograd_group * (NASP_REGISTERS >= 32 ? 4 : 6);
 
 constexpr int winograd_square_taps = 3, winograd_line_taps = 7;
-constexpr int winograd_side(int taps) { return taps + 3; }
 
 enum class Winograd { none, square, across, down };  // 3x3, 1x7, 7x1
 constexpr int winograd_positions(Winograd kind) {
