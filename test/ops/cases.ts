@@ -30,6 +30,7 @@ const sizes: Size[] = [
   { batch: 16, channels: 17, height: 3, width: 9 }, // one block exactly; one channel beyond the tiles
   { batch: 6, channels: 8, height: 2, width: 2 }, // smaller than the reach of every kernel
   { batch: 9, channels: 6, height: 1, width: 1, strides: [1] },
+  { batch: 2, channels: 4, height: 18, width: 12 }, // rows that are no multiple of 4
   { batch: 2, channels: 16, height: 12, width: 64 }, // several pieces of work an image
   { batch: 1, channels: 40, height: 10, width: 8 }, // one image
   { batch: 18, channels: 20, height: 8, width: 12 }, // Winograd's tiles, more than one group of its outputs

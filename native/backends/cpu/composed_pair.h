@@ -26,12 +26,7 @@ inline DensePart composed_part(const Unit& u) {
   return part;
 }
 inline bool composes(const Unit& u) {
-  const auto along = [](int kernel, int pad, int stride) {
-    return kernel == composed_taps && pad == composed_taps / 2 && stride == 1;
-  };
-  return u.paired() && along(u.row.kernel_w, u.row.pad_w, u.row.stride_w) && u.row.kernel_h == 1 &&
-         u.row.stride_h == 1 && along(u.dense[0].kernel_h, u.dense[0].pad_h, u.dense[0].stride_h) &&
-         u.dense[0].kernel_w == 1 && u.dense[0].stride_w == 1 &&
+  return u.paired() && keeps_size(u.row, 1, composed_taps) && keeps_size(u.dense[0], composed_taps, 1) &&
          winograd_of(composed_part(u), u.in) != Winograd::none;
 }
 inline int composed_weights(const Unit& u) { return u.out * u.in * composed_taps * composed_taps; }
@@ -60,39 +55,43 @@ void compose(S* w, const S* row, const S* column, int inputs, int between, int o
   }
 }
 
+// Scalars of scratch of decompose_gradient.
+inline std::size_t decompose_scratch(const Unit& u) {
+  return static_cast<std::size_t>(composed_weights(u)) + u.first_weights() + u.dense_weights(0);
+}
+
 // The factors' gradients from their product's, overwritten; null: not wanted.
 template <class S>
 void decompose_gradient(const Run& run, S* d_row, S* d_column, const S* dw, const S* row, const S* column,
-                        int inputs, int between, int outputs) {
+                        const Unit& u, S* scratch) {
   constexpr int k = composed_taps;
-  const int length = inputs * k;
-  std::vector<S> turned(static_cast<std::size_t>(outputs) * k * length),  // dw (O, 3 rows, C, 3 columns)
-      row_turned(static_cast<std::size_t>(length) * between);
-  for (int o = 0; o < outputs; o++)
-    for (int s = 0; s < k; s++)
-      for (int i = 0; i < length; i++)
-        turned[static_cast<std::size_t>(o * k + s) * length + i] =
-            dw[(o * length + i / k * k + s) * k + i % k];
-  for (int m = 0; m < between; m++)
+  const int between = u.between(), length = u.in * k;
+  S *turned = scratch,                             // dw (O, 3 rows, C, 3 columns)
+      *row_turned = turned + composed_weights(u),  // (C, 3, M)
+          *sums = row_turned + u.first_weights();  // d_column (O, 3, M)
+  const auto line_of = [&](S* of, int line, int pitch) {
+    return of + static_cast<std::size_t>(line) * pitch;
+  };
+  for (int line = 0; line < u.out * k; line++)
     for (int i = 0; i < length; i++)
-      row_turned[static_cast<std::size_t>(i) * between + m] = row[m * length + i];
+      line_of(turned, line, length)[i] = dw[(line / k * length + i / k * k + line % k) * k + i % k];
+  for (int m = 0; m < between; m++)
+    for (int i = 0; i < length; i++) line_of(row_turned, i, between)[m] = row[m * length + i];
   if (d_row) {
     run.parallel.run(between, [&](int m, int) {
-      S* sum = d_row + m * length;
+      S* sum = line_of(d_row, m, length);
       std::fill_n(sum, length, S(0));
-      for (int o = 0; o < outputs; o++)
-        for (int s = 0; s < k; s++)
-          add_scaled(sum, column[(o * between + m) * k + s],
-                     &turned[static_cast<std::size_t>(o * k + s) * length], length);
+      for (int line = 0; line < u.out * k; line++)
+        add_scaled(sum, column[(line / k * between + m) * k + line % k], line_of(turned, line, length),
+                   length);
     });
   }
   if (!d_column) return;
-  std::vector<S> sums(static_cast<std::size_t>(outputs) * k * between);  // (O, 3, M)
-  run.parallel.run(outputs * k, [&](int line, int) {
-    S* sum = &sums[static_cast<std::size_t>(line) * between];
+  run.parallel.run(u.out * k, [&](int line, int) {
+    S* sum = line_of(sums, line, between);
+    std::fill_n(sum, between, S(0));
     for (int i = 0; i < length; i++)
-      add_scaled(sum, turned[static_cast<std::size_t>(line) * length + i],
-                 &row_turned[static_cast<std::size_t>(i) * between], between);
+      add_scaled(sum, line_of(turned, line, length)[i], line_of(row_turned, i, between), between);
     for (int m = 0; m < between; m++) d_column[(line / k * between + m) * k + line % k] = sum[m];
   });
 }

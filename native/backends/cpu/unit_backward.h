@@ -84,8 +84,10 @@ void backward_unit(const Run& run, const BackwardUnit<typename L::scalar>& b) {
     weights = static_cast<std::size_t>(unit.first_weights());
     for (int i = 0; i < unit.parts; i++) weights += static_cast<std::size_t>(unit.dense_weights(i));
   }
+  const std::size_t all_weights = weights * pieces.count,  // behind them the product's gradient, and scratch
+      behind = composed ? weights + decompose_scratch(unit) : 0;
   S* partial = weights ? static_cast<S*>(run.workspace.shared(Workspace::partial_weights,
-                                                              sizeof(S) * weights * pieces.count))
+                                                              sizeof(S) * (all_weights + behind)))
                        : nullptr;
   auto* sums = b.dx_moments ? static_cast<GradientSums*>(run.workspace.shared(
                                   Workspace::partial_moments,
@@ -146,11 +148,11 @@ void backward_unit(const Run& run, const BackwardUnit<typename L::scalar>& b) {
   }
   if (!weights) return;
   if (composed) {
-    std::vector<S> dw(weights);
-    add_pieces(run, dw.data(), partial, pieces.count, weights, static_cast<int>(weights));
+    S* dw = partial + all_weights;
+    add_pieces(run, dw, partial, pieces.count, weights, static_cast<int>(weights));
     const PackedLayout layout(unit);
-    return decompose_gradient(run, b.first_gradient, b.dense_gradient[0], dw.data(), b.packed + layout.row,
-                              b.packed + layout.column, unit.in, unit.between(), unit.out);
+    return decompose_gradient(run, b.first_gradient, b.dense_gradient[0], dw, b.packed + layout.row,
+                              b.packed + layout.column, unit, dw + weights);
   }
   std::size_t at = 0;
   const auto add_up = [&](S* gradient, int count) {

@@ -210,8 +210,8 @@ void winograd_weight_gradient(Winograd kind, typename L::scalar* dw, int channel
                               typename L::scalar* scratch) {
   constexpr int T = winograd_tiles;
   const bool square = kind == Winograd::square;
-  const int P = winograd_positions(kind), taps = winograd_kernel(kind);
   const WeightGradientSizes<L> sizes(kind, channels, outputs);
+  const int P = sizes.positions, taps = winograd_kernel(kind);
   const WinogradTiles place(kind, dy.width, row0);
   const int places = place.count(row1);
   auto *v = scratch, *d = v + P * sizes.v_plane, *turned = d + P * sizes.d_plane,

@@ -26,18 +26,20 @@ constexpr int winograd_kernel(Winograd kind) {  // taps of the whole kernel
   return kind == Winograd::square ? winograd_square_taps * winograd_square_taps : winograd_line_taps;
 }
 
+// A kernel of height x width taps at stride 1, padded by half of it.
+inline bool keeps_size(const DensePart& part, int height, int width) {
+  return part.stride_h == 1 && part.stride_w == 1 && part.kernel_h == height && part.pad_h == height / 2 &&
+         part.kernel_w == width && part.pad_w == width / 2;
+}
+
 constexpr int winograd_channels = 16;  // fewer do not pay for the transforms
 inline Winograd winograd_of(const DensePart& part, int in) {
-  if (part.stride_h != 1 || part.stride_w != 1 || smaller(in, part.out) < winograd_channels)
-    return Winograd::none;
-  const auto is = [&](int height, int width) {
-    return part.kernel_h == height && part.pad_h == height / 2 && part.kernel_w == width &&
-           part.pad_w == width / 2;
-  };
-  return is(winograd_square_taps, winograd_square_taps) ? Winograd::square
-         : is(1, winograd_line_taps)                    ? Winograd::across
-         : is(winograd_line_taps, 1)                    ? Winograd::down
-                                                        : Winograd::none;
+  constexpr int square = winograd_square_taps, line = winograd_line_taps;
+  return smaller(in, part.out) < winograd_channels ? Winograd::none
+         : keeps_size(part, square, square)        ? Winograd::square
+         : keeps_size(part, 1, line)               ? Winograd::across
+         : keeps_size(part, line, 1)               ? Winograd::down
+                                                   : Winograd::none;
 }
 // Tiles must not hang over: what lies beyond the image would round into the pixels inside.
 inline bool winograd_size(int height, int width) { return height % 4 == 0 && width % 4 == 0; }
@@ -77,7 +79,7 @@ void pack_winograd(Winograd kind, S* packed, const S* w, int outputs, int channe
   const std::size_t pitch = winograd_pitch(to, from);
   for (int o = 0; o < ceil_div(to, winograd_group) * winograd_group; o++) {
     for (int c = 0; c < from; c++) {
-      S kernel[9] = {};
+      S kernel[winograd_kernel(Winograd::square)] = {};
       const S* own =
           w + (static_cast<std::size_t>(transpose ? c : o) * channels + (transpose ? o : c)) * taps;
       for (int t = 0; o < to && t < taps; t++) kernel[t] = own[transpose ? taps - 1 - t : t];
