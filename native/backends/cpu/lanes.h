@@ -56,10 +56,10 @@ L where_positive(L gate, L a) {
   return {gate.v > 0 ? a.v : typename L::vector{}};
 }
 
-// Register tiles: output channels x pixels of the dense kernels, pixels of a row of the depthwise ones.
+// Register tiles: output channels x pixels of the dense kernels, rows x pixels of the depthwise ones.
 constexpr int tile_outputs = 4;
 constexpr int tile_pixels = NASP_REGISTERS >= 32 ? 4 : 3;
-constexpr int depthwise_pixels = 8;
+constexpr int depthwise_rows = NASP_REGISTERS >= 32 ? 2 : 1, depthwise_pixels = 8;
 
 // Bytes of inputs that dense kernels keep in the first-level cache: of 32 KB with 16 registers, of 48 with 32; and of
 // depthwise results on their way to a 1x1 convolution.

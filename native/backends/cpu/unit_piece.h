@@ -67,10 +67,12 @@ void dense_rows(const DensePart& part, int first_output, const typename L::scala
   }
 }
 
-// Pixels [column, column + pixels) of an output row, channels [channel, channel_end), into lines.
+// Pixels [column, column + pixels) of an output row, channels [channel, channel_end), into lines; and where `two`, of the row
+// `dilation` below it too, `next` behind the first one's.
 template <class L>
 void depthwise_channels(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int channel,
-                        int channel_end, Lines<typename L::scalar> to, int row, int column, int pixels) {
+                        int channel_end, Lines<typename L::scalar> to, bool two, ptrdiff_t next, int row,
+                        int column, int pixels) {
   using S = typename L::scalar;
   const int k = unit.kernel, d = unit.dilation, stride = unit.stride, pad = unit.pad(),
             top = row * stride - pad, left = column * stride - pad;
@@ -78,17 +80,19 @@ void depthwise_channels(const Unit& unit, const typename L::scalar* w, const Ban
     for (int c = channel; c < channel_end; c++, to.at += to.pitch)
       pixels_of(c * x.channel_pitch, w + static_cast<ptrdiff_t>(c) * k * k);
   };
-  const auto tiles = [&]<int K, int D>() {
-    const S* rows[K];
-    for (int s = 0; s < K; s++) rows[s] = x.at(top + s * D, 0, left);
+  const auto tiles = [&]<int K, int D, int Stride, int Rows>() {
+    const S* rows[K + Rows - 1];
+    for (int s = 0; s < K + Rows - 1; s++) rows[s] = x.at(top + s * D, 0, left);
     each([&](ptrdiff_t at, const S* weights) {
-      if (stride == 1)
-        depthwise_row<L, K, D, 1>(to.at, rows, at, weights, pixels);
-      else
-        depthwise_row<L, K, D, 2>(to.at, rows, at, weights, pixels);
+      depthwise_row<L, K, D, Stride, Rows>(to.at, next, rows, at, weights, pixels);
     });
   };
-  if (stride <= 2 && with_depthwise_kernel(k, d, tiles)) return;
+  const auto kernels = [&]<int K, int D>() {
+    if (stride == 2) return tiles.template operator()<K, D, 2, 1>();
+    if (two) return tiles.template operator()<K, D, 1, depthwise_rows>();
+    tiles.template operator()<K, D, 1, 1>();
+  };
+  if (stride <= 2 && with_depthwise_kernel(k, d, kernels)) return;
   DepthwiseTap<L> taps[64];
   for (int i = 0; i < k * k; i++) taps[i] = {x.at(top + i / k * d, 0, left + i % k * d), i};
   each([&](ptrdiff_t at, const S* weights) {
@@ -96,16 +100,34 @@ void depthwise_channels(const Unit& unit, const typename L::scalar* w, const Ban
   });
 }
 
-// Rows [row0, row1) of one channel through an epilogue. buffer: a row.
+// Calls rows_at(row, two) for the output rows [row0, row1): two of them, row and row + dilation, where a tile takes two.
+template <class Body>
+void by_depthwise_rows(const Unit& unit, int row0, int row1, const Body& rows_at) {
+  const int d = unit.dilation;
+  const bool tiled =
+      depthwise_rows == 2 && unit.stride == 1 && with_depthwise_kernel(unit.kernel, d, []<int, int>() {});
+  int row = row0;
+  if (tiled) {
+    for (; row + 2 * d <= row1; row += 2 * d)
+      for (int i = 0; i < d; i++) rows_at(row + i, true);
+  }
+  for (; row < row1; row++) rows_at(row, false);
+}
+
+// Rows [row0, row1) of one channel through an epilogue. buffer: two rows.
 template <class L, class Epilogue>
 void depthwise_rows_into(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int channel,
                          int out_width, int row0, int row1, typename L::scalar* buffer,
                          const Epilogue& epilogue) {
-  for (int row = row0; row < row1; row++) {
-    const auto lines = lines_of<L>(epilogue, channel, row, 0, {buffer, 0});
-    depthwise_channels(unit, w, x, channel, channel + 1, lines, row, 0, out_width);
-    finish(epilogue, channel, 1, row, 0, out_width, lines);
-  }
+  by_depthwise_rows(unit, row0, row1, [&](int row, bool two) {
+    const int below = row + unit.dilation;
+    const Lines<typename L::scalar> own = {buffer, static_cast<ptrdiff_t>(out_width) * L::count};
+    const auto upper = lines_of<L>(epilogue, channel, row, 0, own),
+               lower = two ? lines_of<L>(epilogue, channel, below, 0, own + own.pitch) : upper;
+    depthwise_channels(unit, w, x, channel, channel + 1, upper, two, lower.at - upper.at, row, 0, out_width);
+    finish(epilogue, channel, 1, row, 0, out_width, upper);
+    if (two) finish(epilogue, channel, 1, below, 0, out_width, lower);
+  });
 }
 
 // Depthwise results on their way to the 1x1 convolution: pixels of a row of every channel, a tile of them or more, so many
@@ -113,13 +135,13 @@ void depthwise_rows_into(const Unit& unit, const typename L::scalar* w, const Ba
 template <class L>
 int mid_pixels(int channels, int out_width) {
   constexpr int tile = depthwise_pixels, most = mid_block / static_cast<int>(sizeof(L));
-  const int parts = ceil_div(out_width, larger(tile, most / channels));
+  const int parts = ceil_div(out_width, larger(tile, most / channels / depthwise_rows));
   return smaller(out_width, ceil_div(ceil_div(out_width, parts), tile) * tile);
 }
 template <class L>
 std::size_t separable_scratch(const Unit& u, int width) {
   const int pixels = mid_pixels<L>(u.in, u.out_width(width));
-  return Band<L>::size(u.in, pixels, 1, 0) + lines_size<L>(u.out, pixels);
+  return Band<L>::size(u.in, pixels, depthwise_rows, 0) + lines_size<L>(u.out, pixels);
 }
 
 template <class L, class Epilogue>
@@ -127,19 +149,21 @@ void separable_rows(const Unit& unit, const typename L::scalar* depthwise,
                     const typename L::scalar* pointwise, const Band<L>& x, int out_width, int row0, int row1,
                     typename L::scalar* scratch, const Epilogue& epilogue) {
   const int at_once = mid_pixels<L>(unit.in, out_width);
-  auto* buffer = scratch + Band<L>::size(unit.in, at_once, 1, 0);
-  for (int row = row0; row < row1; row++) {
-    const Band<L> mid(scratch, unit.in, at_once, row, 1, 0);
+  auto* buffer = scratch + Band<L>::size(unit.in, at_once, depthwise_rows, 0);
+  const Band<L> mid(scratch, unit.in, at_once, 0, depthwise_rows, 0);
+  by_depthwise_rows(unit, row0, row1, [&](int row, bool two) {
     for (int column = 0; column < out_width; column += at_once) {
       const int pixels = smaller(at_once, out_width - column);
-      depthwise_channels(unit, depthwise, x, 0, unit.in, {mid.at(row, 0, 0), mid.channel_pitch}, row, column,
-                         pixels);
-      const Tap<typename L::scalar> tap = {mid.at(row, 0, 0), pointwise};
-      dense_row<L, 1>({&tap, 1, unit.in, mid.channel_pitch}, unit.out,
-                      static_cast<ptrdiff_t>(unit.in) * tile_outputs, 0, row, column, pixels, buffer,
-                      epilogue);
+      depthwise_channels(unit, depthwise, x, 0, unit.in, {mid.data, mid.channel_pitch}, two, mid.row_pitch,
+                         row, column, pixels);
+      for (int i = 0; i <= two; i++) {
+        const Tap<typename L::scalar> tap = {mid.at(i, 0, 0), pointwise};
+        dense_row<L, 1>({&tap, 1, unit.in, mid.channel_pitch}, unit.out,
+                        static_cast<ptrdiff_t>(unit.in) * tile_outputs, 0, row + i * unit.dilation, column,
+                        pixels, buffer, epilogue);
+      }
     }
-  }
+  });
 }
 
 // One dense convolution: Winograd where it applies, else direct.
