@@ -42,12 +42,11 @@ Parallel::Parallel(int threads) {
   if (threads < 1 || threads > 1024)
     throw Error("ERR_NASP_ARGUMENT",
                 "Expected 0 to 1024 for threads but received " + std::to_string(threads));
-  shares_ = std::vector<Share>(static_cast<std::size_t>(threads));
   workers_.reserve(static_cast<std::size_t>(threads - 1));
   try {
     for (int thread = 1; thread < threads; thread++) workers_.emplace_back([this, thread] { work(thread); });
   } catch (const std::system_error& error) {
-    const std::size_t started = workers_.size() + 1;
+    const int started = this->threads();
     stop();
     throw Error("ERR_NASP_OUT_OF_MEMORY", "Could not start thread " + std::to_string(started + 1) + " of " +
                                               std::to_string(threads) + ": " + error.what());
@@ -77,12 +76,8 @@ void Parallel::run_erased(int pieces, Call call, const void* context) {
   pieces_.store(pieces, std::memory_order_relaxed);
   failed_.store(false, std::memory_order_relaxed);
   unfinished_.store(pieces, std::memory_order_relaxed);
-  run_++;
-  for (int share = 0; share < threads(); share++) {
-    const auto count = static_cast<std::uint64_t>(share_end(share, pieces) - share_end(share - 1, pieces));
-    shares_[static_cast<std::size_t>(share)].left.store(run_ << 32 |
-                                                        count);  // sequentially consistent, against sleepers_
-  }
+  const std::uint64_t run = (claim_.load(std::memory_order_relaxed) >> 32) + 1;
+  claim_.store(run << 32 | static_cast<std::uint64_t>(pieces));  // sequentially consistent, against sleepers_
   if (sleepers_.load() > 0) {
     { std::lock_guard<std::mutex> lock(mutex_); }  // a worker that has looked in vain is in wait() now
     work_there_.notify_all();
@@ -105,31 +100,15 @@ void Parallel::run_erased(int pieces, Call call, const void* context) {
   }
 }
 
-int Parallel::share_end(int share, int pieces) const {
-  return static_cast<int>(static_cast<std::int64_t>(pieces) * (share + 1) / threads());
-}
-
-// Takes pieces of the current run until none is left, its own share first.
+// Takes pieces of the current run until none is left.
 void Parallel::take_pieces(int thread) {
   int finished = 0;
-  for (int i = 0; i < threads(); i++) finished += take_from((thread + i) % threads(), thread);
-  if (finished > 0 && unfinished_.fetch_sub(finished) == finished && caller_sleeps_.load()) {
-    { std::lock_guard<std::mutex> lock(mutex_); }
-    work_done_.notify_one();
-  }
-}
-
-// Takes what is left of a share; how many pieces it were.
-int Parallel::take_from(int share, int thread) {
-  std::atomic<std::uint64_t>& shared = shares_[static_cast<std::size_t>(share)].left;
-  int finished = 0;
-  std::uint64_t left = shared.load(std::memory_order_acquire);
-  while ((left & left_mask) != 0) {
+  std::uint64_t claim = claim_.load(std::memory_order_acquire);
+  while ((claim & left_mask) != 0) {
     const Call call = call_.load(std::memory_order_relaxed);
     const void* context = context_.load(std::memory_order_relaxed);
-    const int pieces = pieces_.load(std::memory_order_relaxed);
-    const int piece = share_end(share, pieces) - static_cast<int>(left & left_mask);
-    if (!shared.compare_exchange_weak(left, left - 1, std::memory_order_acq_rel, std::memory_order_acquire))
+    const int piece = pieces_.load(std::memory_order_relaxed) - static_cast<int>(claim & left_mask);
+    if (!claim_.compare_exchange_weak(claim, claim - 1, std::memory_order_acq_rel, std::memory_order_acquire))
       continue;
     if (!failed_.load(std::memory_order_relaxed)) {
       try {
@@ -141,18 +120,16 @@ int Parallel::take_from(int share, int thread) {
       }
     }
     finished++;
-    left = shared.load(std::memory_order_acquire);
+    claim = claim_.load(std::memory_order_acquire);
   }
-  return finished;
-}
-
-bool Parallel::something_left() const {
-  return std::any_of(shares_.begin(), shares_.end(),
-                     [](const Share& share) { return (share.left.load() & left_mask) != 0; });
+  if (finished > 0 && unfinished_.fetch_sub(finished) == finished && caller_sleeps_.load()) {
+    { std::lock_guard<std::mutex> lock(mutex_); }
+    work_done_.notify_one();
+  }
 }
 
 void Parallel::work(int thread) {
-  const auto called = [this] { return something_left() || stopping_.load(); };
+  const auto called = [this] { return (claim_.load() & left_mask) != 0 || stopping_.load(); };
   for (;;) {
     if (!spin_until(called)) {
       std::unique_lock<std::mutex> lock(mutex_);

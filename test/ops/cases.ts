@@ -19,6 +19,7 @@ interface Size {
   height: number
   width: number
   strides?: (1 | 2)[]
+  ops?: string[]
 }
 
 // Lanes are 4, 8 or 16 images; tiles are a few channels; pieces are bands of rows.
@@ -37,6 +38,10 @@ const sizes: Size[] = [
   { batch: 5, channels: 34, height: 8, width: 8 }, // and those of a row and of a column
   { batch: 6, channels: 16, height: 4, width: 4 }, // fewer tiles than a group
   { batch: 2, channels: 72, height: 4, width: 16 }, // a row and its taps in blocks
+  {
+    ...{ batch: 12, channels: 20, height: 48, width: 24, strides: [1] }, // larger than the caches are taken for
+    ops: ["max_pool_3x3", "conv_1x1", "conv_3x3", "sep_conv_3x3"],
+  },
 ]
 const small = sizes.slice(0, 2)
 const plain = 1e-4
@@ -86,7 +91,10 @@ export function operationCases(addon: NativeAddon): Case[] {
     const pool = op.includes("pool")
     for (const stride of [1, 2] as const) {
       const of = (size: Size) => fit(size, op, stride)
-      for (const size of sizes.filter((s) => s.strides?.includes(stride) ?? true)) {
+      const fitting = sizes.filter(
+        (s) => (s.strides?.includes(stride) ?? true) && (s.ops?.includes(op) ?? true),
+      )
+      for (const size of fitting) {
         cases.push(makeCase(addon, op, stride, of(size), {}))
         if (pool) cases.push(makeCase(addon, op, stride, of(size), { searchPools: true }))
         else cases.push(makeCase(addon, op, stride, of(size), { affine: true }))

@@ -26,7 +26,7 @@ struct Table {
                                      store_images<L>,
                                      clear_dead_lanes<L>,
                                      packed_size<S>,
-                                     pack_unit<S>,
+                                     pack_unit<L>,
                                      forward_units<L>,
                                      backward_unit<L>,
                                      gradient_sums<L>,

@@ -40,8 +40,18 @@ struct Forward {
   View<const S> g;       // of the block; unused unless Gradient
   ChannelSums<L>* sums;  // one an output channel of the unit
   int first_row;         // of the piece: its first pixel is the centre of the sums
+  bool past_caches;      // how y is stored
 
   void segment(int channel, int row, int column, int count, const S* pixels) const {
+    if constexpr (Store) {
+      if (past_caches) return take<true>(channel, row, column, count, pixels);
+    }
+    take<false>(channel, row, column, count, pixels);
+  }
+
+ private:
+  template <bool PastCaches>
+  NASP_INLINE void take(int channel, int row, int column, int count, const S* pixels) const {
     constexpr int ways = Gradient ? 2 : 4;
     ChannelSums<L>& kept = sums[channel];
     if (row == first_row && column == 0) kept.centre = L::load(pixels);
@@ -54,7 +64,10 @@ struct Forward {
     by_ways<ways>(count, [&](int i, int p) NASP_LAMBDA_INLINE {
       const ptrdiff_t pixel = static_cast<ptrdiff_t>(p) * L::count;
       const L value = L::load(pixels + pixel), centred = value - centre;
-      if constexpr (Store) value.store(to + pixel);
+      if constexpr (PastCaches)
+        value.stream(to + pixel);
+      else if constexpr (Store)
+        value.store(to + pixel);
       sum[i] += centred;
       squares[i] += centred * centred;
       if constexpr (Gradient) {

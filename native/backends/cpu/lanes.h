@@ -22,6 +22,18 @@ struct Lanes {
   static Lanes splat(Scalar a) { return {a - vector{}}; }
   static Lanes load(const Scalar* p) { return {*reinterpret_cast<const vector*>(p)}; }
   void store(Scalar* p) const { *reinterpret_cast<vector*>(p) = v; }
+  // Past the caches, without reading the line first: for what is not read again before much else has been. streamed() below
+  // before another thread may read it.
+  void stream(Scalar* p) const {
+#if defined(__x86_64__)
+    if constexpr (sizeof(vector) > 16)
+      asm("vmovntps %1, %0" : "=m"(*reinterpret_cast<vector*>(p)) : "v"(v));
+    else
+      asm("movntps %1, %0" : "=m"(*reinterpret_cast<vector*>(p)) : "x"(v));
+#else
+    store(p);
+#endif
+  }
 
   // Keeps a loaded value in a register. g++ otherwise repeats the load inside every multiply-add that uses it, and
   // the tile becomes bound by loads.
@@ -41,6 +53,13 @@ struct Lanes {
     return *this;
   }
 };
+
+// All that this thread has streamed is there for others.
+inline void streamed() {
+#if defined(__x86_64__)
+  __builtin_ia32_sfence();
+#endif
+}
 
 template <class L>
 L relu(L a) {  // NaN stays NaN, so that a diverged net shows in its loss

@@ -51,8 +51,10 @@ std::size_t packed_size(const Unit& u, bool backward) {
   return backward ? layout.size : layout.forward_size;
 }
 
-template <class S>
-void pack_unit(const Unit& u, S* packed, const UnitWeights<S>& w, bool backward) {
+template <class L>
+void pack_unit(const Unit& u, typename L::scalar* packed, const UnitWeights<typename L::scalar>& w,
+               bool backward) {
+  using S = typename L::scalar;
   const PackedLayout layout(u);
   std::vector<S> composed;
   if (composes(u)) {
@@ -65,7 +67,8 @@ void pack_unit(const Unit& u, S* packed, const UnitWeights<S>& w, bool backward)
     const auto pack = [&](const PackedPart& at, const S* weights, const DensePart& d, int in) {
       const Winograd kind = winograd_of(d, in);
       pack_dense(packed + at.direct, weights, d.out, in, d.taps(), transposed);
-      if (kind != Winograd::none) pack_winograd(kind, packed + at.winograd, weights, d.out, in, transposed);
+      if (kind != Winograd::none)
+        pack_winograd<L>(kind, packed + at.winograd, weights, d.out, in, transposed);
     };
     if (u.paired())
       pack(half.first, w.first, u.row, u.in);
@@ -73,8 +76,8 @@ void pack_unit(const Unit& u, S* packed, const UnitWeights<S>& w, bool backward)
       pack_depthwise(packed + half.first.direct, w.first, u.in, u.kernel * u.kernel, transposed);
     for (int i = 0; i < u.parts; i++) pack(half.dense[i], w.dense[i], u.dense[i], u.between());
     if (composes(u))
-      pack_winograd(Winograd::square, packed + half.composed.winograd, composed.data(), u.out, u.in,
-                    transposed);
+      pack_winograd<L>(Winograd::square, packed + half.composed.winograd, composed.data(), u.out, u.in,
+                       transposed);
   }
   if (composes(u)) {
     std::copy_n(w.first, u.first_weights(), packed + layout.row);

@@ -25,6 +25,14 @@ View<S> block_of(View<S> v, int block) {
   return v;
 }
 
+// An activation of more than the second-level caches hold is stored past them: the memory line that a store would fetch first
+// is the larger half of its cost.
+constexpr std::size_t most_cached = 1 << 20;  // bytes
+template <class S>
+bool leaves_caches(const View<S>& v, int blocks) {
+  return v.data && sizeof(S) * static_cast<std::size_t>(v.block_pitch) * blocks > most_cached;
+}
+
 // In what order a piece of work takes its units: those that load their rows alike together.
 template <class S>
 std::vector<std::pair<int, int>> unit_order(const ForwardUnit<S>* units, int count) {
@@ -84,19 +92,21 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
       if (pixels > 0) {
         const auto y = block_of(units[u].y, block);
         const auto g = block_of(units[u].g, block);
+        const bool past_caches = leaves_caches(units[u].y, ceil_div(run.batch, L::count));
         for (int c = 0; c < unit.out; c++) sums[c].begin();
+        const auto into = [&](const auto& epilogue) {
+          unit_piece(unit, units[u].packed, band, height, from, to, scratch, epilogue);
+        };
         if (y && g)
-          unit_piece(unit, units[u].packed, band, height, from, to, scratch,
-                     Forward<L, true, true>{y, g, sums, from});
+          into(Forward<L, true, true>{y, g, sums, from, past_caches});
         else if (g)
-          unit_piece(unit, units[u].packed, band, height, from, to, scratch,
-                     Forward<L, false, true>{y, g, sums, from});
+          into(Forward<L, false, true>{y, g, sums, from, false});
         else
-          unit_piece(unit, units[u].packed, band, height, from, to, scratch,
-                     Forward<L, true, false>{y, g, sums, from});
+          into(Forward<L, true, false>{y, g, sums, from, past_caches});
       }
       for (int c = 0; c < unit.out; c++) moments[c] = merge_lanes<L>(sums[c], pixels, pixels > 0 ? live : 0);
     }
+    streamed();
   });
 
   for (int u = 0, first = 0; u < count; first += units[u].unit->out, u++) {

@@ -130,17 +130,17 @@ NASP_INLINE void winograd_spread(L (&d)[winograd_side(Taps)], const L (&y)[4]) {
 }
 
 // G w of one row or column.
-template <class S, int Taps>
-void winograd_weights(S (&u)[winograd_side(Taps)], const S* w) {
+template <class L, int Taps>
+void winograd_weights(L (&u)[winograd_side(Taps)], const L* w) {
   constexpr int pairs = WinogradPoints<Taps>::pairs;
   const auto& tables = WinogradPoints<Taps>::tables;
   for (int i = 0; i < pairs; i++) {
-    S half[2] = {};
+    L half[2] = {L::zero(), L::zero()};
     for (int k = 0; k < Taps; k++)
-      half[k % 2] += static_cast<S>(tables.scale[i] * tables.powers[i][k]) * w[k];
+      half[k % 2] = winograd_add(half[k % 2], tables.scale[i] * tables.powers[i][k], w[k]);
     u[2 * i + 1] = half[0] + half[1], u[2 * i + 2] = half[0] - half[1];
   }
-  u[0] = static_cast<S>(tables.zero_scale) * w[0], u[2 * pairs + 1] = w[Taps - 1];
+  u[0] = winograd_times(tables.zero_scale, w[0]), u[2 * pairs + 1] = w[Taps - 1];
 }
 
 // G' u.

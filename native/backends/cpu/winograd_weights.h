@@ -2,6 +2,9 @@
 //
 // Layout    w  packed by pack_winograd: (positions, ceil(O / group), C, group)
 #pragma once
+#include <algorithm>
+#include <cstring>
+
 #include "../../ops/unit.h"
 #include "winograd_points.h"
 
@@ -51,44 +54,57 @@ inline std::size_t packed_winograd_size(Winograd kind, int to, int from) {
   return winograd_positions(kind) * winograd_pitch(to, from);
 }
 
-// U of one kernel: its value at position i lies i * pitch on.
-template <class S>
-void pack_winograd_line(S* packed, const S* kernel, std::size_t pitch) {
+// U of a vector of kernels, one tap a vector.
+template <class L>
+void winograd_line_weights(L* u, const L* kernels) {
   constexpr int taps = winograd_line_taps, side = winograd_side(taps);
-  S u[side];
-  winograd_weights<S, taps>(u, kernel);
-  for (int i = 0; i < side; i++) packed[i * pitch] = u[i];
+  L line[side];
+  winograd_weights<L, taps>(line, kernels);
+  std::copy_n(line, side, u);
 }
-template <class S>
-void pack_winograd_square(S* packed, const S* kernel, std::size_t pitch) {
+template <class L>
+void winograd_square_weights(L* u, const L* kernels) {
   constexpr int taps = winograd_square_taps, side = winograd_side(taps);
-  S half[taps][side], u[side];
-  for (int r = 0; r < taps; r++) winograd_weights<S, taps>(half[r], kernel + taps * r);
+  L half[taps][side], column_u[side];
+  for (int r = 0; r < taps; r++) winograd_weights<L, taps>(half[r], kernels + taps * r);
   for (int j = 0; j < side; j++) {
-    const S column[taps] = {half[0][j], half[1][j], half[2][j]};
-    winograd_weights<S, taps>(u, column);
-    for (int i = 0; i < side; i++) packed[(i * side + j) * pitch] = u[i];
+    const L column[taps] = {half[0][j], half[1][j], half[2][j]};
+    winograd_weights<L, taps>(column_u, column);
+    for (int i = 0; i < side; i++) u[i * side + j] = column_u[i];
   }
 }
 
-// (O, C, taps) -> U; `transpose` packs the kernel turned round with the roles of o and c exchanged, for dx.
-template <class S>
-void pack_winograd(Winograd kind, S* packed, const S* w, int outputs, int channels, bool transpose) {
+// (O, C, taps) -> U; `transpose` packs the kernel turned round with the roles of o and c exchanged, for dx. As many kernels at
+// a time as there are lanes, in the order in which they lie in a group.
+template <class L>
+void pack_winograd(Winograd kind, typename L::scalar* packed, const typename L::scalar* w, int outputs,
+                   int channels, bool transpose) {
+  using S = typename L::scalar;
+  constexpr int most_taps = winograd_kernel(Winograd::square), most = winograd_positions(Winograd::square);
   const int to = transpose ? channels : outputs, from = transpose ? outputs : channels;
-  const int taps = winograd_kernel(kind);
-  const std::size_t pitch = winograd_pitch(to, from);
-  for (int o = 0; o < ceil_div(to, winograd_group) * winograd_group; o++) {
-    for (int c = 0; c < from; c++) {
-      S kernel[winograd_kernel(Winograd::square)] = {};
-      const S* own =
-          w + (static_cast<std::size_t>(transpose ? c : o) * channels + (transpose ? o : c)) * taps;
-      for (int t = 0; o < to && t < taps; t++) kernel[t] = own[transpose ? taps - 1 - t : t];
-      S* at = packed + (static_cast<std::size_t>(o / winograd_group) * from + c) * winograd_group +
-              o % winograd_group;
+  const int taps = winograd_kernel(kind), positions = winograd_positions(kind);
+  const std::size_t pitch = winograd_pitch(to, from),
+                    o_pitch = static_cast<std::size_t>(transpose ? 1 : channels) * taps,
+                    c_pitch = static_cast<std::size_t>(transpose ? channels : 1) * taps;
+  const int group_size = from * winograd_group;
+  for (int first = 0; first < to; first += winograd_group, packed += group_size) {
+    for (int at = 0; at < group_size; at += L::count) {
+      const int some = smaller(L::count, group_size - at);
+      alignas(sizeof(L)) S lanes[most_taps][L::count] = {};
+      for (int lane = 0; lane < some; lane++) {
+        const int o = first + (at + lane) % winograd_group, c = (at + lane) / winograd_group;
+        if (o >= to) continue;
+        const S* kernel = w + o * o_pitch + c * c_pitch;
+        for (int t = 0; t < taps; t++) lanes[t][lane] = kernel[transpose ? taps - 1 - t : t];
+      }
+      L kernels[most_taps], u[most];
+      for (int t = 0; t < taps; t++) kernels[t] = L::load(lanes[t]);
       if (kind == Winograd::square)
-        pack_winograd_square(at, kernel, pitch);
+        winograd_square_weights(u, kernels);
       else
-        pack_winograd_line(at, kernel, pitch);
+        winograd_line_weights(u, kernels);
+      for (int i = 0; i < positions; i++)
+        std::memcpy(packed + i * pitch + at, &u[i], sizeof(S) * static_cast<std::size_t>(some));
     }
   }
 }
