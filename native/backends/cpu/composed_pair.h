@@ -34,9 +34,21 @@ inline bool runs_composed(const Unit& u, int height, int width) {
   return composes(u) && winograd_size(height, width);
 }
 
-template <class S>
-void add_scaled(S* sum, S factor, const S* values, int count) {
-  for (int i = 0; i < count; i++) sum[i] += factor * values[i];
+// sum (length) = sum over r of factor(r) * rows[r] (length), four at a time.
+template <class S, class Factor>
+void weighted_sum(S* sum, const S* rows, int count, int length, const Factor& factor) {
+  std::fill_n(sum, length, S(0));
+  int r = 0;
+  for (; r + 4 <= count; r += 4, rows += 4 * length) {
+    const S f[4] = {factor(r), factor(r + 1), factor(r + 2), factor(r + 3)};
+    for (int i = 0; i < length; i++)
+      sum[i] += f[0] * rows[i] + f[1] * rows[length + i] + f[2] * rows[2 * length + i] +
+                f[3] * rows[3 * length + i];
+  }
+  for (; r < count; r++, rows += length) {
+    const S f = factor(r);
+    for (int i = 0; i < length; i++) sum[i] += f * rows[i];
+  }
 }
 
 // w from its factors, overwritten.
@@ -47,10 +59,9 @@ void compose(S* w, const S* row, const S* column, int inputs, int between, int o
   std::vector<S> line(static_cast<std::size_t>(length));  // w of one o and s
   for (int o = 0; o < outputs; o++, w += length * k) {
     for (int s = 0; s < k; s++) {
-      std::fill(line.begin(), line.end(), S(0));
-      for (int m = 0; m < between; m++)
-        add_scaled(line.data(), column[(o * between + m) * k + s], row + m * length, length);
-      for (int i = 0; i < length; i++) w[(i / k * k + s) * k + i % k] = line[static_cast<std::size_t>(i)];
+      weighted_sum(line.data(), row, between, length,
+                   [&](int m) { return column[(o * between + m) * k + s]; });
+      for (int c = 0; c < inputs; c++) std::copy_n(line.data() + c * k, k, w + (c * k + s) * k);
     }
   }
 }
@@ -72,26 +83,24 @@ void decompose_gradient(const Run& run, S* d_row, S* d_column, const S* dw, cons
   const auto line_of = [&](S* of, int line, int pitch) {
     return of + static_cast<std::size_t>(line) * pitch;
   };
-  for (int line = 0; line < u.out * k; line++)
-    for (int i = 0; i < length; i++)
-      line_of(turned, line, length)[i] = dw[(line / k * length + i / k * k + line % k) * k + i % k];
+  for (int line = 0; line < u.out * k; line++) {
+    const S* from = dw + (line / k * length + line % k) * k;
+    S* to = line_of(turned, line, length);
+    for (int c = 0; c < u.in; c++, to += k, from += k * k) std::copy_n(from, k, to);
+  }
   for (int m = 0; m < between; m++)
     for (int i = 0; i < length; i++) line_of(row_turned, i, between)[m] = row[m * length + i];
   if (d_row) {
     run.parallel.run(between, [&](int m, int) {
-      S* sum = line_of(d_row, m, length);
-      std::fill_n(sum, length, S(0));
-      for (int line = 0; line < u.out * k; line++)
-        add_scaled(sum, column[(line / k * between + m) * k + line % k], line_of(turned, line, length),
-                   length);
+      weighted_sum(line_of(d_row, m, length), turned, u.out * k, length,
+                   [&](int line) { return column[(line / k * between + m) * k + line % k]; });
     });
   }
   if (!d_column) return;
   run.parallel.run(u.out * k, [&](int line, int) {
     S* sum = line_of(sums, line, between);
-    std::fill_n(sum, between, S(0));
-    for (int i = 0; i < length; i++)
-      add_scaled(sum, line_of(turned, line, length)[i], line_of(row_turned, i, between), between);
+    const S* factors = line_of(turned, line, length);
+    weighted_sum(sum, row_turned, length, between, [&](int i) { return factors[i]; });
     for (int m = 0; m < between; m++) d_column[(line / k * between + m) * k + line % k] = sum[m];
   });
 }

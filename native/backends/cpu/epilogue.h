@@ -91,9 +91,9 @@ struct DataGradient {
   View<S> dx;      // of the block
   Source<S> gate;  // of the block
   Band<L> activation;
-  bool accumulate = false;
-  int column_step = 1;  // pixels lie this many columns apart
-  L* sums = nullptr;    // (C, 2): of dx, and of dx * activation; null: not wanted
+  bool accumulate = false, past_caches = false;  // past_caches: how what is not accumulated is stored
+  int column_step = 1;                           // pixels lie this many columns apart
+  L* sums = nullptr;                             // (C, 2): of dx, and of dx * activation; null: not wanted
 
   void segment(int channel, int row, int column, int count, const S* pixels) const {
     S* to =
@@ -138,7 +138,14 @@ struct DataGradient {
     });
     sums[2 * channel] += sum_of(sum), sums[2 * channel + 1] += sum_of(product);
   }
-  void put(L value, S* to) const { (accumulate ? L::load(to) + value : value).store(to); }
+  void put(L value, S* to) const {
+    if (accumulate)
+      (L::load(to) + value).store(to);
+    else if (past_caches)
+      value.stream(to);
+    else
+      value.store(to);
+  }
 };
 
 template <class L>

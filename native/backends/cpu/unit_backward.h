@@ -64,7 +64,9 @@ void backward_pool(const Run& run, const BackwardUnit<typename L::scalar>& b) {
     fill_gradient(dy, part_of(b.dy, first, channels), block, live_lanes<L>(run.batch, block));
     DataGradient<L> to_dx;
     to_dx.dx = block_of(b.dx.slice(first, channels), block), to_dx.accumulate = b.write == Write::accumulate;
+    to_dx.past_caches = leaves_caches(b.dx, ceil_div(run.batch, L::count));
     pool_backward(unit, band, dy, x.height, memory + x_size + dy_size, to_dx);
+    streamed();
   });
 }
 
@@ -110,6 +112,8 @@ void backward_unit(const Run& run, const BackwardUnit<typename L::scalar>& b) {
     if (dx_sums) std::fill_n(dx_sums, 2 * unit.in, L::zero());
     DataGradient<L> to_dx;
     to_dx.dx = block_of(b.dx, block), to_dx.accumulate = b.write == Write::accumulate, to_dx.sums = dx_sums;
+    // of a stride's or of several parts' gradients, a line is written in turns
+    to_dx.past_caches = stride == 1 && unit.parts == 1 && leaves_caches(b.dx, ceil_div(run.batch, L::count));
     if (unit.relu) to_dx.gate = {block_of(b.x.x, block), b.x.norm};
     const BackwardPiece<L> p = {b,
                                 unit,
@@ -135,6 +139,7 @@ void backward_unit(const Run& run, const BackwardUnit<typename L::scalar>& b) {
       else
         dense_backward(p, loaded);
     }
+    streamed();
     for (int c = 0; dx_sums && c < unit.in; c++)
       sums[static_cast<ptrdiff_t>(piece) * unit.in + c] =
           sum_of_lanes(dx_sums[2 * c], dx_sums[2 * c + 1], live_count(L::count, run.batch, block));
