@@ -78,7 +78,8 @@ void backward_unit(const Run& run, const BackwardUnit<typename L::scalar>& b) {
   const int height = b.x.x.height, width = b.x.x.width, stride = unit.stride_h();
   const bool want_dw = b.first_gradient || b.dense_gradient[0] || b.dense_gradient[1];
   const bool depthwise = unit.depthwise(), composed = runs_composed(unit, height, width);
-  const Pieces<L> pieces(b.x.x, ceil_div(run.batch, L::count), depthwise ? depthwise_piece : 256 << 10);
+  const Pieces<L> pieces(b.x.x, ceil_div(run.batch, L::count), depthwise ? depthwise_piece : 256 << 10,
+                         unit.reach_h() ? 4 : 2);
   std::size_t weights = 0;
   if (want_dw && composed) {
     weights = static_cast<std::size_t>(composed_weights(unit));
