@@ -71,8 +71,11 @@ void depthwise_data_gradient(const Unit& unit, const typename L::scalar* w, cons
   }
 }
 
-// Output rows at a time: enough that adding up the lanes of the weight gradients weighs little.
-inline int depthwise_backward_rows(int out_width) { return larger(2, smaller(4, 64 / out_width)); }
+// Output rows at a time: enough that adding up the lanes of the weight gradients weighs little, and that a tile of two rows
+// finds both.
+inline int depthwise_backward_rows(const Unit& u, int out_width) {
+  return larger(larger(2, depthwise_rows * u.dilation), smaller(4, 64 / out_width));
+}
 
 // Bytes of a piece: rings keep few of its rows at a time, so it may be tall, and fewer rows are loaded twice.
 constexpr std::size_t depthwise_piece = 512 << 10;
@@ -82,7 +85,8 @@ template <class L>
 struct DepthwiseBands {
   int rows, x_rows, dmid_rows;
   std::size_t x_size, dmid_size, dy_size, mid_size, lines;
-  DepthwiseBands(const Unit& u, int width, bool need_x) : rows(depthwise_backward_rows(u.out_width(width))) {
+  DepthwiseBands(const Unit& u, int width, bool need_x)
+      : rows(depthwise_backward_rows(u, u.out_width(width))) {
     const int out_width = u.out_width(width);
     x_rows = rows * u.stride + 2 * u.pad();
     dmid_rows = rows + ceil_div(2 * u.pad(), u.stride);
