@@ -53,10 +53,12 @@ describe.each(names)("%s", (method) => {
     const [first, last] = [epochs[length - 3]!, epochs[length - 1]!]
     expect(last.train_acc).toBeGreaterThan(0.2)
     expect(last.train_loss).toBeLessThan(first.train_loss)
-    // A drawn path's running statistics have seen a few batches only: validation says little there yet, and the last
-    // epoch's no more than another's.
+    // A drawn path's running statistics have seen a few batches only: validation says little there yet (random search: 0.10
+    // to 0.42 over six seeds and two instruction sets), and the last epoch's no more than another's.
     const best = Math.max(...epochs.map((epoch) => epoch.val_acc))
     if (method === "snas") expect(best).toBeGreaterThan(0.2)
+    else if (method === "random")
+      expect(last.train_acc).toBeGreaterThan(0.35) // 0.45 to 0.62
     else if (method !== "gdas" && method !== "enas") expect(last.val_acc).toBeGreaterThan(0.15)
   })
 
