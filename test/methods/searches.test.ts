@@ -57,9 +57,10 @@ describe.each(names)("%s", (method) => {
     // to 0.42 over six seeds and two instruction sets), and the last epoch's no more than another's.
     const best = Math.max(...epochs.map((epoch) => epoch.val_acc))
     if (method === "snas") expect(best).toBeGreaterThan(0.2)
-    else if (method === "random")
+    else if (method === "random") {
       expect(last.train_acc).toBeGreaterThan(0.35) // 0.45 to 0.62
-    else if (method !== "gdas" && method !== "enas") expect(last.val_acc).toBeGreaterThan(0.15)
+      expect(best).toBeGreaterThan(0.15)
+    } else if (method !== "gdas" && method !== "enas") expect(last.val_acc).toBeGreaterThan(0.15)
   })
 
   test("resumed, ends in the same bytes", { timeout: 300_000 }, async () => {
