@@ -1,7 +1,7 @@
 // Depthwise k x k convolution on batch lanes, with dilation.
 //
-//   Stride 1 and 2, the kernels of the search spaces: a register tile of 8 pixels of a row. The data gradient of stride 1 is
-//   the same tile on the gradient with the kernel turned round.
+//   Stride 1 and 2, the kernels of the search spaces: a register tile of 8 pixels of a row, or of two. The data gradient of
+//   stride 1 is the same tile on the gradient with the kernel turned round.
 //   Everything else (the data gradient of stride 2, a stride-1 convolution for each parity of row and column): one row of
 //   pixels over a list of taps.
 #pragma once
