@@ -42,11 +42,12 @@ Parallel::Parallel(int threads) {
   if (threads < 1 || threads > 1024)
     throw Error("ERR_NASP_ARGUMENT",
                 "Expected 0 to 1024 for threads but received " + std::to_string(threads));
+  shares_ = std::vector<Share>(static_cast<std::size_t>(threads));
   workers_.reserve(static_cast<std::size_t>(threads - 1));
   try {
     for (int thread = 1; thread < threads; thread++) workers_.emplace_back([this, thread] { work(thread); });
   } catch (const std::system_error& error) {
-    const int started = this->threads();
+    const std::size_t started = workers_.size() + 1;
     stop();
     throw Error("ERR_NASP_OUT_OF_MEMORY", "Could not start thread " + std::to_string(started + 1) + " of " +
                                               std::to_string(threads) + ": " + error.what());
@@ -76,13 +77,18 @@ void Parallel::run_erased(int pieces, Call call, const void* context) {
   pieces_.store(pieces, std::memory_order_relaxed);
   failed_.store(false, std::memory_order_relaxed);
   unfinished_.store(pieces, std::memory_order_relaxed);
-  const std::uint64_t run = (claim_.load(std::memory_order_relaxed) >> 32) + 1;
-  claim_.store(run << 32 | static_cast<std::uint64_t>(pieces));  // sequentially consistent, against sleepers_
+  const std::uint32_t run = run_.load(std::memory_order_relaxed) + 1;
+  for (int share = 0; share < threads(); share++) {
+    const auto count = static_cast<std::uint64_t>(share_end(share, pieces) - share_end(share - 1, pieces));
+    shares_[static_cast<std::size_t>(share)].left.store(std::uint64_t{run} << 32 | count,
+                                                        std::memory_order_relaxed);
+  }
+  run_.store(run);  // sequentially consistent, against sleepers_
   if (sleepers_.load() > 0) {
     { std::lock_guard<std::mutex> lock(mutex_); }  // a worker that has looked in vain is in wait() now
     work_there_.notify_all();
   }
-  take_pieces(0);
+  take_pieces(run, 0);
   const auto done = [this] { return unfinished_.load() == 0; };
   if (!spin_until(done)) {
     std::unique_lock<std::mutex> lock(mutex_);
@@ -100,15 +106,31 @@ void Parallel::run_erased(int pieces, Call call, const void* context) {
   }
 }
 
-// Takes pieces of the current run until none is left.
-void Parallel::take_pieces(int thread) {
+int Parallel::share_end(int share, int pieces) const {
+  return static_cast<int>(static_cast<std::int64_t>(pieces) * (share + 1) / threads());
+}
+
+// Takes pieces of a run until none is left, its own share first.
+void Parallel::take_pieces(std::uint32_t run, int thread) {
   int finished = 0;
-  std::uint64_t claim = claim_.load(std::memory_order_acquire);
-  while ((claim & left_mask) != 0) {
+  for (int i = 0; i < threads(); i++) finished += take_from((thread + i) % threads(), run, thread);
+  if (finished > 0 && unfinished_.fetch_sub(finished) == finished && caller_sleeps_.load()) {
+    { std::lock_guard<std::mutex> lock(mutex_); }
+    work_done_.notify_one();
+  }
+}
+
+// Takes what the run has left of a share; how many pieces it were. Of a later run nothing: its shares are begun with one's own.
+int Parallel::take_from(int share, std::uint32_t run, int thread) {
+  std::atomic<std::uint64_t>& shared = shares_[static_cast<std::size_t>(share)].left;
+  int finished = 0;
+  std::uint64_t left = shared.load(std::memory_order_acquire);
+  while (left >> 32 == run && (left & left_mask) != 0) {
     const Call call = call_.load(std::memory_order_relaxed);
     const void* context = context_.load(std::memory_order_relaxed);
-    const int piece = pieces_.load(std::memory_order_relaxed) - static_cast<int>(claim & left_mask);
-    if (!claim_.compare_exchange_weak(claim, claim - 1, std::memory_order_acq_rel, std::memory_order_acquire))
+    const int pieces = pieces_.load(std::memory_order_relaxed);
+    const int piece = share_end(share, pieces) - static_cast<int>(left & left_mask);
+    if (!shared.compare_exchange_weak(left, left - 1, std::memory_order_acq_rel, std::memory_order_acquire))
       continue;
     if (!failed_.load(std::memory_order_relaxed)) {
       try {
@@ -120,16 +142,14 @@ void Parallel::take_pieces(int thread) {
       }
     }
     finished++;
-    claim = claim_.load(std::memory_order_acquire);
+    left = shared.load(std::memory_order_acquire);
   }
-  if (finished > 0 && unfinished_.fetch_sub(finished) == finished && caller_sleeps_.load()) {
-    { std::lock_guard<std::mutex> lock(mutex_); }
-    work_done_.notify_one();
-  }
+  return finished;
 }
 
 void Parallel::work(int thread) {
-  const auto called = [this] { return (claim_.load() & left_mask) != 0 || stopping_.load(); };
+  std::uint32_t seen = 0;
+  const auto called = [&] { return run_.load() != seen || stopping_.load(); };
   for (;;) {
     if (!spin_until(called)) {
       std::unique_lock<std::mutex> lock(mutex_);
@@ -138,7 +158,8 @@ void Parallel::work(int thread) {
       sleepers_--;
     }
     if (stopping_.load()) return;
-    take_pieces(thread);
+    seen = run_.load();
+    take_pieces(seen, thread);
   }
 }
 

@@ -1,6 +1,8 @@
 // The engine's threads. run(pieces, body) calls body(piece, thread) once for every piece and returns when all are
-// done; the caller takes part as thread 0. Which thread takes which piece is left to chance, so bodies write to
-// places that belong to the piece, and sums over pieces are added by the caller in piece order.
+// done; the caller takes part as thread 0. Each thread begins with a share of its own, so that runs which cut the same
+// data alike find it in the cache of the core that wrote it, and helps the others when that is done: who takes which
+// piece is left to chance, so bodies write to places that belong to the piece, and sums over pieces are added by the
+// caller in piece order.
 //
 // Costs       no allocation a call; workers spin for a moment between runs before they sleep, and the caller never
 //             waits for a worker that took no piece
@@ -30,7 +32,7 @@ class Parallel {
   Parallel(const Parallel&) = delete;
   Parallel& operator=(const Parallel&) = delete;
 
-  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+  int threads() const { return static_cast<int>(shares_.size()); }
 
   template <class Body>
   void run(int pieces, Body&& body) {
@@ -46,14 +48,22 @@ class Parallel {
  private:
   using Call = void (*)(const void* context, int piece, int thread);
 
+  // Pieces that a thread begins with, not yet taken: run number << 32 | how many, the last ones of its share. A thread
+  // that takes a piece by compare-and-swap knows by the success that the run it read the fields of is still going on: a
+  // run ends only when nothing is left to take.
+  struct alignas(64) Share {
+    std::atomic<std::uint64_t> left{0};
+  };
+
   void run_erased(int pieces, Call call, const void* context);
-  void take_pieces(int thread);
+  void take_pieces(std::uint32_t run, int thread);
+  int take_from(int share, std::uint32_t run, int thread);
+  int share_end(int share, int pieces) const;
   void work(int thread);
   void stop();
 
-  // claim_ = run number << 32 | pieces not yet taken. A worker that takes a piece by compare-and-swap knows by the
-  // success that the run it read the fields of is still going on: a run ends only when nothing is left to take.
-  std::atomic<std::uint64_t> claim_{0};
+  std::vector<Share> shares_;          // one a thread
+  std::atomic<std::uint32_t> run_{0};  // the number of the last one, when its shares are there
   std::atomic<Call> call_{nullptr};
   std::atomic<const void*> context_{nullptr};
   std::atomic<int> pieces_{0};
