@@ -1,14 +1,18 @@
 // The native test driver: the kernels and a search without Node, for the sanitizers.
 //   driver ops      every operation, stride, affine and instruction set in double against central differences of
 //                   <dy, y>, float against double, and the probe against <dy, y>
-//   driver search   some NASP iterations on several threads, and the same bits from one thread
+//   driver search   the threads alone; some NASP iterations on several of them, and the same bits from one
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <stdexcept>
+#include <thread>
 
 #include "../backends/registry.h"
 #include "../core/arena.h"
 #include "../core/error.h"
+#include "../core/parallel.h"
 #include "../core/rng.h"
 #include "../net/session.h"
 
@@ -126,6 +130,39 @@ int check_operations() {
   return failures ? 1 : 0;
 }
 
+// Every piece once, whatever their number; a body's exception reaches the caller; and while all threads are busy, each has
+// taken from its own share.
+void check_threads(int threads) {
+  Parallel parallel(threads);
+  const auto expect = [&](bool ok, const char* what, int run) {
+    if (ok) return;
+    failures++;
+    std::printf("%d threads, run %d: %s\n", threads, run, what);
+  };
+  for (int run = 0; run < 2000; run++) {
+    const int pieces = run % 40;
+    std::vector<int> taken(static_cast<std::size_t>(pieces));
+    parallel.run(pieces, [&](int piece, int) { taken[static_cast<std::size_t>(piece)]++; });
+    expect(taken == std::vector<int>(taken.size(), 1), "not every piece was taken once", run);
+    bool thrown = false;
+    try {
+      parallel.run(pieces, [&](int piece, int) {
+        if (piece == pieces / 2) throw std::runtime_error("a body's");
+      });
+    } catch (const std::runtime_error&) {
+      thrown = true;
+    }
+    expect(thrown == (pieces > 0), "an exception did not reach the caller", run);
+    std::atomic<int> begun{0}, strayed{0};
+    parallel.run(threads, [&](int piece, int thread) {
+      strayed += piece != thread;
+      begun++;
+      while (begun.load() < threads) std::this_thread::yield();  // so that none helps another
+    });
+    expect(strayed == 0, "a thread began with another's share", run);
+  }
+}
+
 // Final alpha and weights after some NASP iterations on random images.
 std::vector<float> search(int threads) {
   SupernetConfig config;
@@ -164,11 +201,12 @@ std::vector<float> search(int threads) {
 }
 
 int check_search() {
+  for (int threads : {2, 3, 5}) check_threads(threads);
   const std::vector<float> one = search(1), three = search(3);
   const bool same =
       one.size() == three.size() && std::memcmp(one.data(), three.data(), one.size() * sizeof(float)) == 0;
   std::printf("search on 1 and 3 threads: %s\n", same ? "the same bits" : "different bits");
-  return same ? 0 : 1;
+  return same && failures == 0 ? 0 : 1;
 }
 
 }  // namespace
