@@ -129,7 +129,8 @@ struct Backend {
 
   // Units that read one source; they may differ in everything else.
   void (*forward)(const Run&, const ForwardUnit<S>* units, int count, const Source<S>& x);
-  void (*backward)(const Run&, const BackwardUnit<S>&);
+  // Units that read one source and add to one dx: of several the first writes as it says, the others accumulate.
+  void (*backward)(const Run&, const BackwardUnit<S>* units, int count);
   // moments[c].gradient, .gradient_y of stored y with a known mean: sum of g and of g * (y - mean).
   void (*gradient_sums)(const Run&, Moments* moments, View<const S> g, View<const S> y, const S* mean);
 

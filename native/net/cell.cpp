@@ -164,12 +164,8 @@ void Cell<S>::run_from(const Pass<S>& pass, int i, const Mixture& mixture, const
 }
 
 template <class S>
-Source<S> Cell<S>::forward(const Pass<S>& pass, const Source<S>& in0, const Source<S>& in1,
-                           const Mixture& mixture, const SkipDropout* dropout) {
-  Chain<S>*p0 = &preprocess0_, *p1 = &preprocess1_;
-  Chain<S>::propagate(pass, in0, &p0, 1);
-  Chain<S>::propagate(pass, in1, &p1, 1);
-  int height = in1.x.height, width = in1.x.width;
+Source<S> Cell<S>::forward(const Pass<S>& pass, const Mixture& mixture, const SkipDropout* dropout) {
+  int height = source(1).x.height, width = source(1).x.width;
   if (shape_.reduction) height = (height + 1) / 2, width = (width + 1) / 2;
   output_ = pass.take(shape_.channels * cell_nodes, height, width);
   for (int i = 0; i < cell_inputs + cell_nodes; i++) {
@@ -217,35 +213,34 @@ void Cell<S>::backward_bypass(const Pass<S>& pass, int i, const NodeParts<S>* d_
                                  x.norm.shift, x.norm.scale ? ProductOf::normalised : ProductOf::as_is);
     }
   }
-  if (halves(i) && dx.view)
-    halving_[i]->backward(pass, d_rest.view, S(1), dx.view.slice(channels, rest), Write::overwrite, nullptr);
+  if (halves(i) && dx.view) {
+    const typename Chain<S>::Backward halving = {halving_[i].get(), d_rest.view, S(1), nullptr};
+    Gradient<S> to = {dx.view.slice(channels, rest)};
+    Chain<S>::backward(pass, &halving, 1, to);
+  }
 }
 
 template <class S>
-void Cell<S>::backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_in0, Gradient<S>* d_in1,
-                       const Mixture& mixture, MixtureGradient* d_mixture, const SkipDropout* dropout) {
+void Cell<S>::backward(const Pass<S>& pass, const View<S>& d_out, Gradient<S>* d_in, const Mixture& mixture,
+                       MixtureGradient* d_mixture, const SkipDropout* dropout) {
   double* alpha = d_mixture ? d_mixture->weight : nullptr;
   const std::size_t mark = pass.arena.mark();
-  const bool inputs_wanted = d_in0 || d_in1 || pass.weight_gradients, partial = shape_.parts > 1;
-  Gradient<S> d_input[cell_inputs];
+  const bool partial = shape_.parts > 1;
   Probes probes;
+  std::vector<typename Chain<S>::Backward> edge;
   NodeParts<S> d_nodes[cell_nodes];
   for (int i = cell_inputs + cell_nodes - 1; i-- > 0;) {  // the last node feeds none
     if (i > 0) {                                          // node i - 1's gradient is final
-      d_nodes[i - 1] = NodeParts<S>(pass, node(d_out.view, i - 1), shape_.parts);
+      d_nodes[i - 1] = NodeParts<S>(pass, node(d_out, i - 1), shape_.parts);
       d_nodes[i - 1].from_node(pass);
     }
-    Gradient<S> dx;
-    if (i >= cell_inputs) {
-      dx = {node(d_out.view, i - cell_inputs), true};
-    } else if (inputs_wanted) {
-      const Source<S> x = source(i);
-      dx.view = pass.take(shape_.channels, x.x.height, x.x.width);
-    }
+    Gradient<S> dx = i >= cell_inputs ? Gradient<S>{node(d_out, i - cell_inputs), true} : d_in[i];
     Gradient<S> d_part = {partial && dx.view ? dx.view.slice(0, part_channels()) : dx.view, dx.written};
     probes.clear();
     for (int j = i < cell_inputs ? 0 : i - 1; j < cell_nodes; j++) {
       const View<const S> g = d_nodes[j].of(pass.backend, 0);
+      const std::size_t before = pass.arena.mark();
+      edge.clear();
       for (int k = 0; k < mixture.candidates; k++) {
         const int entry = edge_of(j, i) * mixture.candidates + k;
         Chain<S>& c = chain(edge_of(j, i), k);
@@ -253,13 +248,11 @@ void Cell<S>::backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_i
           if (alpha && mixture.probed(entry)) probes.push_back({&c, g, alpha + entry});
           continue;
         }
-        if (c.operation().zero) continue;
-        const std::size_t before = pass.arena.mark();
         const View<const S> mine = dropout && c.operation().identity() ? dropped(pass, entry, g, dropout) : g;
-        c.backward(pass, mine, static_cast<S>(mixture.weight[entry]), d_part.view,
-                   d_part.view ? d_part.write() : Write::overwrite, alpha ? alpha + entry : nullptr);
-        pass.arena.rewind(before);
+        edge.push_back({&c, mine, static_cast<S>(mixture.weight[entry]), alpha ? alpha + entry : nullptr});
       }
+      Chain<S>::backward(pass, edge.data(), static_cast<int>(edge.size()), d_part);
+      pass.arena.rewind(before);
     }
     if (!probes.empty())
       Chain<S>::probe(pass, part_of(source(i), 0), probes.data(), static_cast<int>(probes.size()));
@@ -267,19 +260,9 @@ void Cell<S>::backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_i
       backward_bypass(pass, i, d_nodes, dx, mixture, d_mixture);
       if (d_part.view && !d_part.written) pass.backend.add(pass.run, d_part.view, d_part.write(), {}, S(0));
     }
-    if (i < cell_inputs) d_input[i] = {dx.view, d_part.written};
+    if (i < cell_inputs) d_in[i].written = d_part.written;
   }
-  if (d_mixture && d_mixture->node_sum) add_node_sums(pass, d_out.view, d_mixture->node_sum);
-  Chain<S>* preprocess[] = {&preprocess0_, &preprocess1_};
-  Gradient<S>* d_in[] = {d_in0, d_in1};
-  for (int i = 0; i < cell_inputs; i++) {
-    if (!d_input[i].written) continue;  // only `none` leaves this input: no gradient
-    const bool wanted = d_in[i] != nullptr;
-    if (wanted || pass.weight_gradients) {
-      preprocess[i]->backward(pass, d_input[i].view, S(1), wanted ? d_in[i]->view : View<S>{},
-                              wanted ? d_in[i]->write() : Write::overwrite, nullptr);
-    }
-  }
+  if (d_mixture && d_mixture->node_sum) add_node_sums(pass, d_out, d_mixture->node_sum);
   pass.arena.rewind(mark);
 }
 

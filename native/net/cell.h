@@ -46,17 +46,6 @@ struct MixtureGradient {
 };
 
 template <class S>
-struct Gradient {  // of an activation, with the state of its first writer
-  View<S> view;
-  bool written = false;
-  Write write() {
-    const Write w = written ? Write::accumulate : Write::overwrite;
-    written = true;
-    return w;
-  }
-};
-
-template <class S>
 class Cell {
  public:
   struct Shape {
@@ -79,13 +68,16 @@ class Cell {
                      const Mixture* mixture) const;
   std::size_t probe_stored(const Backend<S>& backend, int batch, int height, int width) const;
 
-  // dropout: null in evaluation.
-  Source<S> forward(const Pass<S>& pass, const Source<S>& in0, const Source<S>& in1, const Mixture& mixture,
-                    const SkipDropout* dropout);
-  // From the output's gradient. d_in null: the gradient ends here. d_mixture: += <dL/dnode, op>; null: not wanted, and
-  // nothing is probed.
-  void backward(const Pass<S>& pass, Gradient<S>& d_out, Gradient<S>* d_in0, Gradient<S>* d_in1,
-                const Mixture& mixture, MixtureGradient* d_mixture, const SkipDropout* dropout);
+  // The preprocessing of input i. The net runs it, forward before the cell and backward after it: other cells read the same
+  // output, and all that read one run together.
+  Chain<S>& preprocess(int i) { return i == 0 ? preprocess0_ : preprocess1_; }
+
+  // From what the preprocessing has left. dropout: null in evaluation.
+  Source<S> forward(const Pass<S>& pass, const Mixture& mixture, const SkipDropout* dropout);
+  // From the output's gradient to those of the preprocessed inputs, d_in (2), whose views are null where they are not wanted.
+  // d_mixture: += <dL/dnode, op>; null: not wanted, and nothing is probed.
+  void backward(const Pass<S>& pass, const View<S>& d_out, Gradient<S>* d_in, const Mixture& mixture,
+                MixtureGradient* d_mixture, const SkipDropout* dropout);
 
  private:
   using Probes = std::vector<typename Chain<S>::Probe>;

@@ -254,20 +254,24 @@ void Chain<S>::probe(const Pass<S>& pass, const Source<S>& x, const Probe* probe
   pass.arena.rewind(start);
 }
 
+// The moments of g about the last unit's output, and the product that they make. A unit without BatchNorm has mean 0.
 template <class S>
-void Chain<S>::backward(const Pass<S>& pass, View<const S> g, S weight, View<S> dx, Write write,
-                        double* product) {
-  if (operation_.zero) return;
-  if (operation_.identity()) {
-    const Probe self = {this, g, product};
-    if (product) probe(pass, output_, &self, 1);
-    if (dx) pass.backend.add(pass.run, dx, write, g, weight);
-    return;
-  }
-  const std::size_t mark = pass.arena.mark();
-  bool summed = false;  // g's moments about the stage came with g
-  for (std::size_t i = stages_.size(); i-- > 0;) {
-    Stage& stage = stages_[i];
+void Chain<S>::measure(const Pass<S>& pass, View<const S> g, double* product) {
+  const Stage& stage = stages_.back();
+  const BatchNorm<S> n = numbers(stage, pass.parameters);
+  if (!n.norm && !product) return;
+  pass.backend.gradient_sums(pass.run, n.moments, g, stage.y, n.mean);
+  if (product)
+    pass.between().add_product(pass.run, product, n.moments, n.channels, n.scale, n.shift,
+                               n.norm ? ProductOf::normalised : ProductOf::as_is);
+}
+
+// All units but the first, once g has been measured; what is left to do is the first one's step, without a dx.
+template <class S>
+BackwardUnit<S> Chain<S>::backward_to_first(const Pass<S>& pass, View<const S> g, S weight) {
+  bool summed = true;  // g's moments about the stage came with g
+  for (std::size_t i = stages_.size();;) {
+    Stage& stage = stages_[--i];
     const bool last = i + 1 == stages_.size(), first = i == 0;
     const Unit& unit = stage.unit();
     const double factor = last ? weight : 1, count = pixel_count(pass, unit, stage.x.x);
@@ -275,33 +279,54 @@ void Chain<S>::backward(const Pass<S>& pass, View<const S> g, S weight, View<S> 
     if (n.weight && pass.weight_gradients)
       n.weight_gradient = pass.parameters.gradient(stage.norm.weight),
       n.bias_gradient = pass.parameters.gradient(stage.norm.bias);
-    const bool measured = last && product;
-    if ((unit.norm && !summed) || measured)  // a unit without BatchNorm has mean 0
-      pass.backend.gradient_sums(pass.run, n.moments, g, stage.y, n.mean);
-    if (measured)
-      pass.between().add_product(pass.run, product, n.moments, n.channels, n.scale, n.shift,
-                                 n.norm ? ProductOf::normalised : ProductOf::as_is);
+    if (unit.norm && !summed) pass.backend.gradient_sums(pass.run, n.moments, g, stage.y, n.mean);
     GradientSource<S> dy = {g, stage.y};
     if (unit.norm || factor != 1) {
       pass.between().fold(pass.run, n, pass.training, factor, count);
       dy.mean = n.mean, dy.a = n.a, dy.b = n.b, dy.c = n.c;
     }
-    BackwardUnit<S> step = {&unit,   pack(stage, pass, true), stage.x, dy, dx, write,
-                            nullptr, {nullptr, nullptr}};
-    if (!first)
-      step.dx = pass.take(unit.in, stage.x.x.height, stage.x.x.width), step.write = Write::overwrite;
+    BackwardUnit<S> step = {&unit, pack(stage, pass, true), stage.x, dy,
+                            {},    Write::overwrite,        nullptr, {nullptr, nullptr}};
     if (pass.weight_gradients) {
       if (stage.first >= 0) step.first_gradient = pass.parameters.gradient(stage.first);
       for (int p = 0; p < unit.parts; p++) step.dense_gradient[p] = pass.parameters.gradient(stage.dense[p]);
     }
-    summed = !first && unit.depthwise() && unit.relu && stages_[i - 1].norm.weight < 0;
+    if (first) return step;
+    step.dx = pass.take(unit.in, stage.x.x.height, stage.x.x.width);
+    summed = unit.depthwise() && unit.relu && stages_[i - 1].norm.weight < 0;
     if (summed) step.dx_moments = numbers(stages_[i - 1], pass.parameters).moments;
-    if (step.dx || (pass.weight_gradients && unit.parts > 0)) pass.backend.backward(pass.run, step);
+    pass.backend.backward(pass.run, &step, 1);
     g = step.dx;
   }
+}
+
+template <class S>
+void Chain<S>::backward(const Pass<S>& pass, const Backward* chains, int count, Gradient<S>& dx) {
+  const std::size_t mark = pass.arena.mark();
+  std::vector<BackwardUnit<S>> first_units;
+  for (int i = 0; i < count; i++) {
+    const auto& [chain, g, weight, product] = chains[i];
+    if (chain->operation_.zero) continue;
+    if (chain->operation_.identity()) {
+      const Probe self = {chain, g, product};
+      if (product) probe(pass, chain->output_, &self, 1);
+      if (dx.view) pass.backend.add(pass.run, dx.view, dx.write(), g, weight);
+      continue;
+    }
+    chain->measure(pass, g, product);
+    if (!dx.view && !pass.weight_gradients) continue;
+    const BackwardUnit<S> step = chain->backward_to_first(pass, g, weight);
+    if (dx.view || step.unit->parts > 0) first_units.push_back(step);
+    if (pass.weight_gradients && weight != 0)
+      chain->mark_gradients(pass.parameters);  // dense mode runs unselected operations too
+  }
+  for (BackwardUnit<S>& step : first_units) {
+    step.dx = dx.view;
+    if (dx.view) step.write = dx.write();
+  }
+  if (!first_units.empty())
+    pass.backend.backward(pass.run, first_units.data(), static_cast<int>(first_units.size()));
   pass.arena.rewind(mark);
-  if (pass.weight_gradients && weight != 0)
-    mark_gradients(pass.parameters);  // dense mode runs unselected operations too
 }
 
 template class Chain<float>;

@@ -3,7 +3,8 @@
 //   forward    a group of chains that read one source, together: first units in one sweep over the source
 //     propagate  pre-norm outputs are kept for backward; the result is a Source, normalised whenever it is loaded
 //     probe      <g, z> only, exact; two-unit chains one at a time, what lies between their units given back at once
-//   backward   from g = dL/dnode and the chain's weight in the node's sum: dx, weight gradients, <g, z>
+//   backward   of such a group too, from g = dL/dnode and each chain's weight in the node's sum: dx, weight gradients,
+//              <g, z>; first units in one sweep over the source and dx
 // Source     the exact sparse architecture step: with D one-hot, dL/dD[e,k] = <dL/dnode, op_k(x_e)>
 #pragma once
 #include <memory>
@@ -34,6 +35,17 @@ struct Pass {
 };
 
 template <class S>
+struct Gradient {  // of an activation, with the state of its first writer
+  View<S> view;
+  bool written = false;
+  Write write() {
+    const Write w = written ? Write::accumulate : Write::overwrite;
+    written = true;
+    return w;
+  }
+};
+
+template <class S>
 class Chain {
  public:
   Chain(Operation operation, Parameters<S>& parameters, const std::string& prefix, bool affine);
@@ -58,9 +70,16 @@ class Chain {
   static void probe(const Pass<S>& pass, const Source<S>& x, const Probe* probes, int count);
 
   Source<S> output() const { return output_; }  // of the last propagate
-  // dx is written as `write` says; dx null: not wanted. product: += <g, z>; null: not wanted. g's own weight in the loss:
-  // see `weight`.
-  void backward(const Pass<S>& pass, View<const S> g, S weight, View<S> dx, Write write, double* product);
+  // A chain's part in a group's backward. product: += <g, z>; null: not wanted. g's own weight in the loss: see `weight`.
+  struct Backward {
+    Chain* chain;
+    View<const S> g;
+    S weight;
+    double* product;
+  };
+  // Of chains that have propagated the same source. dx: the first chain that has a gradient writes it as it says; null: not
+  // wanted.
+  static void backward(const Pass<S>& pass, const Backward* chains, int count, Gradient<S>& dx);
 
  private:
   struct Norm {
@@ -85,6 +104,8 @@ class Chain {
   void normalise(Stage& stage, const Pass<S>& pass, double count);
   Source<S> output_of(const Pass<S>& pass, const Stage& stage) const;
   void forward_rest(const Pass<S>& pass, View<const S> g, bool keep);
+  void measure(const Pass<S>& pass, View<const S> g, double* product);
+  BackwardUnit<S> backward_to_first(const Pass<S>& pass, View<const S> g, S weight);
 
   Operation operation_;
   std::vector<Stage> stages_;

@@ -89,7 +89,11 @@ struct Bench {
     parameters.memory().read_at(&found, product.data(), sizeof(double));
     return found;
   }
-  void backward() { chain.backward(pass, dy, S(1), dx, Write::overwrite, product.data()); }
+  void backward() {
+    const typename Chain<S>::Backward one = {&chain, dy, S(1), product.data()};
+    Gradient<S> to = {dx};
+    Chain<S>::backward(pass, &one, 1, to);
+  }
   void check() { device->check(); }
   void wait() {  // for all that has been asked of a device
     double last = 0;

@@ -1,6 +1,7 @@
 #include "supernet.h"
 
 #include <algorithm>
+#include <array>
 
 namespace nasp {
 
@@ -98,9 +99,27 @@ std::size_t Supernet<S>::arena_bytes(const Backend<S>& backend, bool every) cons
     probes = std::max(probes, cell->probe_stored(backend, config_.batch, size, size));
     if (cell->reduction()) size = (size + 1) / 2, channels *= 2;
   }
-  // x; gradients: three outputs, two inputs, one between units; and where channels are partial an output's in parts
-  const std::size_t images = config_.partial_channels > 1 && backend.split ? 10 : 9;
+  // x; gradients: an output, three inputs, what lies between units; and where channels are partial an output's in parts
+  const std::size_t images = config_.partial_channels > 1 && backend.split ? 8 : 7;
   return sizeof(S) * (n + probes + images * image + 64 * 4096);
+}
+
+template <class S>
+std::vector<typename Supernet<S>::Reader> Supernet<S>::readers(std::size_t o) const {
+  std::vector<Reader> found;
+  if (o == 0) found.push_back({0, 0});  // the stem is both inputs of the first cell
+  for (int input : {1, 0}) {
+    const std::size_t cell = o + static_cast<std::size_t>(1 - input);
+    if (cell < cells_.size()) found.push_back({cell, input});
+  }
+  return found;
+}
+
+template <class S>
+void Supernet<S>::preprocess(const Pass<S>& pass, std::size_t o, const Source<S>& x) {
+  std::vector<Chain<S>*> chains;
+  for (const Reader& r : readers(o)) chains.push_back(&cells_[r.cell]->preprocess(r.input));
+  Chain<S>::propagate(pass, x, chains.data(), static_cast<int>(chains.size()));
 }
 
 template <class S>
@@ -108,11 +127,11 @@ void Supernet<S>::forward(const Pass<S>& pass, View<const S> x, S* logits, const
                           const std::atomic<bool>& cancelled) {
   Chain<S>* stem = stem_.get();
   Chain<S>::propagate(pass, {x, {}}, &stem, 1);
-  outputs_.assign(2, stem_->output());
+  outputs_.assign(1, stem_->output());
   for (auto& cell : cells_) {
     poll(cancelled);
-    const std::size_t n = outputs_.size();
-    outputs_.push_back(cell->forward(pass, outputs_[n - 2], outputs_[n - 1], mixture(*cell), dropout));
+    preprocess(pass, outputs_.size() - 1, outputs_.back());
+    outputs_.push_back(cell->forward(pass, mixture(*cell), dropout));
   }
   pass.backend.global_average(pass.run, pooled_.data(), outputs_.back());
   pass.between().classify(pass.run, logits, classifier(pass.run.batch));
@@ -130,38 +149,65 @@ void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool mixture_
     parameters_.slot(classifier_weight_).has_gradient = parameters_.slot(classifier_bias_).has_gradient =
         true;
 
-  // Gradients of the last three outputs are alive at a time. Output 1 is output 0, the stem: one gradient for both.
-  std::size_t largest = 0;
-  for (const Source<S>& o : outputs_)
-    largest = std::max(largest, pass.backend.size(pass.run.batch, o.x.channels, o.x.height, o.x.width));
-  S* memory[3];
-  for (S*& m : memory) m = pass.arena.template take_as<S>(largest);
-  std::vector<Gradient<S>> gradients(outputs_.size());
-  for (std::size_t i = 1; i < outputs_.size(); i++) {
-    const View<const S>& o = outputs_[i].x;
-    gradients[i].view = pass.backend.view(memory[i % 3], o.channels, o.height, o.width);
+  // An output's gradient is made when all that read it have theirs, and used up by its own cell before the next is made. Of
+  // the preprocessed inputs' gradients, a cell's second one waits for nobody, its first one for the cell before.
+  const auto most = [&](const auto& activations) {
+    std::size_t largest = 0;
+    for (const Source<S>& a : activations)
+      largest = std::max(largest, pass.backend.size(pass.run.batch, a.x.channels, a.x.height, a.x.width));
+    return largest;
+  };
+  std::vector<Source<S>> inputs;
+  for (auto& cell : cells_) {
+    for (int i = 0; i < cell_inputs; i++) inputs.push_back(cell->preprocess(i).output());
   }
-  pass.backend.global_average_backward(pass.run, gradients.back().view, d_pooled_.data());
-  gradients.back().written = true;
+  S* output_memory = pass.arena.template take_as<S>(most(outputs_));
+  S* input_memory[3];
+  for (S*& m : input_memory) m = pass.arena.template take_as<S>(most(inputs));
+  const auto view_like = [&](S* memory, const View<const S>& a) {
+    return pass.backend.view(memory, a.channels, a.height, a.width);
+  };
+  std::vector<std::array<Gradient<S>, cell_inputs>> d_in(cells_.size());
 
   MixtureGradient sums[2];
   for (int t = 0; mixture_wanted && t < 2; t++) {
     sums[t] = alpha_[t].sums(node_sums);
     parameters_.memory().fill_at(sums[t].weight, 0, alpha_[t].sums_bytes());
   }
+  std::vector<typename Chain<S>::Backward> reading;
+  const auto gather = [&](std::size_t o) {  // the gradient of an output from those of its readers
+    Gradient<S> d = {view_like(output_memory, outputs_[o].x)};
+    reading.clear();
+    for (const Reader& r : readers(o)) {
+      const Gradient<S>& from = d_in[r.cell][static_cast<std::size_t>(r.input)];
+      // not written: nothing but `none`, or nothing at all, leaves the input
+      if (from.written) reading.push_back({&cells_[r.cell]->preprocess(r.input), from.view, S(1), nullptr});
+    }
+    if (o + 1 == outputs_.size())
+      pass.backend.global_average_backward(pass.run, d.view, d_pooled_.data()), d.written = true;
+    Chain<S>::backward(pass, reading.data(), static_cast<int>(reading.size()), d);
+    return d;
+  };
   for (std::size_t i = cells_.size(); i-- > 0;) {
     poll(cancelled);
-    if (!gradients[i + 2].written)
-      continue;  // nothing but `none`, or nothing at all, leaves this cell: no gradient
+    const Gradient<S> d_out = gather(i + 1);
+    if (!d_out.written) continue;
     Cell<S>& cell = *cells_[i];
-    Gradient<S>& in0 = gradients[std::max<std::size_t>(i, 1)];
-    Gradient<S>& in1 = gradients[i + 1];
-    const bool to_stem0 = i <= 1, to_stem1 = i == 0;  // the stem's gradient serves its weights only
-    cell.backward(pass, gradients[i + 2], to_stem0 && !dw ? nullptr : &in0, to_stem1 && !dw ? nullptr : &in1,
-                  mixture(cell), mixture_wanted ? &sums[cell.reduction() ? 1 : 0] : nullptr, dropout);
+    for (int input = 0; input < cell_inputs; input++) {
+      // what comes from the stem serves its own weights and the preprocessing's only
+      if (!dw && i <= static_cast<std::size_t>(1 - input)) continue;
+      S* memory = input_memory[input == 1 ? 2 : i % 2];
+      d_in[i][static_cast<std::size_t>(input)].view = view_like(memory, cell.preprocess(input).output().x);
+    }
+    cell.backward(pass, d_out.view, d_in[i].data(), mixture(cell),
+                  mixture_wanted ? &sums[cell.reduction() ? 1 : 0] : nullptr, dropout);
   }
-  if (dw && gradients[1].written)
-    stem_->backward(pass, gradients[1].view, S(1), {}, Write::overwrite, nullptr);
+  if (dw) {
+    const Gradient<S> d_stem = gather(0);
+    const typename Chain<S>::Backward stem = {stem_.get(), d_stem.view, S(1), nullptr};
+    Gradient<S> ends_here;
+    if (d_stem.written) Chain<S>::backward(pass, &stem, 1, ends_here);
+  }
   for (int t = 0; mixture_wanted && t < 2; t++)
     pass.between().convert(pass.run, alpha_[t].gradient(), sums[t].weight,
                            static_cast<int>(alpha_[t].gradients()) + (node_sums ? cell_nodes : 0));

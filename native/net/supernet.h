@@ -39,6 +39,13 @@ class Supernet {
  private:
   const Mixture& mixture(const Cell<S>& cell) const { return alpha_[cell.reduction() ? 1 : 0].mixture; }
   Classifier<S> classifier(int batch);
+  // Inputs of cells that read one activation: the stem's (0) or the output of cell o - 1.
+  struct Reader {
+    std::size_t cell;
+    int input;
+  };
+  std::vector<Reader> readers(std::size_t o) const;
+  void preprocess(const Pass<S>& pass, std::size_t o, const Source<S>& x);
 
   SupernetConfig config_;
   Parameters<S> parameters_;
@@ -46,7 +53,7 @@ class Supernet {
   std::unique_ptr<Chain<S>> stem_;
   std::vector<std::unique_ptr<Cell<S>>> cells_;
   int features_ = 0, classifier_weight_ = -1, classifier_bias_ = -1;
-  std::vector<Source<S>> outputs_;  // stem, stem, then the cells'
+  std::vector<Source<S>> outputs_;  // the stem's, then the cells'
   Store<S> pooled_, d_pooled_;
 };
 

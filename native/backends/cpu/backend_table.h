@@ -28,7 +28,7 @@ struct Table {
                                      packed_size<S>,
                                      pack_unit<L>,
                                      forward_units<L>,
-                                     backward_unit<L>,
+                                     backward_units<L>,
                                      gradient_sums<L>,
                                      node_sum<L>,
                                      add<L>,

@@ -2,6 +2,7 @@
 // ReLU of its load, and to the gradients of its weights: the drivers over pieces of work.
 #pragma once
 #include <algorithm>
+#include <vector>
 
 #include "dense_backward.h"
 #include "depthwise_backward.h"
@@ -38,7 +39,7 @@ void add_pieces(const Run& run, S* total, const S* partial, int pieces, std::siz
 
 // A pool takes its channels one by one, so its pieces are a few channels of whole images, and no row is loaded twice.
 template <class L>
-void backward_pool(const Run& run, const BackwardUnit<typename L::scalar>& b) {
+void backward_pool(const Run& run, const BackwardUnit<typename L::scalar>& b, bool alone) {
   using S = typename L::scalar;
   constexpr std::size_t target = 256 << 10;  // bytes of x
   const View<const S>& x = b.x.x;
@@ -64,109 +65,176 @@ void backward_pool(const Run& run, const BackwardUnit<typename L::scalar>& b) {
     fill_gradient(dy, part_of(b.dy, first, channels), block, live_lanes<L>(run.batch, block));
     DataGradient<L> to_dx;
     to_dx.dx = block_of(b.dx.slice(first, channels), block), to_dx.accumulate = b.write == Write::accumulate;
-    to_dx.past_caches = leaves_caches(b.dx, ceil_div(run.batch, L::count));
+    to_dx.past_caches = alone && leaves_caches(b.dx, ceil_div(run.batch, L::count));
     pool_backward(unit, band, dy, x.height, memory + x_size + dy_size, to_dx);
     streamed();
   });
 }
 
+// What a unit of a sweep leaves a piece at a time.
+template <class S>
+struct PieceResults {
+  bool composed = false;
+  std::size_t weights = 0;  // a piece's gradients of weights
+  S* partial =
+      nullptr;  // (pieces, weights), behind them the product's gradient and scratch of a composed pair
+  GradientSums* sums = nullptr;  // (pieces, C): of dx; null: not wanted
+};
+
 template <class L>
-void backward_unit(const Run& run, const BackwardUnit<typename L::scalar>& b) {
+std::vector<PieceResults<typename L::scalar>> reserve_results(const Run& run,
+                                                              const BackwardUnit<typename L::scalar>* units,
+                                                              int count, int pieces) {
+  using S = typename L::scalar;
+  std::vector<PieceResults<S>> results(static_cast<std::size_t>(count));
+  std::size_t scalars = 0, sums = 0;
+  const auto each = [&](const auto& take) {
+    for (int i = 0; i < count; i++) {
+      PieceResults<S>& r = results[static_cast<std::size_t>(i)];
+      const Unit& unit = *units[i].unit;
+      take(r, r.weights * pieces + (r.composed ? r.weights + decompose_scratch(unit) : 0),
+           units[i].dx_moments ? static_cast<std::size_t>(pieces) * unit.in : 0);
+    }
+  };
+  for (int i = 0; i < count; i++) {
+    PieceResults<S>& r = results[static_cast<std::size_t>(i)];
+    const BackwardUnit<S>& b = units[i];
+    const Unit& unit = *b.unit;
+    r.composed = runs_composed(unit, b.x.x.height, b.x.x.width);
+    if (!b.first_gradient && !b.dense_gradient[0] && !b.dense_gradient[1]) continue;
+    if (r.composed) {
+      r.weights = static_cast<std::size_t>(composed_weights(unit));
+    } else {
+      r.weights = static_cast<std::size_t>(unit.first_weights());
+      for (int p = 0; p < unit.parts; p++) r.weights += static_cast<std::size_t>(unit.dense_weights(p));
+    }
+  }
+  each([&](PieceResults<S>&, std::size_t own, std::size_t own_sums) { scalars += own, sums += own_sums; });
+  auto* memory = static_cast<S*>(run.workspace.shared(Workspace::partial_weights, sizeof(S) * scalars));
+  auto* sums_memory = static_cast<GradientSums*>(
+      run.workspace.shared(Workspace::partial_moments, sizeof(GradientSums) * sums));
+  each([&](PieceResults<S>& r, std::size_t own, std::size_t own_sums) {
+    if (r.weights) r.partial = memory, memory += own;
+    if (own_sums) r.sums = sums_memory, sums_memory += own_sums;
+  });
+  return results;
+}
+
+// One unit over one piece. alone: nothing else is added to dx in this sweep.
+template <class L>
+void backward_piece(const Run& run, const BackwardUnit<typename L::scalar>& b,
+                    const PieceResults<typename L::scalar>& results, const Pieces<L>& pieces, int piece,
+                    int thread, bool alone) {
   using S = typename L::scalar;
   const Unit& unit = *b.unit;
-  if (unit.kind != UnitKind::convolve) return backward_pool<L>(run, b);
-  const int height = b.x.x.height, width = b.x.x.width, stride = unit.stride_h();
-  const bool want_dw = b.first_gradient || b.dense_gradient[0] || b.dense_gradient[1];
-  const bool depthwise = unit.depthwise(), composed = runs_composed(unit, height, width);
-  const Pieces<L> pieces(b.x.x, ceil_div(run.batch, L::count), depthwise ? depthwise_piece : 256 << 10,
-                         unit.reach_h() ? 4 : 2);
-  std::size_t weights = 0;
-  if (want_dw && composed) {
-    weights = static_cast<std::size_t>(composed_weights(unit));
-  } else if (want_dw) {
-    weights = static_cast<std::size_t>(unit.first_weights());
-    for (int i = 0; i < unit.parts; i++) weights += static_cast<std::size_t>(unit.dense_weights(i));
+  const int width = b.x.x.width, stride = unit.stride_h(), block = pieces.block(piece),
+            row0 = pieces.first(piece), row1 = pieces.end(piece);
+  const typename LoadedPiece<L>::Plan plan(unit, width, row0, row1, results.weights > 0);
+  const std::size_t sums_size = results.sums ? 2 * sizeof(L) / sizeof(S) * unit.in : 0,
+                    size = unit.depthwise()
+                               ? DepthwiseBands<L>(unit, width, results.weights > 0).size()
+                               : plan.x_size + plan.dy_size +
+                                     backward_scratch<L>(unit, width, row1 - row0, plan.dy_rows, plan.dy_pad);
+  S* memory = static_cast<S*>(run.workspace.thread(thread, sizeof(S) * (sums_size + size)));
+  auto* dx_sums = results.sums ? reinterpret_cast<L*>(memory) : nullptr;
+  memory += sums_size;
+  S* dw = results.partial ? results.partial + static_cast<std::size_t>(piece) * results.weights : nullptr;
+  if (dw) std::fill_n(dw, results.weights, S(0));
+  if (dx_sums) std::fill_n(dx_sums, 2 * unit.in, L::zero());
+  DataGradient<L> to_dx;
+  to_dx.dx = block_of(b.dx, block), to_dx.accumulate = b.write == Write::accumulate, to_dx.sums = dx_sums;
+  // of a stride's or of several parts' gradients, a line is written in turns
+  to_dx.past_caches =
+      alone && stride == 1 && unit.parts == 1 && leaves_caches(b.dx, ceil_div(run.batch, L::count));
+  if (unit.relu) to_dx.gate = {block_of(b.x.x, block), b.x.norm};
+  const BackwardPiece<L> p = {b,
+                              unit,
+                              b.packed,
+                              block,
+                              b.x.x.height,
+                              width,
+                              unit.out_width(width),
+                              live_lanes<L>(run.batch, block),
+                              row0,
+                              row1,
+                              output_row(row0, stride),
+                              output_row(row1, stride),
+                              to_dx,
+                              static_cast<bool>(b.dx),
+                              dw};
+  if (unit.depthwise()) {
+    depthwise_backward(p, memory);
+  } else {
+    const LoadedPiece<L> loaded(p, plan, memory);
+    if (unit.paired() && !results.composed)
+      paired_backward(p, loaded);
+    else
+      dense_backward(p, loaded);
   }
-  const std::size_t all_weights = weights * pieces.count,  // behind them the product's gradient, and scratch
-      behind = composed ? weights + decompose_scratch(unit) : 0;
-  S* partial = weights ? static_cast<S*>(run.workspace.shared(Workspace::partial_weights,
-                                                              sizeof(S) * (all_weights + behind)))
-                       : nullptr;
-  auto* sums = b.dx_moments ? static_cast<GradientSums*>(run.workspace.shared(
-                                  Workspace::partial_moments,
-                                  sizeof(GradientSums) * static_cast<std::size_t>(pieces.count) * unit.in))
-                            : nullptr;
+  for (int c = 0; dx_sums && c < unit.in; c++)
+    results.sums[static_cast<ptrdiff_t>(piece) * unit.in + c] =
+        sum_of_lanes(dx_sums[2 * c], dx_sums[2 * c + 1], live_count(L::count, run.batch, block));
+}
 
-  run.parallel.run(pieces.count, [&](int piece, int thread) {
-    const int block = pieces.block(piece), row0 = pieces.first(piece), row1 = pieces.end(piece);
-    const typename LoadedPiece<L>::Plan plan(unit, width, row0, row1, want_dw);
-    const std::size_t sums_size = sums ? 2 * sizeof(L) / sizeof(S) * unit.in : 0,
-                      size = depthwise ? DepthwiseBands<L>(unit, width, want_dw).size()
-                                       : plan.x_size + plan.dy_size +
-                                             backward_scratch<L>(unit, width, row1 - row0, plan.dy_rows,
-                                                                 plan.dy_pad);
-    S* memory = static_cast<S*>(run.workspace.thread(thread, sizeof(S) * (sums_size + size)));
-    auto* dx_sums = sums ? reinterpret_cast<L*>(memory) : nullptr;
-    memory += sums_size;
-    S* dw = partial ? partial + static_cast<std::size_t>(piece) * weights : nullptr;
-    if (dw) std::fill_n(dw, weights, S(0));
-    if (dx_sums) std::fill_n(dx_sums, 2 * unit.in, L::zero());
-    DataGradient<L> to_dx;
-    to_dx.dx = block_of(b.dx, block), to_dx.accumulate = b.write == Write::accumulate, to_dx.sums = dx_sums;
-    // of a stride's or of several parts' gradients, a line is written in turns
-    to_dx.past_caches = stride == 1 && unit.parts == 1 && leaves_caches(b.dx, ceil_div(run.batch, L::count));
-    if (unit.relu) to_dx.gate = {block_of(b.x.x, block), b.x.norm};
-    const BackwardPiece<L> p = {b,
-                                unit,
-                                b.packed,
-                                block,
-                                height,
-                                width,
-                                unit.out_width(width),
-                                live_lanes<L>(run.batch, block),
-                                row0,
-                                row1,
-                                output_row(row0, stride),
-                                output_row(row1, stride),
-                                to_dx,
-                                static_cast<bool>(b.dx),
-                                dw};
-    if (depthwise) {
-      depthwise_backward(p, memory);
-    } else {
-      const LoadedPiece<L> loaded(p, plan, memory);
-      if (unit.paired() && !composed)
-        paired_backward(p, loaded);
-      else
-        dense_backward(p, loaded);
-    }
-    streamed();
-    for (int c = 0; dx_sums && c < unit.in; c++)
-      sums[static_cast<ptrdiff_t>(piece) * unit.in + c] =
-          sum_of_lanes(dx_sums[2 * c], dx_sums[2 * c + 1], live_count(L::count, run.batch, block));
-  });
-  for (int c = 0; sums && c < unit.in; c++) {
-    const GradientSums total = add_pieces(sums + c, pieces.count, unit.in);
+// Adds up what the pieces left.
+template <class S>
+void finish_unit(const Run& run, const BackwardUnit<S>& b, const PieceResults<S>& results, int pieces) {
+  const Unit& unit = *b.unit;
+  for (int c = 0; results.sums && c < unit.in; c++) {
+    const GradientSums total = add_pieces(results.sums + c, pieces, unit.in);
     // of dx and activation = scale * (x - mean) + shift
     b.dx_moments[c].gradient = total.gradient;
     b.dx_moments[c].gradient_y =
         (total.gradient_y - static_cast<double>(b.x.norm.shift[c]) * total.gradient) / b.x.norm.scale[c];
   }
+  const std::size_t weights = results.weights;
   if (!weights) return;
-  if (composed) {
-    S* dw = partial + all_weights;
-    add_pieces(run, dw, partial, pieces.count, weights, static_cast<int>(weights));
+  if (results.composed) {
+    S* dw = results.partial + weights * pieces;
+    add_pieces(run, dw, results.partial, pieces, weights, static_cast<int>(weights));
     const PackedLayout layout(unit);
     return decompose_gradient(run, b.first_gradient, b.dense_gradient[0], dw, b.packed + layout.row,
                               b.packed + layout.column, unit, dw + weights);
   }
   std::size_t at = 0;
   const auto add_up = [&](S* gradient, int count) {
-    if (gradient) add_pieces(run, gradient, partial + at, pieces.count, weights, count);
+    if (gradient) add_pieces(run, gradient, results.partial + at, pieces, weights, count);
     at += static_cast<std::size_t>(count);
   };
   add_up(b.first_gradient, unit.first_weights());
   for (int i = 0; i < unit.parts; i++) add_up(b.dense_gradient[i], unit.dense_weights(i));
+}
+
+// Convolutions whose pieces are cut alike, a piece of all of them at a time: x and dx of a piece are in the cache when the
+// next unit wants them.
+template <class L>
+void backward_sweep(const Run& run, const BackwardUnit<typename L::scalar>* units, int count, bool alone) {
+  bool reach = false;
+  for (int i = 0; i < count; i++) reach = reach || units[i].unit->reach_h() > 0;
+  const Pieces<L> pieces(units->x.x, ceil_div(run.batch, L::count),
+                         units->unit->depthwise() ? depthwise_piece : 256 << 10, reach ? 4 : 2);
+  const auto results = reserve_results<L>(run, units, count, pieces.count);
+  run.parallel.run(pieces.count, [&](int piece, int thread) {
+    for (int i = 0; i < count; i++)
+      backward_piece(run, units[i], results[static_cast<std::size_t>(i)], pieces, piece, thread, alone);
+    streamed();
+  });
+  for (int i = 0; i < count; i++)
+    finish_unit(run, units[i], results[static_cast<std::size_t>(i)], pieces.count);
+}
+
+template <class L>
+void backward_units(const Run& run, const BackwardUnit<typename L::scalar>* units, int count) {
+  const auto cut = [&](int i) { return units[i].unit->depthwise(); };
+  for (int i = 0, end; i < count; i = end) {
+    end = i + 1;
+    if (units[i].unit->kind != UnitKind::convolve) {
+      backward_pool<L>(run, units[i], count == 1);
+      continue;
+    }
+    while (end < count && units[end].unit->kind == UnitKind::convolve && cut(end) == cut(i)) end++;
+    backward_sweep<L>(run, units + i, end - i, count == 1);
+  }
 }
 
 }  // namespace nasp::NASP_ISA

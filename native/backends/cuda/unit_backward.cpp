@@ -182,8 +182,6 @@ void Backward::dense(int i, int first, const float* w) const {
   scratch.rewind(mark);
 }
 
-}  // namespace
-
 void backward_unit(const Run& run, const BackwardUnit<float>& b) {
   Call call(run, __func__);
   Context& context = call.context;
@@ -216,6 +214,12 @@ void backward_unit(const Run& run, const BackwardUnit<float>& b) {
       w += unit.dense_weights(i);
     }
   }
+}
+
+}  // namespace
+
+void backward_units(const Run& run, const BackwardUnit<float>* units, int count) {
+  for (int i = 0; i < count; i++) backward_unit(run, units[i]);
 }
 
 }  // namespace nasp::cuda

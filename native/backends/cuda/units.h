@@ -15,6 +15,6 @@ void pack_unit(const Run& run, const Backend<float>&, const Unit& unit, float* p
 // Convolutions' plans for all passes.
 void plan_unit(Context& context, const Unit& unit, int batch, int height, int width);
 void forward_units(const Run& run, const ForwardUnit<float>* units, int count, const Source<float>& x);
-void backward_unit(const Run& run, const BackwardUnit<float>& unit);
+void backward_units(const Run& run, const BackwardUnit<float>* units, int count);
 
 }  // namespace nasp::cuda
