@@ -102,10 +102,12 @@ void data_gradient(const DensePart& part, int in, const PackedPart& at, const ty
                    int first, const Band<L>& dy, int height, int width, int row0, int row1,
                    typename L::scalar* scratch, const Epilogue& epilogue) {
   const Winograd kind = winograd_of(part, in);
-  if (kind != Winograd::none && winograd_size(height, width))
-    winograd_rows(kind, packed + at.winograd, part.out, in, dy, first, width, row0, row1, scratch, epilogue);
-  else
+  if (kind != Winograd::none && winograd_size(height, width)) {
+    const WinogradOutput<typename L::scalar, Epilogue> output = {packed + at.winograd, in, epilogue};
+    winograd_rows(kind, &output, 1, part.out, dy, first, width, row0, row1, scratch);
+  } else {
     dense_data_gradient(part, in, first, packed + at.direct, dy, width, row0, row1, scratch, epilogue);
+  }
 }
 
 // dw of one dense convolution += over the output rows [row0, row1), on maps of height x width pixels: through Winograd's

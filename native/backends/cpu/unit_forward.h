@@ -33,13 +33,33 @@ bool leaves_caches(const View<S>& v, int blocks) {
   return v.data && sizeof(S) * static_cast<std::size_t>(v.block_pitch) * blocks > most_cached;
 }
 
+// Units of a sweep that run at once over a piece of work, and where their output channels begin among those of all units: one
+// unit, or 3x3 convolutions by Winograd with results of the same kind.
+constexpr int most_together = 8;
+struct Together {
+  int units[most_together], first[most_together], count, outputs;
+};
+template <class S>
+bool same_results(const ForwardUnit<S>& a, const ForwardUnit<S>& b) {
+  return static_cast<bool>(a.y) == static_cast<bool>(b.y) && static_cast<bool>(a.g) == static_cast<bool>(b.g);
+}
+
 // In what order a piece of work takes its units: those that load their rows alike together.
 template <class S>
-std::vector<std::pair<int, int>> unit_order(const ForwardUnit<S>* units, int count) {
-  std::vector<std::pair<int, int>> order;  // unit, its first output channel among those of all
+std::vector<Together> unit_order(const ForwardUnit<S>* units, int count, int height, int width) {
+  std::vector<Together> order;
   for (Load load : {Load::as_is, Load::with_relu, Load::lowest_padding}) {
-    for (int u = 0, first = 0; u < count; first += units[u].unit->out, u++) {
-      if (load_of(*units[u].unit) == load) order.emplace_back(u, first);
+    for (const bool square : {false, true}) {
+      const std::size_t start = order.size();
+      for (int u = 0, first = 0; u < count; first += units[u].unit->out, u++) {
+        const Unit& unit = *units[u].unit;
+        if (load_of(unit) != load || is_winograd_square(unit, height, width) != square) continue;
+        const bool joins = square && order.size() > start && order.back().count < most_together &&
+                           same_results(units[order.back().units[0]], units[u]);
+        if (!joins) order.push_back({});
+        Together& t = order.back();
+        t.units[t.count] = u, t.first[t.count++] = first, t.outputs += unit.out;
+      }
     }
   }
   return order;
@@ -53,11 +73,11 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
   const Pieces<L> pieces(x.x, ceil_div(run.batch, L::count));
   int outputs = 0, most_outputs = 0, reach_h = 0, reach_w = 0;
   std::size_t scratch_size = 0;
-  const auto order = unit_order(units, count);
+  const auto order = unit_order(units, count, height, width);
+  for (const Together& t : order) most_outputs = larger(most_outputs, t.outputs);
   for (int u = 0; u < count; u++) {
     const Unit& unit = *units[u].unit;
     outputs += unit.out;
-    most_outputs = larger(most_outputs, unit.out);
     reach_h = larger(reach_h, unit.reach_h());
     reach_w = larger(reach_w, unit.reach_w());
     const std::size_t need = forward_scratch<L>(unit, width, pieces.rows);
@@ -79,9 +99,9 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
     const int live = live_count(L::count, run.batch, block);
     bool filled = false;
     Load loaded = Load::as_is;
-    for (const auto& [u, first] : order) {
-      const Unit& unit = *units[u].unit;
-      PieceMoments* moments = partial + static_cast<ptrdiff_t>(piece) * outputs + first;
+    for (const Together& together : order) {
+      const ForwardUnit<S>& step = units[together.units[0]];
+      const Unit& unit = *step.unit;
       if (!filled || load_of(unit) != loaded) {
         loaded = load_of(unit), filled = true;
         fill_activation(band, x, block, loaded == Load::with_relu,
@@ -89,22 +109,38 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
       }
       const int from = output_row(row0, unit.stride_h()), to = output_row(row1, unit.stride_h());
       const int out_width = unit.out_width(width), pixels = (to - from) * out_width;
-      if (pixels > 0) {
-        const auto y = block_of(units[u].y, block);
-        const auto g = block_of(units[u].g, block);
-        const bool past_caches = leaves_caches(units[u].y, ceil_div(run.batch, L::count));
-        for (int c = 0; c < unit.out; c++) sums[c].begin();
-        const auto into = [&](const auto& epilogue) {
-          unit_piece(unit, units[u].packed, band, height, from, to, scratch, epilogue);
+      const auto into = [&]<bool Store, bool Gradient>() {
+        const auto epilogue = [&](const ForwardUnit<S>& of, ChannelSums<L>* own) {
+          return Forward<L, Store, Gradient>{block_of(of.y, block), block_of(of.g, block), own, from,
+                                             leaves_caches(of.y, ceil_div(run.batch, L::count))};
         };
-        if (y && g)
-          into(Forward<L, true, true>{y, g, sums, from, past_caches});
-        else if (g)
-          into(Forward<L, false, true>{y, g, sums, from, false});
+        if (together.count == 1)
+          return unit_piece(unit, step.packed, band, height, from, to, scratch, epilogue(step, sums));
+        WinogradOutput<S, Forward<L, Store, Gradient>> results[most_together];
+        ChannelSums<L>* own = sums;
+        for (int i = 0; i < together.count; i++) {
+          const ForwardUnit<S>& of = units[together.units[i]];
+          results[i] = {of.packed + winograd_square_weights(*of.unit), of.unit->out, epilogue(of, own)};
+          own += of.unit->out;
+        }
+        winograd_rows(Winograd::square, results, together.count, channels, band, 0, out_width, from, to,
+                      scratch);
+      };
+      if (pixels > 0) {
+        for (int c = 0; c < together.outputs; c++) sums[c].begin();
+        if (step.y && step.g)
+          into.template operator()<true, true>();
+        else if (step.g)
+          into.template operator()<false, true>();
         else
-          into(Forward<L, true, false>{y, g, sums, from, past_caches});
+          into.template operator()<true, false>();
       }
-      for (int c = 0; c < unit.out; c++) moments[c] = merge_lanes<L>(sums[c], pixels, pixels > 0 ? live : 0);
+      const ChannelSums<L>* own = sums;
+      for (int i = 0; i < together.count; i++) {
+        PieceMoments* moments = partial + static_cast<ptrdiff_t>(piece) * outputs + together.first[i];
+        for (int c = units[together.units[i]].unit->out; c > 0; c--, moments++, own++)
+          *moments = merge_lanes<L>(*own, pixels, pixels > 0 ? live : 0);
+      }
     }
     streamed();
   });

@@ -172,10 +172,12 @@ void dense_part(const DensePart& part, int in, const PackedPart& at, const typen
                 int first_output, const Band<L>& x, int height, int out_width, int row0, int row1,
                 typename L::scalar* scratch, const Epilogue& epilogue) {
   const Winograd kind = winograd_of(part, in);
-  if (kind != Winograd::none && winograd_size(height, x.width))
-    winograd_rows(kind, packed + at.winograd, in, part.out, x, 0, out_width, row0, row1, scratch, epilogue);
-  else
+  if (kind != Winograd::none && winograd_size(height, x.width)) {
+    const WinogradOutput<typename L::scalar, Epilogue> output = {packed + at.winograd, part.out, epilogue};
+    winograd_rows(kind, &output, 1, in, x, 0, out_width, row0, row1, scratch);
+  } else {
     dense_rows<L>(part, first_output, packed + at.direct, x, out_width, row0, row1, scratch, epilogue);
+  }
 }
 
 // The row convolution of a pair, for the output rows [row0, row1): its results stay in a band of their own, with zeros in
@@ -205,6 +207,17 @@ template <class L>
 std::size_t paired_scratch(const Unit& u, int width) {
   return std::max({dense_scratch<L>(u.row, u.in, width), dense_scratch<L>(u.dense[0], u.row.out, width),
                    composes(u) ? dense_scratch<L>(composed_part(u), u.in, width) : 0});
+}
+
+// Whether a unit is one 3x3 convolution by Winograd on maps of that size: those share their transformed inputs.
+inline bool is_winograd_square(const Unit& u, int height, int width) {
+  if (u.kind != UnitKind::convolve || u.depthwise()) return false;
+  if (u.paired()) return runs_composed(u, height, width);
+  return u.parts == 1 && winograd_of(u.dense[0], u.in) == Winograd::square && winograd_size(height, width);
+}
+inline std::size_t winograd_square_weights(const Unit& u) {
+  const auto layout = PackedLayout(u).forward;
+  return (u.paired() ? layout.composed : layout.dense[0]).winograd;
 }
 
 template <class L, class Epilogue>

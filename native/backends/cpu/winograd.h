@@ -196,54 +196,75 @@ void winograd_tile_inputs(Winograd kind, typename L::scalar* v, int at_once, con
                            kind == Winograd::across ? L::count : x.row_pitch, x.channel_pitch);
 }
 
-// Rows [row0, row1) of `width` pixels, multiples of 4 (rows across: any number), from `channels` channels of a band,
-// `first` and on.
+// One of the convolutions that share transformed inputs.
+template <class S, class Epilogue>
+struct WinogradOutput {
+  const S* packed;
+  int channels;
+  Epilogue epilogue;
+};
+
+// From v to the pixels of tiles [begin, begin + count). m: the products, and behind them lines of pixels.
 template <class L, class Epilogue>
-void winograd_rows(Winograd kind, const typename L::scalar* packed, int channels, int outputs,
-                   const Band<L>& x, int first, int width, int row0, int row1, typename L::scalar* scratch,
-                   const Epilogue& epilogue) {
+void winograd_tile_outputs(Winograd kind, const WinogradOutput<typename L::scalar, Epilogue>& to_all,
+                           int channels, const WinogradTiles& place, int begin, int count, int tiles,
+                           const typename L::scalar* v, typename L::scalar* m) {
+  using S = typename L::scalar;
+  const auto& [packed, outputs, epilogue] = to_all;
+  const int positions = winograd_positions(kind), used = ceil_div(count, winograd_tiles) * winograd_tiles,
+            most = smaller(ceil_div(outputs, winograd_group) * winograd_group, winograd_outputs);
+  const ptrdiff_t plane = winograd_plane<L>(channels, tiles);
+  const std::size_t pitch = winograd_pitch(outputs, channels);
+  S* lines = m + positions * winograd_plane<L>(most, tiles);
+  for (int o = 0; o < outputs; o += winograd_outputs) {
+    const int some = smaller(winograd_outputs, outputs - o), groups = ceil_div(some, winograd_group);
+    const ptrdiff_t m_plane = winograd_plane<L>(groups * winograd_group, tiles);
+    const S* u = packed + static_cast<std::size_t>(o) * channels;
+    for (int p = 0; p < positions; p++)
+      winograd_products<L>(m + p * m_plane, v + p * plane, u + p * pitch, channels, groups, tiles, used);
+    for (int c = 0; c < some; c++) {
+      const S* from = m + static_cast<ptrdiff_t>(c) * tiles * L::count;
+      for (int t = 0, run; t < count; t += run) {  // tiles of the same rows
+        run = smaller(count - t, place.left_in_row(begin + t));
+        const int row = place.row(begin + t), column = place.column(begin + t);
+        S* to[4];
+        for (int i = 0; i < place.tall; i++)
+          to[i] = lines_of<L>(epilogue, o + c, row + i, column,
+                              Lines<S>{lines + i * winograd_line_pixels * L::count, 0})
+                      .at;
+        if (kind == Winograd::square) {
+          for (int k = 0; k < run; k++)
+            winograd_output<L>(to, static_cast<ptrdiff_t>(k) * 4 * L::count, from + k * L::count, m_plane);
+        } else {
+          S* pixels[4];
+          for (int i = 0; i < 4; i++) pixels[i] = place.tall > 1 ? to[i] : to[0] + i * L::count;
+          winograd_line_output<L>(pixels, place.wide * L::count, from, m_plane, run);
+        }
+        from += run * L::count;
+        for (int i = 0; i < place.tall; i++)
+          finish(epilogue, o + c, 1, row + i, column, run * place.wide, Lines<S>{to[i], 0});
+      }
+    }
+  }
+}
+
+// Rows [row0, row1) of `width` pixels, multiples of 4 (rows across: any number), of `count` convolutions of `channels`
+// channels of a band, `first` and on.
+template <class L, class Epilogue>
+void winograd_rows(Winograd kind, const WinogradOutput<typename L::scalar, Epilogue>* outputs, int count,
+                   int channels, const Band<L>& x, int first, int width, int row0, int row1,
+                   typename L::scalar* scratch) {
   using S = typename L::scalar;
   const WinogradTiles place(kind, width, row0);
   const int positions = winograd_positions(kind), tiles = winograd_at_once(kind, width),
-            count = place.count(row1);
+            all_tiles = place.count(row1);
   const ptrdiff_t plane = winograd_plane<L>(channels, tiles);
-  const std::size_t pitch = winograd_pitch(outputs, channels);
-  const int most = smaller(ceil_div(outputs, winograd_group) * winograd_group, winograd_outputs);
-  S *v = scratch, *m = v + positions * plane, *lines = m + positions * winograd_plane<L>(most, tiles);
-  for (int begin = 0; begin < count; begin += tiles) {
-    const int n = smaller(tiles, count - begin);
+  S *v = scratch, *m = v + positions * plane;
+  for (int begin = 0; begin < all_tiles; begin += tiles) {
+    const int n = smaller(tiles, all_tiles - begin);
     winograd_tile_inputs(kind, v, tiles, place, begin, n, x, first, channels);
-    const int used = ceil_div(n, winograd_tiles) * winograd_tiles;
-    for (int o = 0; o < outputs; o += winograd_outputs) {
-      const int some = smaller(winograd_outputs, outputs - o), groups = ceil_div(some, winograd_group);
-      const ptrdiff_t m_plane = winograd_plane<L>(groups * winograd_group, tiles);
-      const S* u = packed + static_cast<std::size_t>(o) * channels;
-      for (int p = 0; p < positions; p++)
-        winograd_products<L>(m + p * m_plane, v + p * plane, u + p * pitch, channels, groups, tiles, used);
-      for (int c = 0; c < some; c++) {
-        const S* from = m + static_cast<ptrdiff_t>(c) * tiles * L::count;
-        for (int t = 0, run; t < n; t += run) {  // tiles of the same rows
-          run = smaller(n - t, place.left_in_row(begin + t));
-          const int row = place.row(begin + t), column = place.column(begin + t);
-          S* to[4];
-          for (int i = 0; i < place.tall; i++)
-            to[i] = lines_of<L>(epilogue, o + c, row + i, column,
-                                Lines<S>{lines + i * winograd_line_pixels * L::count, 0})
-                        .at;
-          if (kind == Winograd::square) {
-            for (int k = 0; k < run; k++)
-              winograd_output<L>(to, static_cast<ptrdiff_t>(k) * 4 * L::count, from + k * L::count, m_plane);
-          } else {
-            S* pixels[4];
-            for (int i = 0; i < 4; i++) pixels[i] = place.tall > 1 ? to[i] : to[0] + i * L::count;
-            winograd_line_output<L>(pixels, place.wide * L::count, from, m_plane, run);
-          }
-          from += run * L::count;
-          for (int i = 0; i < place.tall; i++)
-            finish(epilogue, o + c, 1, row + i, column, run * place.wide, Lines<S>{to[i], 0});
-        }
-      }
-    }
+    for (int i = 0; i < count; i++)
+      winograd_tile_outputs<L>(kind, outputs[i], channels, place, begin, n, tiles, v, m);
   }
 }
 
