@@ -114,9 +114,8 @@ template <class L>
   for (int g = 0; g < groups; g++, m += G * pitch, u += static_cast<ptrdiff_t>(channels) * G) {
     for (int q = 0; q < used; q += T) {
       L sum[G][T];
-      NASP_UNROLL for (int o = 0; o < G; o++) NASP_UNROLL for (int p = 0; p < T; p++) sum[o][p] = L::zero();
       const typename L::scalar *x = v + q * L::count, *w = u;
-      for (int c = channels; c > 0; c--, x += pitch, w += G) {
+      const auto channel = [&]<bool First>() NASP_LAMBDA_INLINE {
         L weight[G];
         NASP_UNROLL for (int o = 0; o < G; o++) {
           weight[o] = L::splat(w[o]);
@@ -125,9 +124,13 @@ template <class L>
         NASP_UNROLL for (int p = 0; p < T; p++) {
           L tile = L::load(x + p * L::count);
           tile.pin();
-          NASP_UNROLL for (int o = 0; o < G; o++) sum[o][p] += weight[o] * tile;
+          NASP_UNROLL for (int o = 0; o < G; o++) sum[o][p] =
+              First ? weight[o] * tile : sum[o][p] + weight[o] * tile;
         }
-      }
+        x += pitch, w += G;
+      };
+      channel.template operator()<true>();
+      for (int c = channels - 1; c > 0; c--) channel.template operator()<false>();
       NASP_UNROLL for (int o = 0; o < G; o++) NASP_UNROLL for (int p = 0; p < T; p++) sum[o][p].store(
           m + o * pitch + (q + p) * L::count);
     }
