@@ -37,36 +37,43 @@ void add_pieces(const Run& run, S* total, const S* partial, int pieces, std::siz
   });
 }
 
-// A pool takes its channels one by one, so its pieces are a few channels of whole images, and no row is loaded twice.
+// A pool over a piece: a few channels of whole images.
 template <class L>
-void backward_pool(const Run& run, const BackwardUnit<typename L::scalar>& b, bool alone) {
+void pool_piece(const Run& run, const BackwardUnit<typename L::scalar>& b, int block, int first, int channels,
+                int thread, bool alone) {
   using S = typename L::scalar;
-  constexpr std::size_t target = 256 << 10;  // bytes of x
   const View<const S>& x = b.x.x;
+  const bool max = b.unit->kind == UnitKind::max_pool;
+  Unit unit = *b.unit;
+  unit.in = unit.out = channels;
+  const int out_width = unit.out_width(x.width), out_height = unit.out_height(x.height),
+            pad = unit.window_reach();
+  const std::size_t x_size = max ? Band<L>::size(channels, x.width, x.height, pad) : 0,
+                    dy_size = Band<L>::size(channels, out_width, out_height, 0);
+  S* memory = static_cast<S*>(
+      run.workspace.thread(thread, sizeof(S) * (x_size + dy_size + pool_backward_scratch<L>(unit, x.width))));
+  const Band<L> band(memory, channels, x.width, 0, x.height, pad),
+      dy(memory + x_size, channels, out_width, 0, out_height, 0);
+  if (max) fill_activation(band, part_of(b.x, first, channels), block, unit.relu, -S(__builtin_inf()));
+  fill_gradient(dy, part_of(b.dy, first, channels), block, live_lanes<L>(run.batch, block));
+  DataGradient<L> to_dx;
+  to_dx.dx = block_of(b.dx.slice(first, channels), block), to_dx.accumulate = b.write == Write::accumulate;
+  to_dx.past_caches = alone && leaves_caches(b.dx, ceil_div(run.batch, L::count));
+  pool_backward(unit, band, dy, x.height, memory + x_size + dy_size, to_dx);
+}
+
+// Pools take their channels one by one, so their pieces are cut by channels, and no row is loaded twice.
+template <class L>
+void backward_pools(const Run& run, const BackwardUnit<typename L::scalar>* units, int count, bool alone) {
+  constexpr std::size_t target = 256 << 10;  // bytes of x
+  const auto& x = units->x.x;
   const int most = larger(1, static_cast<int>(target / (sizeof(L) * x.height * x.width))),
             groups = ceil_div(x.channels, most), each = ceil_div(x.channels, groups);
-  const bool max = b.unit->kind == UnitKind::max_pool;
-  if (!b.dx) return;
+  if (!units->dx) return;
   run.parallel.run(groups * ceil_div(run.batch, L::count), [&](int piece, int thread) {
-    const int block = piece / groups, first = piece % groups * each,
-              channels = smaller(each, x.channels - first);
-    if (channels <= 0) return;
-    Unit unit = *b.unit;
-    unit.in = unit.out = channels;
-    const int out_width = unit.out_width(x.width), out_height = unit.out_height(x.height),
-              pad = unit.window_reach();
-    const std::size_t x_size = max ? Band<L>::size(channels, x.width, x.height, pad) : 0,
-                      dy_size = Band<L>::size(channels, out_width, out_height, 0);
-    S* memory = static_cast<S*>(run.workspace.thread(
-        thread, sizeof(S) * (x_size + dy_size + pool_backward_scratch<L>(unit, x.width))));
-    const Band<L> band(memory, channels, x.width, 0, x.height, pad),
-        dy(memory + x_size, channels, out_width, 0, out_height, 0);
-    if (max) fill_activation(band, part_of(b.x, first, channels), block, unit.relu, -S(__builtin_inf()));
-    fill_gradient(dy, part_of(b.dy, first, channels), block, live_lanes<L>(run.batch, block));
-    DataGradient<L> to_dx;
-    to_dx.dx = block_of(b.dx.slice(first, channels), block), to_dx.accumulate = b.write == Write::accumulate;
-    to_dx.past_caches = alone && leaves_caches(b.dx, ceil_div(run.batch, L::count));
-    pool_backward(unit, band, dy, x.height, memory + x_size + dy_size, to_dx);
+    const int first = piece % groups * each, channels = smaller(each, x.channels - first);
+    for (int i = 0; i < count && channels > 0; i++)
+      pool_piece<L>(run, units[i], piece / groups, first, channels, thread, alone);
     streamed();
   });
 }
@@ -208,7 +215,8 @@ void finish_unit(const Run& run, const BackwardUnit<S>& b, const PieceResults<S>
 // Convolutions whose pieces are cut alike, a piece of all of them at a time: x and dx of a piece are in the cache when the
 // next unit wants them.
 template <class L>
-void backward_sweep(const Run& run, const BackwardUnit<typename L::scalar>* units, int count, bool alone) {
+void backward_convolutions(const Run& run, const BackwardUnit<typename L::scalar>* units, int count,
+                           bool alone) {
   bool reach = false;
   for (int i = 0; i < count; i++) reach = reach || units[i].unit->reach_h() > 0;
   const Pieces<L> pieces(units->x.x, ceil_div(run.batch, L::count),
@@ -225,15 +233,16 @@ void backward_sweep(const Run& run, const BackwardUnit<typename L::scalar>* unit
 
 template <class L>
 void backward_units(const Run& run, const BackwardUnit<typename L::scalar>* units, int count) {
-  const auto cut = [&](int i) { return units[i].unit->depthwise(); };
+  // neighbours that are cut alike, at once
+  const auto cut = [&](int i) {
+    const Unit& unit = *units[i].unit;
+    return unit.kind != UnitKind::convolve ? 0 : unit.depthwise() ? 1 : 2;
+  };
   for (int i = 0, end; i < count; i = end) {
     end = i + 1;
-    if (units[i].unit->kind != UnitKind::convolve) {
-      backward_pool<L>(run, units[i], count == 1);
-      continue;
-    }
-    while (end < count && units[end].unit->kind == UnitKind::convolve && cut(end) == cut(i)) end++;
-    backward_sweep<L>(run, units + i, end - i, count == 1);
+    while (end < count && cut(end) == cut(i)) end++;
+    const auto sweep = cut(i) == 0 ? backward_pools<L> : backward_convolutions<L>;
+    sweep(run, units + i, end - i, count == 1);
   }
 }
 
