@@ -4,7 +4,8 @@
 //
 //   w[o][c][s][t] = sum over m of  column[o][m][s] * row[m][c][t]
 //
-// So where Winograd's 3x3 applies the pair runs as its product, and the product's gradient is taken to both factors.
+// So where Winograd's 3x3 applies the pair runs as its product, and the product's gradient is taken to both factors. At stride
+// 2 the two cost as many products as the 3x3 (the row runs on all rows of the image), and backward its results once more.
 //
 // Layout    row (M, C, 3), column (O, M, 3), w (O, C, 3, 3)
 #pragma once
@@ -22,16 +23,21 @@ inline DensePart composed_part(const Unit& u) {
   DensePart part;
   part.out = u.out;
   part.kernel_h = part.kernel_w = composed_taps;
+  part.stride_h = u.stride_h(), part.stride_w = u.stride_w();
   part.pad_h = part.pad_w = composed_taps / 2;
   return part;
 }
 inline bool composes(const Unit& u) {
-  return u.paired() && keeps_size(u.row, 1, composed_taps) && keeps_size(u.dense[0], composed_taps, 1) &&
-         winograd_of(composed_part(u), u.in) != Winograd::none;
+  if (!u.paired()) return false;
+  const DensePart &row = u.row, &column = u.dense[0];
+  const bool pair = row.kernel_w == composed_taps && row.pad_w == composed_taps / 2 &&
+                    column.kernel_h == composed_taps && column.pad_h == composed_taps / 2;
+  return pair && row.stride_w == column.stride_h &&
+         (row.stride_w == 2 || winograd_of(composed_part(u), u.in) != Winograd::none);
 }
 inline int composed_weights(const Unit& u) { return u.out * u.in * composed_taps * composed_taps; }
 inline bool runs_composed(const Unit& u, int height, int width) {
-  return composes(u) && winograd_size(height, width);
+  return composes(u) && (u.stride_h() == 2 || winograd_size(height, width));
 }
 
 // sum (length) = sum over r of factor(r) * rows[r] (length), four at a time.

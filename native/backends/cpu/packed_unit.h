@@ -8,7 +8,8 @@ namespace nasp::NASP_ISA {
 
 // Where the parts of a packed unit lie. Forward: the first convolution (depthwise (C, k, k) or a row), then the dense parts;
 // then the same for backward, turned and transposed. A row or dense part: its direct and, where it has one, its Winograd
-// form. A pair that may run composed: its product in Winograd's form, and at the end both factors as they are.
+// form. A pair that may run composed: its product in Winograd's form, or at stride 2 in the direct one, and at the end both
+// factors as they are.
 struct PackedPart {
   std::size_t direct, winograd;
 };
@@ -36,8 +37,13 @@ struct PackedLayout {
         size += static_cast<std::size_t>(u.first_weights());
       for (int i = 0; i < u.parts; i++) half->dense[i] = add(u.dense[i], u.between());
       half->composed = {size, size};
-      if (composes(u))
-        size += packed_winograd_size(Winograd::square, transposed ? u.in : u.out, transposed ? u.out : u.in);
+      if (composes(u)) {
+        const DensePart part = composed_part(u);
+        const int to = transposed ? u.in : u.out, from = transposed ? u.out : u.in;
+        const Winograd kind = winograd_of(part, u.in);
+        size += kind == Winograd::none ? packed_dense_size(to, from, part.taps())
+                                       : packed_winograd_size(kind, to, from);
+      }
       if (!transposed) forward_size = size;
     }
     row = size, column = row + static_cast<std::size_t>(u.first_weights());
@@ -75,9 +81,14 @@ void pack_unit(const Unit& u, typename L::scalar* packed, const UnitWeights<type
     else if (u.depthwise())
       pack_depthwise(packed + half.first.direct, w.first, u.in, u.kernel * u.kernel, transposed);
     for (int i = 0; i < u.parts; i++) pack(half.dense[i], w.dense[i], u.dense[i], u.between());
-    if (composes(u))
-      pack_winograd<L>(Winograd::square, packed + half.composed.winograd, composed.data(), u.out, u.in,
-                       transposed);
+    if (composes(u)) {
+      const DensePart part = composed_part(u);
+      const Winograd kind = winograd_of(part, u.in);
+      if (kind == Winograd::none)
+        pack_dense(packed + half.composed.direct, composed.data(), u.out, u.in, part.taps(), transposed);
+      else
+        pack_winograd<L>(kind, packed + half.composed.winograd, composed.data(), u.out, u.in, transposed);
+    }
   }
   if (composes(u)) {
     std::copy_n(w.first, u.first_weights(), packed + layout.row);

@@ -211,9 +211,10 @@ std::size_t paired_scratch(const Unit& u, int width) {
 
 // Whether a unit is one 3x3 convolution by Winograd on maps of that size: those share their transformed inputs.
 inline bool is_winograd_square(const Unit& u, int height, int width) {
-  if (u.kind != UnitKind::convolve || u.depthwise()) return false;
-  if (u.paired()) return runs_composed(u, height, width);
-  return u.parts == 1 && winograd_of(u.dense[0], u.in) == Winograd::square && winograd_size(height, width);
+  if (u.kind != UnitKind::convolve || u.depthwise() || u.parts != 1) return false;
+  if (u.paired() && !composes(u)) return false;
+  const DensePart part = u.paired() ? composed_part(u) : u.dense[0];
+  return winograd_of(part, u.in) == Winograd::square && winograd_size(height, width);
 }
 inline std::size_t winograd_square_weights(const Unit& u) {
   const auto layout = PackedLayout(u).forward;
