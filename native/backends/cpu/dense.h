@@ -32,12 +32,13 @@ struct Tap {
   const S *x, *w;
 };
 
-// What a row of pixels is made of: its taps, and how far the next input channel.
+// What a row of pixels is made of: its taps, `lines` rows of `across` neighbouring columns, and how far the next input channel.
 template <class S>
 struct TapRow {
   const Tap<S>* taps;
-  int count, channels;
+  int lines, across, channels;
   ptrdiff_t channel_pitch;
+  int count() const { return lines * across; }
 };
 
 // One tile over all taps and input channels, added to what lies there where `add`. `at` is the offset of its first pixel in
@@ -66,7 +67,7 @@ NASP_INLINE void dense_tile(const Lines<typename L::scalar>& y, int outputs, boo
     x = x_row.taps[t].x + at, w = x_row.taps[t].w + group;
     t++, c = x_row.channels;
   };
-  if (add || x_row.count == 0) {
+  if (add || x_row.count() == 0) {
     NASP_UNROLL for (int o = 0; o < tile_outputs; o++) {
       const bool there = add && o < outputs;
       NASP_UNROLL for (int p = 0; p < Pixels; p++) sum[o][p] =
@@ -79,7 +80,7 @@ NASP_INLINE void dense_tile(const Lines<typename L::scalar>& y, int outputs, boo
   }
   for (;;) {
     for (; c > 0; c--) channel.template operator()<false>();
-    if (t == x_row.count) break;
+    if (t == x_row.count()) break;
     next_tap();
   }
   auto* to = y.at;

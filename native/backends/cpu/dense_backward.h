@@ -22,10 +22,11 @@ void dense_data_gradient(const DensePart& part, int channels, int first, const t
   for (int row = row0; row < row1; row++) {
     for (int parity = 0; parity < part.stride_w; parity++) {
       const int pixels = ceil_div(larger(0, width - parity), part.stride_w);
-      int count = 0;
+      int count = 0, lines = 0;
       for (int s = 0; s < part.kernel_h; s++) {
         const int down = row + part.pad_h - s;
         if (floor_div(down, part.stride_h) * part.stride_h != down) continue;
+        lines++;
         for (int t = 0; t < part.kernel_w; t++) {
           const int right = parity + part.pad_w - t;
           if (floor_div(right, part.stride_w) * part.stride_w != right) continue;
@@ -33,8 +34,8 @@ void dense_data_gradient(const DensePart& part, int channels, int first, const t
                            packed + static_cast<ptrdiff_t>(s * part.kernel_w + t) * part.out * tile_outputs};
         }
       }
-      dense_row<L, 1>({taps, count, part.out, dy.channel_pitch}, channels, group_pitch, 0, row, parity,
-                      pixels, buffer, epilogue);
+      dense_row<L, 1>({taps, lines, lines ? count / lines : 0, part.out, dy.channel_pitch}, channels,
+                      group_pitch, 0, row, parity, pixels, buffer, epilogue);
     }
   }
 }

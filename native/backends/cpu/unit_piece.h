@@ -14,15 +14,16 @@
 namespace nasp::NASP_ISA {
 
 // `pixels` output pixels of one row from `column` on, all `outputs` channels. In blocks whose inputs stay in the first-level
-// cache while all output groups read them: of pixels, and where even a tile's inputs are too many, of taps.
+// cache while all output groups read them: of pixels, and where even a tile's inputs are too many, of lines of taps, or taps.
 template <class L, int Stride, class Epilogue>
 void dense_row(const TapRow<typename L::scalar>& x_row, int outputs, ptrdiff_t group_pitch, int first_output,
                int row, int column, int pixels, typename L::scalar* buffer, const Epilogue& epilogue) {
   constexpr int most = dense_block / static_cast<int>(sizeof(L));  // vectors of x
-  const int a_tap = x_row.channels * Stride * tile_pixels, taps_at_once = larger(1, most / a_tap),
-            at_once = larger(1, most / (a_tap * larger(1, x_row.count))) * tile_pixels;
+  const auto read = [&](int lines, int across, int p) {
+    return lines * x_row.channels * ((p - 1) * Stride + across);
+  };
   const Lines<typename L::scalar> own = {buffer, static_cast<ptrdiff_t>(pixels) * L::count};
-  if (at_once + tile_pixels > pixels && taps_at_once >= x_row.count) {  // the whole row: a group at a time
+  if (read(x_row.lines, x_row.across, pixels) <= most) {  // the whole row: a group at a time
     for (int o = 0, group = 0; o < outputs; o += tile_outputs, group++) {
       const auto lines = lines_of<L>(epilogue, first_output + o, row, column, own);
       const int some = smaller(tile_outputs, outputs - o);
@@ -31,14 +32,18 @@ void dense_row(const TapRow<typename L::scalar>& x_row, int outputs, ptrdiff_t g
     }
     return;
   }
+  TapRow<typename L::scalar> block = x_row;  // of taps
+  if (read(block.lines, block.across, tile_pixels) > most) block.lines = 1;
+  if (read(block.lines, block.across, tile_pixels) > most) block.across = 1;
+  int at_once = tile_pixels;
+  while (read(block.lines, block.across, at_once + tile_pixels) <= most) at_once += tile_pixels;
   const auto lines = lines_of<L>(epilogue, first_output, row, column, own);
   for (int p = 0; p < pixels; p += at_once) {
     const ptrdiff_t at = static_cast<ptrdiff_t>(p) * L::count;
-    for (int t = 0; t == 0 || t < x_row.count; t += taps_at_once) {
-      const TapRow<typename L::scalar> some = {x_row.taps + t, smaller(taps_at_once, x_row.count - t),
-                                               x_row.channels, x_row.channel_pitch};
+    for (int t = 0; t == 0 || t < x_row.count(); t += block.count()) {
+      block.taps = x_row.taps + t;
       for (int o = 0, group = 0; o < outputs; o += tile_outputs, group++)
-        dense_pixels<L, Stride>(lines + (o * lines.pitch + at), outputs - o, t > 0, some, at * Stride,
+        dense_pixels<L, Stride>(lines + (o * lines.pitch + at), outputs - o, t > 0, block, at * Stride,
                                 group * group_pitch, smaller(at_once, pixels - p));
     }
   }
@@ -59,7 +64,7 @@ void dense_rows(const DensePart& part, int first_output, const typename L::scala
                    packed + static_cast<ptrdiff_t>(i) * x.channels * tile_outputs};
       }
     }
-    const TapRow<S> x_row = {taps, count, x.channels, x.channel_pitch};
+    const TapRow<S> x_row = {taps, part.kernel_h, part.kernel_w, x.channels, x.channel_pitch};
     if (part.stride_w == 1)
       dense_row<L, 1>(x_row, part.out, group_pitch, first_output, row, 0, out_width, buffer, epilogue);
     else
@@ -158,7 +163,7 @@ void separable_rows(const Unit& unit, const typename L::scalar* depthwise,
                          row, column, pixels);
       for (int i = 0; i <= two; i++) {
         const Tap<typename L::scalar> tap = {mid.at(i, 0, 0), pointwise};
-        dense_row<L, 1>({&tap, 1, unit.in, mid.channel_pitch}, unit.out,
+        dense_row<L, 1>({&tap, 1, 1, unit.in, mid.channel_pitch}, unit.out,
                         static_cast<ptrdiff_t>(unit.in) * tile_outputs, 0, row + i * unit.dilation, column,
                         pixels, buffer, epilogue);
       }
