@@ -9,10 +9,22 @@
 
 namespace nasp::NASP_ISA {
 
+// Which of a tile's outputs a column of the kernel gives to, where it meets the input pixel `from` that column's first; -1: none.
+template <int Stride>
+constexpr int met_output(int from) {
+  return from >= 0 && from % Stride == 0 && from / Stride < depthwise_pixels ? from / Stride : -1;
+}
+template <int K, int D, int Stride>
+constexpr bool meets_output(int pixel) {
+  for (int t = 0; t < K; t++)
+    if (met_output<Stride>(pixel - t * D) >= 0) return true;
+  return false;
+}
+
 // Output pixels of a row of a channel, and with 32 registers of the row D below it too, which reads K - 1 of the same input
 // rows: to + next. rows[s]: the input row that row s of the kernel meets, at the first column of channel 0; at: the channel's
-// offset; w: its weights. Nothing but the sums and weights of one input row stay in registers; the loop over rows must stay
-// one, or g++ keeps weights of several rows, on the stack.
+// offset; w: its weights. Each input pixel is loaded once for all outputs of a row of the kernel. Nothing but the sums and that
+// row's weights stay in registers; the loop over rows must stay one, or g++ keeps weights of several rows, on the stack.
 template <class L, int K, int D, int Stride, int Rows>
 [[gnu::noinline]] void depthwise_row(typename L::scalar* to, ptrdiff_t next,
                                      const typename L::scalar* const (&rows)[K + Rows - 1], ptrdiff_t at,
@@ -22,37 +34,29 @@ template <class L, int K, int D, int Stride, int Rows>
   for (int first = 0; first < pixels; first += P, at += P * Stride * L::count, to += P * L::count) {
     L sum[Rows][P];
     NASP_UNROLL for (int r = 0; r < Rows; r++) NASP_UNROLL for (int p = 0; p < P; p++) sum[r][p] = L::zero();
-    if constexpr (Rows == 1) {
-      const S* weights = w;
-      NASP_LOOP for (int s = 0; s < K; s++, weights += K) {
-        const S* x = rows[s] + at;
+    // Row s of the kernel for the upper output, s - 1 for the lower one.
+    const auto meet = [&]<bool Upper, bool Lower>(int s) NASP_LAMBDA_INLINE {
+      const S *x = unknown(rows[s] + at), *weights = w + s * K;
+      L upper[K], lower[K];
+      NASP_UNROLL for (int t = 0; t < K; t++) {
+        if constexpr (Upper) upper[t] = L::splat(weights[t]), upper[t].pin();
+        if constexpr (Lower) lower[t] = L::splat(weights[t - K]), lower[t].pin();
+      }
+      NASP_UNROLL for (int i = 0; i < (P - 1) * Stride + (K - 1) * D + 1; i++) {
+        if (!meets_output<K, D, Stride>(i)) continue;
+        L pixel = L::load(x + i * L::count);
+        pixel.pin();
         NASP_UNROLL for (int t = 0; t < K; t++) {
-          L weight = L::splat(weights[t]);
-          weight.pin();
-          NASP_UNROLL for (int p = 0; p < P; p++) sum[0][p] +=
-              weight * L::load(x + (p * Stride + t * D) * L::count);
+          const int p = met_output<Stride>(i - t * D);
+          if (p < 0) continue;
+          if constexpr (Upper) sum[0][p] += upper[t] * pixel;
+          if constexpr (Lower) sum[Rows - 1][p] += lower[t] * pixel;
         }
       }
+    };
+    if constexpr (Rows == 1) {
+      NASP_LOOP for (int s = 0; s < K; s++) meet.template operator()<true, false>(s);
     } else {
-      // Row s of the kernel for the upper output, s - 1 for the lower one; each input pixel is loaded once for both.
-      const auto meet = [&]<bool Upper, bool Lower>(int s) NASP_LAMBDA_INLINE {
-        const S *x = unknown(rows[s] + at), *weights = w + s * K;
-        L upper[K], lower[K];
-        NASP_UNROLL for (int t = 0; t < K; t++) {
-          if constexpr (Upper) upper[t] = L::splat(weights[t]), upper[t].pin();
-          if constexpr (Lower) lower[t] = L::splat(weights[t - K]), lower[t].pin();
-        }
-        NASP_UNROLL for (int i = 0; i < P + (K - 1) * D; i++) {
-          L pixel = L::load(x + i * L::count);
-          pixel.pin();
-          NASP_UNROLL for (int t = 0; t < K; t++) {
-            const int p = i - t * D;
-            if (p < 0 || p >= P) continue;
-            if constexpr (Upper) sum[0][p] += upper[t] * pixel;
-            if constexpr (Lower) sum[1][p] += lower[t] * pixel;
-          }
-        }
-      };
       meet.template operator()<true, false>(0);
       NASP_LOOP for (int s = 1; s < K; s++) meet.template operator()<true, true>(s);
       meet.template operator()<false, true>(K);
