@@ -78,61 +78,56 @@ void backward_pools(const Run& run, const BackwardUnit<typename L::scalar>* unit
   });
 }
 
-// What a unit of a sweep leaves a piece at a time.
+// A unit of a sweep, and what its pieces leave.
 template <class S>
-struct PieceResults {
-  bool composed = false;
-  std::size_t weights = 0;  // a piece's gradients of weights
-  S* partial =
-      nullptr;  // (pieces, weights), behind them the product's gradient and scratch of a composed pair
+struct SweepUnit {
+  const BackwardUnit<S>& step;
+  bool composed;
+  std::size_t weights = 0;  // gradients that a piece leaves
+  // (pieces, weights); behind them the product's gradient and scratch of a composed pair
+  S* partial = nullptr;
   GradientSums* sums = nullptr;  // (pieces, C): of dx; null: not wanted
-};
 
-template <class L>
-std::vector<PieceResults<typename L::scalar>> reserve_results(const Run& run,
-                                                              const BackwardUnit<typename L::scalar>* units,
-                                                              int count, int pieces) {
-  using S = typename L::scalar;
-  std::vector<PieceResults<S>> results(static_cast<std::size_t>(count));
-  std::size_t scalars = 0, sums = 0;
-  const auto each = [&](const auto& take) {
-    for (int i = 0; i < count; i++) {
-      PieceResults<S>& r = results[static_cast<std::size_t>(i)];
-      const Unit& unit = *units[i].unit;
-      take(r, r.weights * pieces + (r.composed ? r.weights + decompose_scratch(unit) : 0),
-           units[i].dx_moments ? static_cast<std::size_t>(pieces) * unit.in : 0);
-    }
-  };
-  for (int i = 0; i < count; i++) {
-    PieceResults<S>& r = results[static_cast<std::size_t>(i)];
-    const BackwardUnit<S>& b = units[i];
+  explicit SweepUnit(const BackwardUnit<S>& b)
+      : step(b), composed(runs_composed(*b.unit, b.x.x.height, b.x.x.width)) {
     const Unit& unit = *b.unit;
-    r.composed = runs_composed(unit, b.x.x.height, b.x.x.width);
-    if (!b.first_gradient && !b.dense_gradient[0] && !b.dense_gradient[1]) continue;
-    if (r.composed) {
-      r.weights = static_cast<std::size_t>(composed_weights(unit));
+    if (!b.first_gradient && !b.dense_gradient[0] && !b.dense_gradient[1]) return;
+    if (composed) {
+      weights = static_cast<std::size_t>(composed_weights(unit));
     } else {
-      r.weights = static_cast<std::size_t>(unit.first_weights());
-      for (int p = 0; p < unit.parts; p++) r.weights += static_cast<std::size_t>(unit.dense_weights(p));
+      weights = static_cast<std::size_t>(unit.first_weights());
+      for (int i = 0; i < unit.parts; i++) weights += static_cast<std::size_t>(unit.dense_weights(i));
     }
   }
-  each([&](PieceResults<S>&, std::size_t own, std::size_t own_sums) { scalars += own, sums += own_sums; });
-  auto* memory = static_cast<S*>(run.workspace.shared(Workspace::partial_weights, sizeof(S) * scalars));
-  auto* sums_memory = static_cast<GradientSums*>(
-      run.workspace.shared(Workspace::partial_moments, sizeof(GradientSums) * sums));
-  each([&](PieceResults<S>& r, std::size_t own, std::size_t own_sums) {
-    if (r.weights) r.partial = memory, memory += own;
-    if (own_sums) r.sums = sums_memory, sums_memory += own_sums;
-  });
-  return results;
+  std::size_t partial_size(int pieces) const {
+    return weights == 0 ? 0 : weights * pieces + (composed ? weights + decompose_scratch(*step.unit) : 0);
+  }
+  std::size_t sums_size(int pieces) const {
+    return step.dx_moments ? static_cast<std::size_t>(pieces) * step.unit->in : 0;
+  }
+};
+
+template <class S>
+void reserve_results(const Run& run, std::vector<SweepUnit<S>>& sweep, int pieces) {
+  std::size_t partial_size = 0, sums_size = 0;
+  for (const SweepUnit<S>& u : sweep)
+    partial_size += u.partial_size(pieces), sums_size += u.sums_size(pieces);
+  auto* partial = static_cast<S*>(run.workspace.shared(Workspace::partial_weights, sizeof(S) * partial_size));
+  auto* sums = static_cast<GradientSums*>(
+      run.workspace.shared(Workspace::partial_moments, sizeof(GradientSums) * sums_size));
+  for (SweepUnit<S>& u : sweep) {
+    if (u.weights) u.partial = partial;
+    if (u.step.dx_moments) u.sums = sums;
+    partial += u.partial_size(pieces), sums += u.sums_size(pieces);
+  }
 }
 
 // One unit over one piece. alone: nothing else is added to dx in this sweep.
 template <class L>
-void backward_piece(const Run& run, const BackwardUnit<typename L::scalar>& b,
-                    const PieceResults<typename L::scalar>& results, const Pieces<L>& pieces, int piece,
-                    int thread, bool alone) {
+void backward_piece(const Run& run, const SweepUnit<typename L::scalar>& results, const Pieces<L>& pieces,
+                    int piece, int thread, bool alone) {
   using S = typename L::scalar;
+  const BackwardUnit<S>& b = results.step;
   const Unit& unit = *b.unit;
   const int width = b.x.x.width, stride = unit.stride_h(), block = pieces.block(piece),
             row0 = pieces.first(piece), row1 = pieces.end(piece);
@@ -185,7 +180,8 @@ void backward_piece(const Run& run, const BackwardUnit<typename L::scalar>& b,
 
 // Adds up what the pieces left.
 template <class S>
-void finish_unit(const Run& run, const BackwardUnit<S>& b, const PieceResults<S>& results, int pieces) {
+void finish_unit(const Run& run, const SweepUnit<S>& results, int pieces) {
+  const BackwardUnit<S>& b = results.step;
   const Unit& unit = *b.unit;
   for (int c = 0; results.sums && c < unit.in; c++) {
     const GradientSums total = add_pieces(results.sums + c, pieces, unit.in);
@@ -221,14 +217,13 @@ void backward_convolutions(const Run& run, const BackwardUnit<typename L::scalar
   for (int i = 0; i < count; i++) reach = reach || units[i].unit->reach_h() > 0;
   const Pieces<L> pieces(units->x.x, ceil_div(run.batch, L::count),
                          units->unit->depthwise() ? depthwise_piece : 256 << 10, reach ? 4 : 2);
-  const auto results = reserve_results<L>(run, units, count, pieces.count);
+  std::vector<SweepUnit<typename L::scalar>> sweep(units, units + count);
+  reserve_results(run, sweep, pieces.count);
   run.parallel.run(pieces.count, [&](int piece, int thread) {
-    for (int i = 0; i < count; i++)
-      backward_piece(run, units[i], results[static_cast<std::size_t>(i)], pieces, piece, thread, alone);
+    for (const auto& unit : sweep) backward_piece(run, unit, pieces, piece, thread, alone);
     streamed();
   });
-  for (int i = 0; i < count; i++)
-    finish_unit(run, units[i], results[static_cast<std::size_t>(i)], pieces.count);
+  for (const auto& unit : sweep) finish_unit(run, unit, pieces.count);
 }
 
 template <class L>

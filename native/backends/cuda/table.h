@@ -12,7 +12,7 @@
 namespace nasp {
 
 struct CudaTable {
-  static constexpr std::uint32_t current = 1;
+  static constexpr std::uint32_t current = 2;
   std::uint32_t version, size, backend_size, device_size, step_size;
 
   const Backend<float>* backend;
