@@ -11,11 +11,15 @@ const variants: Partial<DiscretiseOptions>[] = [{}, { value: "kept", edges: "all
 describe.each(["f32", "f64"] as const)("%s", (precision) => {
   for (const space of ["nasp12", "nasp12-all", "darts"])
     for (const variant of variants)
-      for (const batch of [5, 35])
-        test(`${space}, batch ${batch}, ${JSON.stringify(variant)}`, async () => {
+      for (const [batch, channels] of [
+        [5, 2],
+        [35, 2],
+        [5, 16], // enough for Winograd
+      ])
+        test(`${space}, batch ${batch}, ${channels} channels, ${JSON.stringify(variant)}`, async () => {
           const results = []
           for (const dense of [false, true]) {
-            const session = makeSession(space, { precision, batch, dense })
+            const session = makeSession(space, { precision, batch, channels, dense })
             try {
               session.discretise({ ...discrete, ...variant })
               const { loss } = await session.architectureGradient(loadBatch(session, 0))
