@@ -2,7 +2,8 @@
 //
 // Contract  outputs first, then inputs, then parameters; dx is the gradient of x. Forward writes (=). Backward obeys
 //           Write::{overwrite, accumulate}; a null pointer or view means "not wanted". No kernel allocates in a step
-//           (workspaces grow in the first steps and are kept), throws, or reads a clock or a global.
+//           (workspaces grow in the first steps and are kept; a list of its units aside), throws, or reads a clock or a
+//           global.
 // Layout    the backend's own (see core/tensor.h); load and store convert from and to (N, C, H, W).
 // Memory    views lie in the backend's memory (device.h); everything else is host memory, and is read and written before
 //           a function returns.

@@ -105,21 +105,22 @@ std::size_t Supernet<S>::arena_bytes(const Backend<S>& backend, bool every) cons
 }
 
 template <class S>
-std::vector<typename Supernet<S>::Reader> Supernet<S>::readers(std::size_t o) const {
+std::vector<typename Supernet<S>::Reader> Supernet<S>::readers(std::size_t output) const {
   std::vector<Reader> found;
-  if (o == 0) found.push_back({0, 0});  // the stem is both inputs of the first cell
-  for (int input : {1, 0}) {
-    const std::size_t cell = o + static_cast<std::size_t>(1 - input);
-    if (cell < cells_.size()) found.push_back({cell, input});
+  for (std::size_t cell = 0; cell < cells_.size(); cell++) {
+    for (int input = 0; input < cell_inputs; input++) {
+      const Reader reader = {cell, input};
+      if (reader.output() == output) found.push_back(reader);
+    }
   }
   return found;
 }
 
 template <class S>
-void Supernet<S>::preprocess(const Pass<S>& pass, std::size_t o, const Source<S>& x) {
+void Supernet<S>::preprocess(const Pass<S>& pass, std::size_t output) {
   std::vector<Chain<S>*> chains;
-  for (const Reader& r : readers(o)) chains.push_back(&cells_[r.cell]->preprocess(r.input));
-  Chain<S>::propagate(pass, x, chains.data(), static_cast<int>(chains.size()));
+  for (const Reader& r : readers(output)) chains.push_back(&cells_[r.cell]->preprocess(r.input));
+  Chain<S>::propagate(pass, outputs_[output], chains.data(), static_cast<int>(chains.size()));
 }
 
 template <class S>
@@ -130,7 +131,7 @@ void Supernet<S>::forward(const Pass<S>& pass, View<const S> x, S* logits, const
   outputs_.assign(1, stem_->output());
   for (auto& cell : cells_) {
     poll(cancelled);
-    preprocess(pass, outputs_.size() - 1, outputs_.back());
+    preprocess(pass, outputs_.size() - 1);
     outputs_.push_back(cell->forward(pass, mixture(*cell), dropout));
   }
   pass.backend.global_average(pass.run, pooled_.data(), outputs_.back());
@@ -195,7 +196,7 @@ void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool mixture_
     Cell<S>& cell = *cells_[i];
     for (int input = 0; input < cell_inputs; input++) {
       // what comes from the stem serves its own weights and the preprocessing's only
-      if (!dw && i <= static_cast<std::size_t>(1 - input)) continue;
+      if (!dw && Reader{i, input}.output() == 0) continue;
       S* memory = input_memory[input == 1 ? 2 : i % 2];
       d_in[i][static_cast<std::size_t>(input)].view = view_like(memory, cell.preprocess(input).output().x);
     }

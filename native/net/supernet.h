@@ -39,13 +39,14 @@ class Supernet {
  private:
   const Mixture& mixture(const Cell<S>& cell) const { return alpha_[cell.reduction() ? 1 : 0].mixture; }
   Classifier<S> classifier(int batch);
-  // Inputs of cells that read one activation: the stem's (0) or the output of cell o - 1.
+  // An input of a cell, and which of outputs_ it reads: the stem's (0), or that of a cell before.
   struct Reader {
     std::size_t cell;
     int input;
+    std::size_t output() const { return cell + input > 0 ? cell + input - 1 : 0; }
   };
-  std::vector<Reader> readers(std::size_t o) const;
-  void preprocess(const Pass<S>& pass, std::size_t o, const Source<S>& x);
+  std::vector<Reader> readers(std::size_t output) const;
+  void preprocess(const Pass<S>& pass, std::size_t output);
 
   SupernetConfig config_;
   Parameters<S> parameters_;
