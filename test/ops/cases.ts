@@ -35,9 +35,13 @@ const sizes: Size[] = [
   { batch: 2, channels: 16, height: 12, width: 64 }, // several pieces of work an image
   { batch: 1, channels: 40, height: 10, width: 8 }, // one image
   { batch: 18, channels: 20, height: 8, width: 12 }, // Winograd's tiles, more than one group of its outputs
-  { batch: 5, channels: 34, height: 8, width: 8 }, // and those of a row and of a column
+  { batch: 5, channels: 34, height: 8, width: 8 }, // and those of a row and of a column, strided too
   { batch: 6, channels: 16, height: 4, width: 4 }, // fewer tiles than a group
   { batch: 2, channels: 72, height: 4, width: 16 }, // a row and its taps in blocks
+  {
+    ...{ batch: 9, channels: 18, height: 48, width: 16, strides: [2] }, // and several pieces of an image
+    ops: ["conv_7x1_1x7", "conv_3x3", "conv_3x1_1x3"],
+  },
   {
     ...{ batch: 12, channels: 20, height: 48, width: 24, strides: [1] }, // larger than the caches are taken for
     ops: ["max_pool_3x3", "conv_1x1", "conv_3x3", "sep_conv_3x3"],

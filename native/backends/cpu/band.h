@@ -180,13 +180,12 @@ void fill_gradient(const Band<L>& band, const GradientSource<typename L::scalar>
 }
 
 // How an activation is cut into pieces of work: (block, band of input rows). A band's rows are as many as keep it in
-// the second-level cache beside its halo; first rows are multiples of 4: Winograd's tiles fit, and stride 2 cuts where
-// stride 1 does. Of 1x1 kernels a multiple of 2 will do, where four rows are too many for the cache.
+// the second-level cache beside its halo; first rows are multiples of some number, which stride 2 cuts where stride 1 does.
 template <class L>
 struct Pieces {
   int rows, per_block, count, height;
-  Pieces(const View<const typename L::scalar>& x, int blocks, std::size_t target = 256 << 10,
-         int multiple = 4)
+  Pieces(const View<const typename L::scalar>& x, int blocks, int multiple = 4,
+         std::size_t target = 256 << 10)
       : height(x.height) {
     const std::size_t row =
         static_cast<std::size_t>(x.channels) * x.width * L::count * sizeof(typename L::scalar);

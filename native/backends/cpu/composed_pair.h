@@ -37,7 +37,8 @@ inline bool composes(const Unit& u) {
 }
 inline int composed_weights(const Unit& u) { return u.out * u.in * composed_taps * composed_taps; }
 inline bool runs_composed(const Unit& u, int height, int width) {
-  return composes(u) && (u.stride_h() == 2 || winograd_size(height, width));
+  return composes(u) &&
+         (u.stride_h() == 2 || winograd_on(composed_part(u), u.in, height, width) != Winograd::none);
 }
 
 // sum (length) = sum over r of factor(r) * rows[r] (length), four at a time.

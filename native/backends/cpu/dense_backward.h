@@ -102,10 +102,15 @@ template <class L, class Epilogue>
 void data_gradient(const DensePart& part, int in, const PackedPart& at, const typename L::scalar* packed,
                    int first, const Band<L>& dy, int height, int width, int row0, int row1,
                    typename L::scalar* scratch, const Epilogue& epilogue) {
-  const Winograd kind = winograd_of(part, in);
-  if (kind != Winograd::none && winograd_size(height, width)) {
-    const WinogradOutput<typename L::scalar, Epilogue> output = {packed + at.winograd, in, epilogue};
-    winograd_rows(kind, &output, 1, part.out, dy, first, width, row0, row1, scratch);
+  const Winograd kind = winograd_on(part, in, height, width);
+  if (kind != Winograd::none) {
+    const WinogradProduct product(kind, part.out, in, true);
+    WinogradOutput<typename L::scalar, Epilogue> phases[2];
+    for (int i = 0; i < product.convolutions; i++)
+      phases[i] = {packed + at.winograd + i * winograd_positions(kind) * product.pitch, in, epilogue, i,
+                   product.convolutions};
+    winograd_rows(kind, true, phases, product.convolutions, part.out, dy, first, width / part.stride_w,
+                  row0 / part.stride_h, row1 / part.stride_h, scratch);
   } else {
     dense_data_gradient(part, in, first, packed + at.direct, dy, width, row0, row1, scratch, epilogue);
   }

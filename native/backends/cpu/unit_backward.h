@@ -213,10 +213,10 @@ void finish_unit(const Run& run, const SweepUnit<S>& results, int pieces) {
 template <class L>
 void backward_convolutions(const Run& run, const BackwardUnit<typename L::scalar>* units, int count,
                            bool alone) {
-  bool reach = false;
-  for (int i = 0; i < count; i++) reach = reach || units[i].unit->reach_h() > 0;
-  const Pieces<L> pieces(units->x.x, ceil_div(run.batch, L::count),
-                         units->unit->depthwise() ? depthwise_piece : 256 << 10, reach ? 4 : 2);
+  int multiple = 0;
+  for (int i = 0; i < count; i++) multiple = larger(multiple, piece_rows(*units[i].unit));
+  const Pieces<L> pieces(units->x.x, ceil_div(run.batch, L::count), multiple,
+                         units->unit->depthwise() ? depthwise_piece : 256 << 10);
   std::vector<SweepUnit<typename L::scalar>> sweep(units, units + count);
   reserve_results(run, sweep, pieces.count);
   run.parallel.run(pieces.count, [&](int piece, int thread) {

@@ -70,7 +70,9 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
                    const Source<typename L::scalar>& x) {
   using S = typename L::scalar;
   const int height = x.x.height, width = x.x.width, channels = x.x.channels;
-  const Pieces<L> pieces(x.x, ceil_div(run.batch, L::count));
+  int multiple = 4;
+  for (int u = 0; u < count; u++) multiple = larger(multiple, piece_rows(*units[u].unit));
+  const Pieces<L> pieces(x.x, ceil_div(run.batch, L::count), multiple);
   int outputs = 0, most_outputs = 0, reach_h = 0, reach_w = 0;
   std::size_t scratch_size = 0;
   const auto order = unit_order(units, count, height, width);
@@ -123,8 +125,8 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
           results[i] = {of.packed + winograd_square_weights(*of.unit), of.unit->out, epilogue(of, own)};
           own += of.unit->out;
         }
-        winograd_rows(Winograd::square, results, together.count, channels, band, 0, out_width, from, to,
-                      scratch);
+        winograd_rows(Winograd::square, false, results, together.count, channels, band, 0, out_width, from,
+                      to, scratch);
       };
       if (pixels > 0) {
         for (int c = 0; c < together.outputs; c++) sums[c].begin();

@@ -176,10 +176,10 @@ template <class L, class Epilogue>
 void dense_part(const DensePart& part, int in, const PackedPart& at, const typename L::scalar* packed,
                 int first_output, const Band<L>& x, int height, int out_width, int row0, int row1,
                 typename L::scalar* scratch, const Epilogue& epilogue) {
-  const Winograd kind = winograd_of(part, in);
-  if (kind != Winograd::none && winograd_size(height, x.width)) {
+  const Winograd kind = winograd_on(part, in, height, x.width);
+  if (kind != Winograd::none) {
     const WinogradOutput<typename L::scalar, Epilogue> output = {packed + at.winograd, part.out, epilogue};
-    winograd_rows(kind, &output, 1, in, x, 0, out_width, row0, row1, scratch);
+    winograd_rows(kind, false, &output, 1, in, x, 0, out_width, row0, row1, scratch);
   } else {
     dense_rows<L>(part, first_output, packed + at.direct, x, out_width, row0, row1, scratch, epilogue);
   }
@@ -205,7 +205,7 @@ Band<L> paired_mid(const Unit& unit, const typename L::scalar* packed, const Ban
 template <class L>
 std::size_t dense_scratch(const DensePart& d, int in, int width) {
   const Winograd kind = winograd_of(d, in);
-  return std::max({winograd_scratch<L>(kind, in, d.out), winograd_scratch<L>(kind, d.out, in),
+  return std::max({winograd_scratch<L>(kind, d.out, in, false), winograd_scratch<L>(kind, d.out, in, true),
                    lines_size<L>(larger(in, d.out), width)});
 }
 template <class L>
@@ -219,7 +219,7 @@ inline bool is_winograd_square(const Unit& u, int height, int width) {
   if (u.kind != UnitKind::convolve || u.depthwise() || u.parts != 1) return false;
   if (u.paired() && !composes(u)) return false;
   const DensePart part = u.paired() ? composed_part(u) : u.dense[0];
-  return winograd_of(part, u.in) == Winograd::square && winograd_size(height, width);
+  return winograd_on(part, u.in, height, width) == Winograd::square;
 }
 inline std::size_t winograd_square_weights(const Unit& u) {
   const auto layout = PackedLayout(u).forward;

@@ -1,9 +1,10 @@
-// Convolutions at stride 1 by Winograd's minimal filtering (winograd_points.h):
+// Convolutions by Winograd's minimal filtering (winograd_points.h):
 //
 //   3x3             F(4x4, 3x3): 36 products for 16 outputs instead of 144    y = A' [ (G w G') * (B' x B) ] A
 //   1x7, 7x1        F(4, 7): 10 products for 4 outputs instead of 28          y = A' [ (G w) * (B' x) ]
+//   at stride 2     F(4, 4) of both phases: 14 for 4 instead of 28            y = A' [ (G w) * (B' x) + (G w') * (B' x') ]
 //
-// Products are summed over channels. Images are the vector, so the transforms are additions of vectors, and the products
+// Phases are every other pixel, and every other tap: 0, 2, 4, 6 and 1, 3, 5. Products are summed over channels. Images are the vector, so the transforms are additions of vectors, and the products
 // are matrix products, one for each position of a tile.
 //
 // Layout    V  (positions, C, tiles): transformed inputs
@@ -21,7 +22,7 @@ constexpr int winograd_most_tiles = 16;
 // least.
 inline int winograd_at_once(Winograd kind, int width) {
   return kind == Winograd::square ? winograd_tiles
-         : kind == Winograd::down ? smaller(winograd_most_tiles, width)
+         : is_down(kind)          ? smaller(winograd_most_tiles, width)
                                   : winograd_most_tiles;
 }
 // Scalars from one position to the next: an odd number of vectors, so that positions do not collide in the cache.
@@ -31,11 +32,13 @@ constexpr ptrdiff_t winograd_plane(int channels, int tiles = winograd_tiles) {
 }
 constexpr int winograd_line_pixels = 4 * winograd_most_tiles;  // most pixels of a row that come together
 template <class L>
-std::size_t winograd_scratch(Winograd kind, int channels, int outputs) {
+std::size_t winograd_scratch(Winograd kind, int outputs, int channels, bool transpose) {
   if (kind == Winograd::none) return 0;
-  const int at_once = smaller(ceil_div(outputs, winograd_group) * winograd_group, winograd_outputs),
+  const WinogradProduct product(kind, outputs, channels, transpose);
+  const int at_once = smaller(ceil_div(product.to, winograd_group) * winograd_group, winograd_outputs),
             tiles = kind == Winograd::square ? winograd_tiles : winograd_most_tiles;
-  return winograd_positions(kind) * (winograd_plane<L>(channels, tiles) + winograd_plane<L>(at_once, tiles)) +
+  return winograd_positions(kind) *
+             (winograd_plane<L>(product.from, tiles) + winograd_plane<L>(at_once, tiles)) +
          4 * winograd_line_pixels * L::count;
 }
 
@@ -47,12 +50,11 @@ template <class L>
   constexpr int taps = winograd_square_taps, N = winograd_side(taps);
   const ptrdiff_t plane = winograd_plane<L>(channels);
   const auto put_row = [&](typename L::scalar* to, const L(&a)[N]) NASP_LAMBDA_INLINE {
-    L inner[4], first, last;
+    L inner[4];
     winograd_inner<L, taps>(inner, a);
-    winograd_outer<L, taps>(first, last, a);
-    first.store(to);
+    winograd_outer<L, taps, false>(a).store(to);
     NASP_UNROLL for (int j = 0; j < 4; j++) inner[j].store(to + (j + 1) * plane);
-    last.store(to + 5 * plane);
+    winograd_outer<L, taps, true>(a).store(to + 5 * plane);
   };
   const auto tile = [&](typename L::scalar* to, const typename L::scalar* x) NASP_LAMBDA_INLINE {
     {
@@ -70,7 +72,7 @@ template <class L>
       NASP_UNROLL for (int j = 0; j < N; j++) {
         L d[N];
         NASP_UNROLL for (int i = 0; i < N; i++) d[i] = L::load(x + j * L::count + i * row_pitch);
-        winograd_outer<L, taps>(a[0][j], a[1][j], d);
+        a[0][j] = winograd_outer<L, taps, false>(d), a[1][j] = winograd_outer<L, taps, true>(d);
       }
       put_row(to, a[0]);
       put_row(to + 5 * N * plane, a[1]);
@@ -81,24 +83,22 @@ template <class L>
   }
 }
 
-// B' x of `count` tiles of ten values `step` apart, all channels.
-template <class L>
+// B' x of `count` tiles of values `step` apart, all channels; v: of `at_once` tiles a channel.
+template <class L, int Taps>
 [[gnu::noinline]] void winograd_line_input(typename L::scalar* v, const typename L::scalar* const* tiles,
-                                           int count, int channels, int at_once, ptrdiff_t step,
-                                           ptrdiff_t channel_pitch) {
-  constexpr int taps = winograd_line_taps, N = winograd_side(taps);
-  const ptrdiff_t plane = winograd_plane<L>(channels, at_once);
+                                           int count, int channels, int at_once, ptrdiff_t plane,
+                                           ptrdiff_t step, ptrdiff_t channel_pitch) {
+  constexpr int N = winograd_side(Taps), zero = WinogradPoints<Taps>::zero, inside = N - 1 - zero;
   for (int c = 0; c < channels; c++, v += at_once * L::count) {
     for (int t = 0; t < count; t++) {
       const auto* x = tiles[t] + c * channel_pitch;
       auto* to = v + t * L::count;
-      L d[N], inner[N - 2], first, last;
+      L d[N], inner[inside];
       NASP_UNROLL for (int i = 0; i < N; i++) d[i] = L::load(x + i * step);
-      winograd_inner<L, taps>(inner, d);
-      winograd_outer<L, taps>(first, last, d);
-      first.store(to);
-      NASP_UNROLL for (int j = 0; j < N - 2; j++) inner[j].store(to + (j + 1) * plane);
-      last.store(to + (N - 1) * plane);
+      winograd_inner<L, Taps>(inner, d);
+      if constexpr (zero) winograd_outer<L, Taps, false>(d).store(to);
+      NASP_UNROLL for (int j = 0; j < inside; j++) inner[j].store(to + (j + zero) * plane);
+      winograd_outer<L, Taps, true>(d).store(to + (N - 1) * plane);
     }
   }
 }
@@ -157,24 +157,24 @@ template <class L>
 }
 
 // A' m of `count` neighbouring tiles of one channel: pixel i of a tile goes to to[i], those of the next `step` on.
-template <class L>
+template <class L, int Taps>
 [[gnu::noinline]] void winograd_line_output(typename L::scalar* const (&to)[4], ptrdiff_t step,
                                             const typename L::scalar* m, ptrdiff_t plane, int count) {
-  constexpr int taps = winograd_line_taps, N = winograd_side(taps);
+  constexpr int N = winograd_side(Taps);
   for (int t = 0; t < count; t++, m += L::count) {
     L products[N], y[4];
     NASP_UNROLL for (int i = 0; i < N; i++) products[i] = L::load(m + i * plane);
-    winograd_back<L, taps>(y, products);
+    winograd_back<L, Taps>(y, products);
     NASP_UNROLL for (int i = 0; i < 4; i++) y[i].store(to[i] + t * step);
   }
 }
 
-// Where the tiles of a map lie, in order: `tall` rows and `wide` pixels each, `across` side by side.
+// Where the tiles of a map, or of a phase of one, lie, in order: `tall` rows and `wide` pixels each, `across` side by side.
 struct WinogradTiles {
   int tall, wide, across, row0;
   WinogradTiles(Winograd kind, int width, int row0)
-      : tall(kind == Winograd::across ? 1 : 4),
-        wide(kind == Winograd::down ? 1 : 4),
+      : tall(kind == Winograd::square || is_down(kind) ? 4 : 1),
+        wide(is_down(kind) ? 1 : 4),
         across(width / wide),
         row0(row0) {}
   int row(int tile) const { return row0 + tile / across * tall; }
@@ -183,28 +183,48 @@ struct WinogradTiles {
   int left_in_row(int tile) const { return across - tile % across; }
 };
 
+// What a tile reads: every `step`th pixel, from `reach` before its own place on; phases begin a pixel after each other.
+struct WinogradReads {
+  int phases, step, reach;
+  WinogradReads(Winograd kind, bool transpose) : phases(transpose ? 1 : winograd_phases(kind)), step(phases) {
+    const int pad = (kind == Winograd::square ? winograd_square_taps : winograd_line_taps) / 2;
+    reach = transpose && winograd_phases(kind) == 2 ? (pad - 1) / 2 : pad;
+  }
+};
+
 // Transformed inputs of tiles [begin, begin + count), for `at_once` a channel in v; the band's channels from `first` on.
 template <class L>
-void winograd_tile_inputs(Winograd kind, typename L::scalar* v, int at_once, const WinogradTiles& place,
-                          int begin, int count, const Band<L>& x, int first, int channels) {
-  const int reach = (kind == Winograd::square ? winograd_square_taps : winograd_line_taps) / 2,
-            above = place.tall > 1 ? reach : 0, left = place.wide > 1 ? reach : 0;
+void winograd_tile_inputs(Winograd kind, const WinogradReads& reads, typename L::scalar* v, int at_once,
+                          const WinogradTiles& place, int begin, int count, const Band<L>& x, int first,
+                          int channels) {
   const typename L::scalar* tiles[winograd_most_tiles];
-  for (int t = 0; t < count; t++)
-    tiles[t] = x.at(place.row(begin + t) - above, first, place.column(begin + t) - left);
-  if (kind == Winograd::square)
-    winograd_input<L>(v, tiles, count, channels, x.row_pitch, x.channel_pitch);
-  else
-    winograd_line_input<L>(v, tiles, count, channels, at_once,
-                           kind == Winograd::across ? L::count : x.row_pitch, x.channel_pitch);
+  const ptrdiff_t plane = winograd_plane<L>(reads.phases * channels, at_once);
+  for (int phase = 0; phase < reads.phases; phase++) {
+    const int begins = phase - reads.reach;
+    for (int t = 0; t < count; t++) {
+      const int row = place.row(begin + t), column = place.column(begin + t);
+      tiles[t] = x.at(place.tall > 1 ? row * reads.step + begins : row, first,
+                      place.wide > 1 ? column * reads.step + begins : column);
+    }
+    if (kind == Winograd::square)
+      winograd_input<L>(v, tiles, count, channels, x.row_pitch, x.channel_pitch);
+    else
+      with_line_taps(kind, [&]<int Taps>() {
+        winograd_line_input<L, Taps>(v + phase * channels * at_once * L::count, tiles, count, channels,
+                                     at_once, plane, reads.step * (is_down(kind) ? x.row_pitch : L::count),
+                                     x.channel_pitch);
+      });
+  }
 }
 
-// One of the convolutions that share transformed inputs.
+// One of the convolutions that share transformed inputs. Of dx at a stride: its pixels are every `step`th from `phase` on,
+// along the line.
 template <class S, class Epilogue>
 struct WinogradOutput {
   const S* packed;
   int channels;
   Epilogue epilogue;
+  int phase = 0, step = 1;
 };
 
 // From v to the pixels of tiles [begin, begin + count). m: the products, and behind them lines of pixels.
@@ -213,11 +233,12 @@ void winograd_tile_outputs(Winograd kind, const WinogradOutput<typename L::scala
                            int channels, const WinogradTiles& place, int begin, int count, int tiles,
                            const typename L::scalar* v, typename L::scalar* m) {
   using S = typename L::scalar;
-  const auto& [packed, outputs, epilogue] = to_all;
+  const auto& [packed, outputs, epilogue, phase, step] = to_all;
   const int positions = winograd_positions(kind), used = ceil_div(count, winograd_tiles) * winograd_tiles,
             most = smaller(ceil_div(outputs, winograd_group) * winograd_group, winograd_outputs);
   const ptrdiff_t plane = winograd_plane<L>(channels, tiles);
   const std::size_t pitch = winograd_pitch(outputs, channels);
+  const bool down = is_down(kind);
   S* lines = m + positions * winograd_plane<L>(most, tiles);
   for (int o = 0; o < outputs; o += winograd_outputs) {
     const int some = smaller(winograd_outputs, outputs - o), groups = ceil_div(some, winograd_group);
@@ -229,10 +250,12 @@ void winograd_tile_outputs(Winograd kind, const WinogradOutput<typename L::scala
       const S* from = m + static_cast<ptrdiff_t>(c) * tiles * L::count;
       for (int t = 0, run; t < count; t += run) {  // tiles of the same rows
         run = smaller(count - t, place.left_in_row(begin + t));
-        const int row = place.row(begin + t), column = place.column(begin + t);
+        const int row = place.row(begin + t), column = place.column(begin + t),
+                  left = down ? column : column * step + phase;
+        const auto row_of = [&](int i) { return down ? (row + i) * step + phase : row + i; };
         S* to[4];
         for (int i = 0; i < place.tall; i++)
-          to[i] = lines_of<L>(epilogue, o + c, row + i, column,
+          to[i] = lines_of<L>(epilogue, o + c, row_of(i), left,
                               Lines<S>{lines + i * winograd_line_pixels * L::count, 0})
                       .at;
         if (kind == Winograd::square) {
@@ -241,33 +264,35 @@ void winograd_tile_outputs(Winograd kind, const WinogradOutput<typename L::scala
         } else {
           S* pixels[4];
           for (int i = 0; i < 4; i++) pixels[i] = place.tall > 1 ? to[i] : to[0] + i * L::count;
-          winograd_line_output<L>(pixels, place.wide * L::count, from, m_plane, run);
+          with_line_taps(kind, [&]<int Taps>() {
+            winograd_line_output<L, Taps>(pixels, place.wide * L::count, from, m_plane, run);
+          });
         }
         from += run * L::count;
         for (int i = 0; i < place.tall; i++)
-          finish(epilogue, o + c, 1, row + i, column, run * place.wide, Lines<S>{to[i], 0});
+          finish(epilogue, o + c, 1, row_of(i), left, run * place.wide, Lines<S>{to[i], 0});
       }
     }
   }
 }
 
-// Rows [row0, row1) of `width` pixels, multiples of 4 (rows across: any number), of `count` convolutions of `channels`
-// channels of a band, `first` and on.
+// Rows [row0, row1) of `width` pixels, of a phase where there are some, multiples of 4 (rows across: any number), of `count`
+// convolutions of `channels` channels of a band, `first` and on.
 template <class L, class Epilogue>
-void winograd_rows(Winograd kind, const WinogradOutput<typename L::scalar, Epilogue>* outputs, int count,
-                   int channels, const Band<L>& x, int first, int width, int row0, int row1,
+void winograd_rows(Winograd kind, bool transpose, const WinogradOutput<typename L::scalar, Epilogue>* outputs,
+                   int count, int channels, const Band<L>& x, int first, int width, int row0, int row1,
                    typename L::scalar* scratch) {
   using S = typename L::scalar;
   const WinogradTiles place(kind, width, row0);
+  const WinogradReads reads(kind, transpose);
   const int positions = winograd_positions(kind), tiles = winograd_at_once(kind, width),
-            all_tiles = place.count(row1);
-  const ptrdiff_t plane = winograd_plane<L>(channels, tiles);
-  S *v = scratch, *m = v + positions * plane;
+            all_tiles = place.count(row1), inputs = reads.phases * channels;
+  S *v = scratch, *m = v + positions * winograd_plane<L>(inputs, tiles);
   for (int begin = 0; begin < all_tiles; begin += tiles) {
     const int n = smaller(tiles, all_tiles - begin);
-    winograd_tile_inputs(kind, v, tiles, place, begin, n, x, first, channels);
+    winograd_tile_inputs(kind, reads, v, tiles, place, begin, n, x, first, channels);
     for (int i = 0; i < count; i++)
-      winograd_tile_outputs<L>(kind, outputs[i], channels, place, begin, n, tiles, v, m);
+      winograd_tile_outputs<L>(kind, outputs[i], inputs, place, begin, n, tiles, v, m);
   }
 }
 

@@ -2,6 +2,7 @@
 //
 //   3x3         dw = G' [ sum over tiles and images of (A dy A') * (B' x B) ] G    36 products for 16 pixels instead of 144
 //   1x7, 7x1    dw = G' [ sum over tiles and images of (A dy) * (B' x) ]           10 for 4 instead of 28
+//   at stride 2                                                                    14 for 4 instead of 28
 //
 // of each input and output channel. The sums over images are what a matrix product sums over, so dy is turned round first,
 // all but a pair of images: its vectors hold half of the outputs and two images, are multiplied with the same two images
@@ -22,7 +23,7 @@ constexpr int gradient_inputs = NASP_REGISTERS >= 32 ? 8 : 4;  // input channels
 constexpr int gradient_rest = 4;                               // and of one for what remains
 
 inline bool has_winograd_gradient(const DensePart& part, int in, int height, int width) {
-  return winograd_of(part, in) != Winograd::none && winograd_size(height, width) && in % gradient_rest == 0;
+  return winograd_on(part, in, height, width) != Winograd::none && in % gradient_rest == 0;
 }
 
 template <class L>
@@ -33,12 +34,14 @@ struct WeightGradientSizes {                                      // in scalars
   ptrdiff_t v_plane, sums_plane, sums_group;                      // a position of V, of sums; a group of sums
   int groups;                                                     // of outputs
   int positions;
+  int inputs;  // channels of all phases
   WeightGradientSizes(Winograd kind, int channels, int outputs)
-      : v_plane(winograd_plane<L>(channels)),
-        sums_plane(static_cast<ptrdiff_t>(channels | 1) * L::count),
+      : v_plane(winograd_plane<L>(winograd_phases(kind) * channels)),
+        sums_plane(static_cast<ptrdiff_t>(winograd_phases(kind) * channels | 1) * L::count),
         sums_group(winograd_positions(kind) * sums_plane),
         groups(ceil_div(outputs, L::count)),
-        positions(winograd_positions(kind)) {}
+        positions(winograd_positions(kind)),
+        inputs(winograd_phases(kind) * channels) {}
   std::size_t size() const {
     return static_cast<std::size_t>(positions * (v_plane + d_plane) + turned + groups * sums_group);
   }
@@ -103,14 +106,14 @@ template <class L>
 }
 
 // A dy of one tile of a line.
-template <class L>
+template <class L, int Taps>
 [[gnu::noinline]] void winograd_line_gradient_input(typename L::scalar* d, const typename L::scalar* turned) {
-  constexpr int taps = winograd_line_taps, N = winograd_side(taps);
+  constexpr int N = winograd_side(Taps);
   constexpr ptrdiff_t plane = WeightGradientSizes<L>::d_plane, pixel = L::count * L::count;
   for (int i = 0; i < L::count; i++, turned += L::count, d += L::count) {
     L y[4], row[N];
     NASP_UNROLL for (int p = 0; p < 4; p++) y[p] = L::load(turned + p * pixel);
-    winograd_spread<L, taps>(row, y);
+    winograd_spread<L, Taps>(row, y);
     NASP_UNROLL for (int j = 0; j < N; j++) row[j].store(d + j * plane);
   }
 }
@@ -158,14 +161,14 @@ template <class L, int Inputs>
   }
 }
 
-// Values of `Taps` taps, lanes are outputs -> dw (outputs, C, taps).
+// Values of the first `count` of `Taps` taps, lanes are outputs -> dw (outputs, C, taps); `step`: from one tap to the next.
 template <class L, int Taps>
-NASP_INLINE void put_taps(typename L::scalar* dw, const L (&taps)[Taps], int outputs,
+NASP_INLINE void put_taps(typename L::scalar* dw, const L (&taps)[Taps], int count, int step, int outputs,
                           ptrdiff_t output_pitch) {
   alignas(sizeof(L)) typename L::scalar values[Taps][L::count];
   NASP_UNROLL for (int t = 0; t < Taps; t++) taps[t].store(values[t]);
   for (int o = 0; o < smaller(outputs, L::count); o++, dw += output_pitch)
-    NASP_UNROLL for (int t = 0; t < Taps; t++) dw[t] = values[t][o];
+    NASP_UNROLL for (int t = 0; t < Taps; t++) if (t < count) dw[t * step] = values[t][o];
 }
 
 // dw (outputs, C, 3, 3) = G' sums G of one group of outputs.
@@ -186,20 +189,24 @@ template <class L>
       winograd_gather<L, taps>(w, half[i]);
       NASP_UNROLL for (int j = 0; j < taps; j++) kernel[taps * i + j] = w[j];
     }
-    put_taps<L, taps * taps>(dw, kernel, outputs, static_cast<ptrdiff_t>(channels) * taps * taps);
+    put_taps<L, taps * taps>(dw, kernel, taps * taps, 1, outputs,
+                             static_cast<ptrdiff_t>(channels) * taps * taps);
   }
 }
 
-// dw (outputs, C, 7) = G' sums.
-template <class L>
+// dw (outputs, C, 7) = G' sums, of each phase.
+template <class L, int Taps>
 [[gnu::noinline]] void winograd_line_gradient_output(typename L::scalar* dw, const typename L::scalar* sums,
-                                                     int channels, int outputs, ptrdiff_t plane) {
-  constexpr int taps = winograd_line_taps, N = winograd_side(taps);
-  for (int c = 0; c < channels; c++, sums += L::count, dw += taps) {
-    L u[N], w[taps];
-    NASP_UNROLL for (int i = 0; i < N; i++) u[i] = L::load(sums + i * plane);
-    winograd_gather<L, taps>(w, u);
-    put_taps<L, taps>(dw, w, outputs, static_cast<ptrdiff_t>(channels) * taps);
+                                                     int phases, int channels, int outputs, ptrdiff_t plane) {
+  constexpr int whole = winograd_line_taps, N = winograd_side(Taps);
+  for (int phase = 0; phase < phases; phase++) {
+    for (int c = 0; c < channels; c++, sums += L::count) {
+      L u[N], w[Taps];
+      NASP_UNROLL for (int i = 0; i < N; i++) u[i] = L::load(sums + i * plane);
+      winograd_gather<L, Taps>(w, u);
+      put_taps<L, Taps>(dw + c * whole + phase, w, ceil_div(whole - phase, phases), phases, outputs,
+                        static_cast<ptrdiff_t>(channels) * whole);
+    }
   }
 }
 
@@ -211,6 +218,7 @@ void winograd_weight_gradient(Winograd kind, typename L::scalar* dw, int channel
   constexpr int T = winograd_tiles;
   const bool square = kind == Winograd::square;
   const WeightGradientSizes<L> sizes(kind, channels, outputs);
+  const WinogradReads reads(kind, false);
   const int P = sizes.positions, taps = winograd_kernel(kind);
   const WinogradTiles place(kind, dy.width, row0);
   const int places = place.count(row1);
@@ -218,7 +226,7 @@ void winograd_weight_gradient(Winograd kind, typename L::scalar* dw, int channel
        *sums = turned + sizes.turned;
   for (int begin = 0; begin < places; begin += T) {
     const int n = smaller(T, places - begin);
-    winograd_tile_inputs(kind, v, T, place, begin, n, x, 0, channels);
+    winograd_tile_inputs(kind, reads, v, T, place, begin, n, x, 0, channels);
     for (int g = 0; g < sizes.groups; g++) {
       const int o = g * L::count;
       for (int t = 0; t < n; t++) {
@@ -228,7 +236,7 @@ void winograd_weight_gradient(Winograd kind, typename L::scalar* dw, int channel
         if (square)
           winograd_gradient_input<L>(at, turned);
         else
-          winograd_line_gradient_input<L>(at, turned);
+          with_line_taps(kind, [&]<int Taps>() { winograd_line_gradient_input<L, Taps>(at, turned); });
       }
       auto* group = sums + g * sizes.sums_group;
       for (int p = 0; p < P; p++) {
@@ -238,16 +246,19 @@ void winograd_weight_gradient(Winograd kind, typename L::scalar* dw, int channel
                                                 d + p * sizes.d_plane, n * L::count, begin > 0);
         };
         int c = 0;
-        for (; c + gradient_inputs <= channels; c += gradient_inputs)
+        for (; c + gradient_inputs <= sizes.inputs; c += gradient_inputs)
           products.template operator()<gradient_inputs>(c);
-        for (; c < channels; c += gradient_rest) products.template operator()<gradient_rest>(c);
+        for (; c < sizes.inputs; c += gradient_rest) products.template operator()<gradient_rest>(c);
       }
       if (begin + T < places) continue;
       auto* to = dw + static_cast<ptrdiff_t>(o) * channels * taps;
       if (square)
         winograd_gradient_output<L>(to, group, channels, outputs - o, sizes.sums_plane);
       else
-        winograd_line_gradient_output<L>(to, group, channels, outputs - o, sizes.sums_plane);
+        with_line_taps(kind, [&]<int Taps>() {
+          winograd_line_gradient_output<L, Taps>(to, group, reads.phases, channels, outputs - o,
+                                                 sizes.sums_plane);
+        });
     }
   }
 }
