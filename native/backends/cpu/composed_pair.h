@@ -36,9 +36,12 @@ inline bool composes(const Unit& u) {
          (row.stride_w == 2 || winograd_of(composed_part(u), u.in) != Winograd::none);
 }
 inline int composed_weights(const Unit& u) { return u.out * u.in * composed_taps * composed_taps; }
+inline bool composed_runs_direct(const Unit& u) {
+  return winograd_of(composed_part(u), u.in) == Winograd::none;
+}
 inline bool runs_composed(const Unit& u, int height, int width) {
   return composes(u) &&
-         (u.stride_h() == 2 || winograd_on(composed_part(u), u.in, height, width) != Winograd::none);
+         (composed_runs_direct(u) || winograd_on(composed_part(u), u.in, height, width) != Winograd::none);
 }
 
 // sum (length) = sum over r of factor(r) * rows[r] (length), four at a time.

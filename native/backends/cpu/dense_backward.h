@@ -104,13 +104,9 @@ void data_gradient(const DensePart& part, int in, const PackedPart& at, const ty
                    typename L::scalar* scratch, const Epilogue& epilogue) {
   const Winograd kind = winograd_on(part, in, height, width);
   if (kind != Winograd::none) {
-    const WinogradProduct product(kind, part.out, in, true);
-    WinogradOutput<typename L::scalar, Epilogue> phases[2];
-    for (int i = 0; i < product.convolutions; i++)
-      phases[i] = {packed + at.winograd + i * winograd_positions(kind) * product.pitch, in, epilogue, i,
-                   product.convolutions};
-    winograd_rows(kind, true, phases, product.convolutions, part.out, dy, first, width / part.stride_w,
-                  row0 / part.stride_h, row1 / part.stride_h, scratch);
+    const WinogradOutput<typename L::scalar, Epilogue> output = {packed + at.winograd, in, epilogue};
+    winograd_rows(kind, true, &output, 1, part.out, dy, first, width / part.stride_w, row0 / part.stride_h,
+                  row1 / part.stride_h, scratch);
   } else {
     dense_data_gradient(part, in, first, packed + at.direct, dy, width, row0, row1, scratch, epilogue);
   }
@@ -122,8 +118,9 @@ template <class L>
 void weight_gradient(const DensePart& part, int in, typename L::scalar* dw, const Band<L>& x,
                      const Band<L>& dy, int first, int height, int width, int row0, int row1,
                      typename L::scalar* scratch) {
-  if (has_winograd_gradient(part, in, height, width))
-    winograd_weight_gradient(winograd_of(part, in), dw, in, part.out, x, dy, first, row0, row1, scratch);
+  const Winograd kind = winograd_gradient_on(part, in, height, width);
+  if (kind != Winograd::none)
+    winograd_weight_gradient(kind, dw, in, part.out, x, dy, first, row0, row1, scratch);
   else
     dense_weight_gradient(part, in, dw, dy.at(row0, first, 0), dy.channel_pitch, dy.row_pitch, x, row0,
                           row1 - row0, dy.width);

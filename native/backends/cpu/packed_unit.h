@@ -17,8 +17,7 @@ inline int piece_rows(const Unit& u) {
 
 // Where the parts of a packed unit lie. Forward: the first convolution (depthwise (C, k, k) or a row), then the dense parts;
 // then the same for backward, turned and transposed. A row or dense part: its direct and, where it has one, its Winograd
-// form. A pair that may run composed: its product in Winograd's form, or at stride 2 in the direct one, and at the end both
-// factors as they are.
+// form. Of a pair that may run composed its product too, in the form that it runs in, and at the end both factors as they are.
 struct PackedPart {
   std::size_t direct, winograd;
 };
@@ -33,10 +32,11 @@ struct PackedLayout {
     size = 0;
     for (Half* half : {&forward, &back}) {
       const bool transposed = half == &back;
-      const auto add = [&](const DensePart& d, int in) -> PackedPart {
+      const auto add = [&](const DensePart& d, int in, bool runs_direct = true) -> PackedPart {
         const int to = transposed ? in : d.out, from = transposed ? d.out : in;
-        const std::size_t direct = size, winograd = direct + packed_dense_size(to, from, d.taps());
-        size = winograd + WinogradProduct(winograd_of(d, in), d.out, in, transposed).size;
+        const std::size_t direct = size,
+                          winograd = direct + (runs_direct ? packed_dense_size(to, from, d.taps()) : 0);
+        size = winograd + packed_winograd_size(winograd_of(d, in), to, from);
         return {direct, winograd};
       };
       half->first = {size, size};
@@ -46,13 +46,7 @@ struct PackedLayout {
         size += static_cast<std::size_t>(u.first_weights());
       for (int i = 0; i < u.parts; i++) half->dense[i] = add(u.dense[i], u.between());
       half->composed = {size, size};
-      if (composes(u)) {
-        const DensePart part = composed_part(u);
-        const int to = transposed ? u.in : u.out, from = transposed ? u.out : u.in;
-        const Winograd kind = winograd_of(part, u.in);
-        size += kind == Winograd::none ? packed_dense_size(to, from, part.taps())
-                                       : WinogradProduct(kind, u.out, u.in, transposed).size;
-      }
+      if (composes(u)) half->composed = add(composed_part(u), u.in, composed_runs_direct(u));
       if (!transposed) forward_size = size;
     }
     row = size, column = row + static_cast<std::size_t>(u.first_weights());
@@ -79,9 +73,10 @@ void pack_unit(const Unit& u, typename L::scalar* packed, const UnitWeights<type
   for (const bool transposed : {false, true}) {
     if (transposed && !backward) return;
     const auto& half = transposed ? layout.back : layout.forward;
-    const auto pack = [&](const PackedPart& at, const S* weights, const DensePart& d, int in) {
+    const auto pack = [&](const PackedPart& at, const S* weights, const DensePart& d, int in,
+                          bool runs_direct = true) {
       const Winograd kind = winograd_of(d, in);
-      pack_dense(packed + at.direct, weights, d.out, in, d.taps(), transposed);
+      if (runs_direct) pack_dense(packed + at.direct, weights, d.out, in, d.taps(), transposed);
       if (kind != Winograd::none)
         pack_winograd<L>(kind, packed + at.winograd, weights, d.out, in, transposed);
     };
@@ -90,14 +85,7 @@ void pack_unit(const Unit& u, typename L::scalar* packed, const UnitWeights<type
     else if (u.depthwise())
       pack_depthwise(packed + half.first.direct, w.first, u.in, u.kernel * u.kernel, transposed);
     for (int i = 0; i < u.parts; i++) pack(half.dense[i], w.dense[i], u.dense[i], u.between());
-    if (composes(u)) {
-      const DensePart part = composed_part(u);
-      const Winograd kind = winograd_of(part, u.in);
-      if (kind == Winograd::none)
-        pack_dense(packed + half.composed.direct, composed.data(), u.out, u.in, part.taps(), transposed);
-      else
-        pack_winograd<L>(kind, packed + half.composed.winograd, composed.data(), u.out, u.in, transposed);
-    }
+    if (composes(u)) pack(half.composed, composed.data(), composed_part(u), u.in, composed_runs_direct(u));
   }
   if (composes(u)) {
     std::copy_n(w.first, u.first_weights(), packed + layout.row);

@@ -205,7 +205,7 @@ Band<L> paired_mid(const Unit& unit, const typename L::scalar* packed, const Ban
 template <class L>
 std::size_t dense_scratch(const DensePart& d, int in, int width) {
   const Winograd kind = winograd_of(d, in);
-  return std::max({winograd_scratch<L>(kind, d.out, in, false), winograd_scratch<L>(kind, d.out, in, true),
+  return std::max({winograd_scratch<L>(kind, false, in, d.out), winograd_scratch<L>(kind, true, d.out, in),
                    lines_size<L>(larger(in, d.out), width)});
 }
 template <class L>

@@ -2,7 +2,7 @@
 //
 //   3x3             F(4x4, 3x3): 36 products for 16 outputs instead of 144    y = A' [ (G w G') * (B' x B) ] A
 //   1x7, 7x1        F(4, 7): 10 products for 4 outputs instead of 28          y = A' [ (G w) * (B' x) ]
-//   at stride 2     F(4, 4) of both phases: 14 for 4 instead of 28            y = A' [ (G w) * (B' x) + (G w') * (B' x') ]
+//   at stride 2     F(4, 4) of one phase, F(4, 3) of the other, added up: 13 for 4 instead of 28
 //
 // Phases are every other pixel, and every other tap: 0, 2, 4, 6 and 1, 3, 5. Products are summed over channels. Images are the vector, so the transforms are additions of vectors, and the products
 // are matrix products, one for each position of a tile.
@@ -31,14 +31,17 @@ constexpr ptrdiff_t winograd_plane(int channels, int tiles = winograd_tiles) {
   return (static_cast<ptrdiff_t>(channels) * tiles + 1) * L::count;
 }
 constexpr int winograd_line_pixels = 4 * winograd_most_tiles;  // most pixels of a row that come together
+// Outputs whose products are made at once: where phases of x are added up, all of them.
+inline int winograd_outputs_at_once(Winograd kind, bool transpose, int outputs) {
+  const int all = ceil_div(outputs, winograd_group) * winograd_group;
+  return transpose || winograd_phases(kind) == 1 ? smaller(all, winograd_outputs) : all;
+}
 template <class L>
-std::size_t winograd_scratch(Winograd kind, int outputs, int channels, bool transpose) {
+std::size_t winograd_scratch(Winograd kind, bool transpose, int channels, int outputs) {
   if (kind == Winograd::none) return 0;
-  const WinogradProduct product(kind, outputs, channels, transpose);
-  const int at_once = smaller(ceil_div(product.to, winograd_group) * winograd_group, winograd_outputs),
+  const int at_once = winograd_outputs_at_once(kind, transpose, outputs),
             tiles = kind == Winograd::square ? winograd_tiles : winograd_most_tiles;
-  return winograd_positions(kind) *
-             (winograd_plane<L>(product.from, tiles) + winograd_plane<L>(at_once, tiles)) +
+  return winograd_positions(kind) * (winograd_plane<L>(channels, tiles) + winograd_plane<L>(at_once, tiles)) +
          4 * winograd_line_pixels * L::count;
 }
 
@@ -103,12 +106,12 @@ template <class L, int Taps>
   }
 }
 
-// M = U' V at one position, for `groups` groups of outputs and the first `used` of `tiles` tiles, multiples of
-// winograd_tiles both.
+// M = U' V at one position, or += where `add`, for `groups` groups of outputs and the first `used` of `tiles` tiles, multiples
+// of winograd_tiles both.
 template <class L>
 [[gnu::noinline]] void winograd_products(typename L::scalar* m, const typename L::scalar* v,
-                                         const typename L::scalar* u, int channels, int groups, int tiles,
-                                         int used) {
+                                         const typename L::scalar* u, bool add, int channels, int groups,
+                                         int tiles, int used) {
   constexpr int G = winograd_group, T = winograd_tiles;
   const ptrdiff_t pitch = static_cast<ptrdiff_t>(tiles) * L::count;
   for (int g = 0; g < groups; g++, m += G * pitch, u += static_cast<ptrdiff_t>(channels) * G) {
@@ -129,8 +132,15 @@ template <class L>
         }
         x += pitch, w += G;
       };
-      channel.template operator()<true>();
-      for (int c = channels - 1; c > 0; c--) channel.template operator()<false>();
+      int c = channels;
+      if (add) {
+        NASP_UNROLL for (int o = 0; o < G; o++) NASP_UNROLL for (int p = 0; p < T; p++) sum[o][p] =
+            L::load(m + o * pitch + (q + p) * L::count);
+      } else {
+        channel.template operator()<true>();
+        c--;
+      }
+      for (; c > 0; c--) channel.template operator()<false>();
       NASP_UNROLL for (int o = 0; o < G; o++) NASP_UNROLL for (int p = 0; p < T; p++) sum[o][p].store(
           m + o * pitch + (q + p) * L::count);
     }
@@ -183,79 +193,84 @@ struct WinogradTiles {
   int left_in_row(int tile) const { return across - tile % across; }
 };
 
-// What a tile reads: every `step`th pixel, from `reach` before its own place on; phases begin a pixel after each other.
-struct WinogradReads {
-  int phases, step, reach;
-  WinogradReads(Winograd kind, bool transpose) : phases(transpose ? 1 : winograd_phases(kind)), step(phases) {
-    const int pad = (kind == Winograd::square ? winograd_square_taps : winograd_line_taps) / 2;
-    reach = transpose && winograd_phases(kind) == 2 ? (pad - 1) / 2 : pad;
-  }
-};
+// How far before its own first pixel a tile reads.
+constexpr int winograd_reach(Winograd kind, bool transpose) {
+  const int pad = winograd_side_taps(kind) / 2;
+  return transpose && winograd_phases(kind) == 2 ? (pad - 1) / 2 : pad;
+}
 
-// Transformed inputs of tiles [begin, begin + count), for `at_once` a channel in v; the band's channels from `first` on.
+// Transformed inputs of tiles [begin, begin + count) of a phase of x, or of all of dy; v: of `at_once` tiles a channel. The
+// band's channels from `first` on.
 template <class L>
-void winograd_tile_inputs(Winograd kind, const WinogradReads& reads, typename L::scalar* v, int at_once,
+void winograd_tile_inputs(const WinogradPhase& phase, typename L::scalar* v, ptrdiff_t plane, int at_once,
                           const WinogradTiles& place, int begin, int count, const Band<L>& x, int first,
                           int channels) {
+  const Winograd kind = phase.kind;
+  const bool all = phase.transpose;
+  const int reach = winograd_reach(kind, phase.transpose), above = place.tall > 1 ? reach : 0,
+            left = place.wide > 1 ? reach : 0, step = all ? 1 : winograd_phases(kind);
   const typename L::scalar* tiles[winograd_most_tiles];
-  const ptrdiff_t plane = winograd_plane<L>(reads.phases * channels, at_once);
-  for (int phase = 0; phase < reads.phases; phase++) {
-    const int begins = phase - reads.reach;
-    for (int t = 0; t < count; t++) {
-      const int row = place.row(begin + t), column = place.column(begin + t);
-      tiles[t] = x.at(place.tall > 1 ? row * reads.step + begins : row, first,
-                      place.wide > 1 ? column * reads.step + begins : column);
-    }
-    if (kind == Winograd::square)
-      winograd_input<L>(v, tiles, count, channels, x.row_pitch, x.channel_pitch);
-    else
-      with_line_taps(kind, [&]<int Taps>() {
-        winograd_line_input<L, Taps>(v + phase * channels * at_once * L::count, tiles, count, channels,
-                                     at_once, plane, reads.step * (is_down(kind) ? x.row_pitch : L::count),
-                                     x.channel_pitch);
-      });
+  for (int t = 0; t < count; t++) {
+    const int row = place.row(begin + t), column = place.column(begin + t);
+    tiles[t] =
+        x.at((all ? row : phase.row(row)) - above, first, (all ? column : phase.column(column)) - left);
+  }
+  if (kind == Winograd::square) {
+    winograd_input<L>(v, tiles, count, channels, x.row_pitch, x.channel_pitch);
+  } else {
+    with_line_taps(kind, [&]<int Taps>() {
+      winograd_line_input<L, Taps>(v, tiles, count, channels, at_once, plane,
+                                   step * (is_down(kind) ? x.row_pitch : L::count), x.channel_pitch);
+    });
   }
 }
 
-// One of the convolutions that share transformed inputs. Of dx at a stride: its pixels are every `step`th from `phase` on,
-// along the line.
+// One of the convolutions that share transformed inputs.
 template <class S, class Epilogue>
 struct WinogradOutput {
   const S* packed;
   int channels;
   Epilogue epilogue;
-  int phase = 0, step = 1;
 };
 
-// From v to the pixels of tiles [begin, begin + count). m: the products, and behind them lines of pixels.
+// From v to the pixels of tiles [begin, begin + count): of a phase of dx, or once all phases of x are added up. m: the products,
+// and behind them lines of pixels.
 template <class L, class Epilogue>
-void winograd_tile_outputs(Winograd kind, const WinogradOutput<typename L::scalar, Epilogue>& to_all,
-                           int channels, const WinogradTiles& place, int begin, int count, int tiles,
+void winograd_tile_outputs(Winograd kind, bool transpose, int index,
+                           const WinogradOutput<typename L::scalar, Epilogue>& to_all, int channels,
+                           const WinogradTiles& place, int begin, int count, int tiles,
                            const typename L::scalar* v, typename L::scalar* m) {
   using S = typename L::scalar;
-  const auto& [packed, outputs, epilogue, phase, step] = to_all;
+  const auto& [packed, outputs, epilogue] = to_all;
+  const WinogradPhase phase = {kind, index, transpose};
+  const bool add = !transpose && index > 0, ends = transpose || index + 1 == winograd_phases(kind);
   const int positions = winograd_positions(kind), used = ceil_div(count, winograd_tiles) * winograd_tiles,
-            most = smaller(ceil_div(outputs, winograd_group) * winograd_group, winograd_outputs);
+            at_once = winograd_outputs_at_once(kind, transpose, outputs);
   const ptrdiff_t plane = winograd_plane<L>(channels, tiles);
   const std::size_t pitch = winograd_pitch(outputs, channels);
-  const bool down = is_down(kind);
-  S* lines = m + positions * winograd_plane<L>(most, tiles);
-  for (int o = 0; o < outputs; o += winograd_outputs) {
-    const int some = smaller(winograd_outputs, outputs - o), groups = ceil_div(some, winograd_group);
+  const auto row_at = [&](int row) { return transpose ? phase.row(row) : row; };
+  S* lines = m + positions * winograd_plane<L>(at_once, tiles);
+  for (int o = 0; o < outputs; o += at_once) {
+    const int some = smaller(at_once, outputs - o), groups = ceil_div(some, winograd_group);
     const ptrdiff_t m_plane = winograd_plane<L>(groups * winograd_group, tiles);
-    const S* u = packed + static_cast<std::size_t>(o) * channels;
-    for (int p = 0; p < positions; p++)
-      winograd_products<L>(m + p * m_plane, v + p * plane, u + p * pitch, channels, groups, tiles, used);
+    const S* u = packed + index * positions * pitch + static_cast<std::size_t>(o) * channels;
+    for (int p = 0; p < positions; p++) {
+      if (phase.has(p))
+        winograd_products<L>(m + p * m_plane, v + p * plane, u + p * pitch, add, channels, groups, tiles,
+                             used);
+      else if (!add)
+        std::fill_n(m + p * m_plane, m_plane, S(0));
+    }
+    if (!ends) continue;
     for (int c = 0; c < some; c++) {
       const S* from = m + static_cast<ptrdiff_t>(c) * tiles * L::count;
       for (int t = 0, run; t < count; t += run) {  // tiles of the same rows
         run = smaller(count - t, place.left_in_row(begin + t));
         const int row = place.row(begin + t), column = place.column(begin + t),
-                  left = down ? column : column * step + phase;
-        const auto row_of = [&](int i) { return down ? (row + i) * step + phase : row + i; };
+                  left = transpose ? phase.column(column) : column;
         S* to[4];
         for (int i = 0; i < place.tall; i++)
-          to[i] = lines_of<L>(epilogue, o + c, row_of(i), left,
+          to[i] = lines_of<L>(epilogue, o + c, row_at(row + i), left,
                               Lines<S>{lines + i * winograd_line_pixels * L::count, 0})
                       .at;
         if (kind == Winograd::square) {
@@ -270,29 +285,31 @@ void winograd_tile_outputs(Winograd kind, const WinogradOutput<typename L::scala
         }
         from += run * L::count;
         for (int i = 0; i < place.tall; i++)
-          finish(epilogue, o + c, 1, row_of(i), left, run * place.wide, Lines<S>{to[i], 0});
+          finish(epilogue, o + c, 1, row_at(row + i), left, run * place.wide, Lines<S>{to[i], 0});
       }
     }
   }
 }
 
-// Rows [row0, row1) of `width` pixels, of a phase where there are some, multiples of 4 (rows across: any number), of `count`
-// convolutions of `channels` channels of a band, `first` and on.
+// Rows [row0, row1) of `width` pixels, of a phase where dx has several, multiples of 4 (rows across: any number), of `count`
+// convolutions of `channels` channels of a band, `first` and on: several at stride 1 alone.
 template <class L, class Epilogue>
 void winograd_rows(Winograd kind, bool transpose, const WinogradOutput<typename L::scalar, Epilogue>* outputs,
                    int count, int channels, const Band<L>& x, int first, int width, int row0, int row1,
                    typename L::scalar* scratch) {
   using S = typename L::scalar;
   const WinogradTiles place(kind, width, row0);
-  const WinogradReads reads(kind, transpose);
-  const int positions = winograd_positions(kind), tiles = winograd_at_once(kind, width),
-            all_tiles = place.count(row1), inputs = reads.phases * channels;
-  S *v = scratch, *m = v + positions * winograd_plane<L>(inputs, tiles);
+  const int tiles = winograd_at_once(kind, width), all_tiles = place.count(row1);
+  const ptrdiff_t plane = winograd_plane<L>(channels, tiles);
+  S *v = scratch, *m = v + winograd_positions(kind) * plane;
   for (int begin = 0; begin < all_tiles; begin += tiles) {
     const int n = smaller(tiles, all_tiles - begin);
-    winograd_tile_inputs(kind, reads, v, tiles, place, begin, n, x, first, channels);
-    for (int i = 0; i < count; i++)
-      winograd_tile_outputs<L>(kind, outputs[i], inputs, place, begin, n, tiles, v, m);
+    for (int i = 0; i < winograd_phases(kind); i++) {
+      if (i == 0 || !transpose)
+        winograd_tile_inputs<L>({kind, i, transpose}, v, plane, tiles, place, begin, n, x, first, channels);
+      for (int j = 0; j < count; j++)
+        winograd_tile_outputs<L>(kind, transpose, i, outputs[j], channels, place, begin, n, tiles, v, m);
+    }
   }
 }
 

@@ -2,7 +2,7 @@
 //
 //   3x3         dw = G' [ sum over tiles and images of (A dy A') * (B' x B) ] G    36 products for 16 pixels instead of 144
 //   1x7, 7x1    dw = G' [ sum over tiles and images of (A dy) * (B' x) ]           10 for 4 instead of 28
-//   at stride 2                                                                    14 for 4 instead of 28
+//   at stride 2 (the lines)                                                        14 for 4 instead of 28
 //
 // of each input and output channel. The sums over images are what a matrix product sums over, so dy is turned round first,
 // all but a pair of images: its vectors hold half of the outputs and two images, are multiplied with the same two images
@@ -22,8 +22,8 @@ namespace nasp::NASP_ISA {
 constexpr int gradient_inputs = NASP_REGISTERS >= 32 ? 8 : 4;  // input channels of a register tile
 constexpr int gradient_rest = 4;                               // and of one for what remains
 
-inline bool has_winograd_gradient(const DensePart& part, int in, int height, int width) {
-  return winograd_on(part, in, height, width) != Winograd::none && in % gradient_rest == 0;
+inline Winograd winograd_gradient_on(const DensePart& part, int in, int height, int width) {
+  return in % gradient_rest ? Winograd::none : winograd_on(part, in, height, width);
 }
 
 template <class L>
@@ -161,14 +161,12 @@ template <class L, int Inputs>
   }
 }
 
-// Values of the first `count` of `Taps` taps, lanes are outputs -> dw (outputs, C, taps); `step`: from one tap to the next.
-template <class L, int Taps>
-NASP_INLINE void put_taps(typename L::scalar* dw, const L (&taps)[Taps], int count, int step, int outputs,
-                          ptrdiff_t output_pitch) {
-  alignas(sizeof(L)) typename L::scalar values[Taps][L::count];
-  NASP_UNROLL for (int t = 0; t < Taps; t++) taps[t].store(values[t]);
-  for (int o = 0; o < smaller(outputs, L::count); o++, dw += output_pitch)
-    NASP_UNROLL for (int t = 0; t < Taps; t++) if (t < count) dw[t * step] = values[t][o];
+// Values of one tap, lanes are outputs -> dw (outputs, …).
+template <class L>
+NASP_INLINE void put_tap(typename L::scalar* dw, L tap, int outputs, ptrdiff_t output_pitch) {
+  alignas(sizeof(L)) typename L::scalar values[L::count];
+  tap.store(values);
+  for (int o = 0; o < smaller(outputs, L::count); o++, dw += output_pitch) *dw = values[o];
 }
 
 // dw (outputs, C, 3, 3) = G' sums G of one group of outputs.
@@ -176,8 +174,9 @@ template <class L>
 [[gnu::noinline]] void winograd_gradient_output(typename L::scalar* dw, const typename L::scalar* sums,
                                                 int channels, int outputs, ptrdiff_t plane) {
   constexpr int taps = winograd_square_taps, N = winograd_side(taps);
+  const ptrdiff_t pitch = static_cast<ptrdiff_t>(channels) * taps * taps;
   for (int c = 0; c < channels; c++, sums += L::count, dw += taps * taps) {
-    L half[taps][N], kernel[taps * taps];
+    L half[taps][N];
     NASP_UNROLL for (int j = 0; j < N; j++) {
       L u[N], w[taps];
       NASP_UNROLL for (int i = 0; i < N; i++) u[i] = L::load(sums + (i * N + j) * plane);
@@ -187,25 +186,28 @@ template <class L>
     NASP_UNROLL for (int i = 0; i < taps; i++) {
       L w[taps];
       winograd_gather<L, taps>(w, half[i]);
-      NASP_UNROLL for (int j = 0; j < taps; j++) kernel[taps * i + j] = w[j];
+      NASP_UNROLL for (int j = 0; j < taps; j++) put_tap(dw + taps * i + j, w[j], outputs, pitch);
     }
-    put_taps<L, taps * taps>(dw, kernel, taps * taps, 1, outputs,
-                             static_cast<ptrdiff_t>(channels) * taps * taps);
   }
 }
 
 // dw (outputs, C, 7) = G' sums, of each phase.
 template <class L, int Taps>
-[[gnu::noinline]] void winograd_line_gradient_output(typename L::scalar* dw, const typename L::scalar* sums,
-                                                     int phases, int channels, int outputs, ptrdiff_t plane) {
+[[gnu::noinline]] void winograd_line_gradient_output(Winograd kind, typename L::scalar* dw,
+                                                     const typename L::scalar* sums, int channels,
+                                                     int outputs, ptrdiff_t plane) {
   constexpr int whole = winograd_line_taps, N = winograd_side(Taps);
-  for (int phase = 0; phase < phases; phase++) {
+  const ptrdiff_t pitch = static_cast<ptrdiff_t>(channels) * whole;
+  for (int i = 0; i < winograd_phases(kind); i++) {
+    const WinogradPhase phase = {kind, i, false};
     for (int c = 0; c < channels; c++, sums += L::count) {
       L u[N], w[Taps];
-      NASP_UNROLL for (int i = 0; i < N; i++) u[i] = L::load(sums + i * plane);
+      NASP_UNROLL for (int j = 0; j < N; j++) u[j] = L::load(sums + j * plane);
       winograd_gather<L, Taps>(w, u);
-      put_taps<L, Taps>(dw + c * whole + phase, w, ceil_div(whole - phase, phases), phases, outputs,
-                        static_cast<ptrdiff_t>(channels) * whole);
+      NASP_UNROLL for (int k = 0; k < Taps; k++) {
+        const int tap = phase.tap(k);
+        if (tap >= 0) put_tap(dw + c * whole + tap, w[k], outputs, pitch);
+      }
     }
   }
 }
@@ -216,9 +218,7 @@ void winograd_weight_gradient(Winograd kind, typename L::scalar* dw, int channel
                               const Band<L>& x, const Band<L>& dy, int first, int row0, int row1,
                               typename L::scalar* scratch) {
   constexpr int T = winograd_tiles;
-  const bool square = kind == Winograd::square;
   const WeightGradientSizes<L> sizes(kind, channels, outputs);
-  const WinogradReads reads(kind, false);
   const int P = sizes.positions, taps = winograd_kernel(kind);
   const WinogradTiles place(kind, dy.width, row0);
   const int places = place.count(row1);
@@ -226,14 +226,16 @@ void winograd_weight_gradient(Winograd kind, typename L::scalar* dw, int channel
        *sums = turned + sizes.turned;
   for (int begin = 0; begin < places; begin += T) {
     const int n = smaller(T, places - begin);
-    winograd_tile_inputs(kind, reads, v, T, place, begin, n, x, 0, channels);
+    for (int i = 0; i < winograd_phases(kind); i++)
+      winograd_tile_inputs<L>({kind, i, false}, v + i * channels * sizes.images, sizes.v_plane, T, place,
+                              begin, n, x, 0, channels);
     for (int g = 0; g < sizes.groups; g++) {
       const int o = g * L::count;
       for (int t = 0; t < n; t++) {
         turn_tile<L>(turned, dy.at(place.row(begin + t), first + o, place.column(begin + t)), place.tall,
                      place.wide, outputs - o, dy.row_pitch, dy.channel_pitch);
         auto* at = d + t * L::count * L::count;
-        if (square)
+        if (kind == Winograd::square)
           winograd_gradient_input<L>(at, turned);
         else
           with_line_taps(kind, [&]<int Taps>() { winograd_line_gradient_input<L, Taps>(at, turned); });
@@ -252,12 +254,11 @@ void winograd_weight_gradient(Winograd kind, typename L::scalar* dw, int channel
       }
       if (begin + T < places) continue;
       auto* to = dw + static_cast<ptrdiff_t>(o) * channels * taps;
-      if (square)
+      if (kind == Winograd::square)
         winograd_gradient_output<L>(to, group, channels, outputs - o, sizes.sums_plane);
       else
         with_line_taps(kind, [&]<int Taps>() {
-          winograd_line_gradient_output<L, Taps>(to, group, reads.phases, channels, outputs - o,
-                                                 sizes.sums_plane);
+          winograd_line_gradient_output<L, Taps>(kind, to, group, channels, outputs - o, sizes.sums_plane);
         });
     }
   }

@@ -17,30 +17,32 @@ constexpr int winograd_outputs = winograd_group * (NASP_REGISTERS >= 32 ? 4 : 6)
 
 constexpr int winograd_square_taps = 3, winograd_line_taps = 7;
 
-// 3x3, 1x7, 7x1; the lines at stride 2 along themselves. Those are taken apart into phases: pixels, and taps, whose distance
-// is the stride make a convolution at stride 1, of 4 taps and of 3, and y is the sum of both.
+// 3x3, 1x7, 7x1, and the lines at stride 2 along themselves. Those are taken apart into phases: pixels, and taps, whose distance
+// is the stride make a convolution at stride 1 of half of the taps, and y is the sum of both.
 enum class Winograd { none, square, across, down, across_strided, down_strided };
 constexpr bool is_down(Winograd kind) { return kind == Winograd::down || kind == Winograd::down_strided; }
 constexpr int winograd_phases(Winograd kind) {
   return kind == Winograd::across_strided || kind == Winograd::down_strided ? 2 : 1;
 }
-constexpr int winograd_taps(int whole, int phases) {
-  return ceil_div(whole, phases);
-}  // of a phase, in one direction
-// Calls body<Taps>() for a line's.
+// Taps in one direction: of the whole kernel, and of a phase (the second phase may have one less).
+constexpr int winograd_side_taps(Winograd kind) {
+  return kind == Winograd::square ? winograd_square_taps : winograd_line_taps;
+}
+constexpr int winograd_phase_taps(Winograd kind) {
+  return ceil_div(winograd_side_taps(kind), winograd_phases(kind));
+}
+// Calls body<Taps>() for a line's phase.
 template <class Body>
 NASP_INLINE void with_line_taps(Winograd kind, const Body& body) {
-  if (winograd_phases(kind) == 1) return body.template operator()<winograd_line_taps>();
-  body.template operator()<winograd_taps(winograd_line_taps, 2)>();
+  if (winograd_phases(kind) == 1) return body.template operator()<winograd_phase_taps(Winograd::across)>();
+  body.template operator()<winograd_phase_taps(Winograd::across_strided)>();
 }
 constexpr int winograd_positions(Winograd kind) {
-  constexpr int side = winograd_side(winograd_square_taps);
-  return kind == Winograd::none     ? 0
-         : kind == Winograd::square ? side * side
-                                    : winograd_side(winograd_taps(winograd_line_taps, winograd_phases(kind)));
+  const int side = winograd_side(winograd_phase_taps(kind));
+  return kind == Winograd::none ? 0 : kind == Winograd::square ? side * side : side;
 }
 constexpr int winograd_kernel(Winograd kind) {  // taps of the whole kernel
-  return kind == Winograd::square ? winograd_square_taps * winograd_square_taps : winograd_line_taps;
+  return winograd_side_taps(kind) * (kind == Winograd::square ? winograd_square_taps : 1);
 }
 
 // A kernel of height x width taps padded by half of it.
@@ -69,17 +71,9 @@ inline Winograd winograd_on(const DensePart& part, int in, int height, int width
 inline std::size_t winograd_pitch(int to, int from) {  // from one position of the weights to the next
   return static_cast<std::size_t>(ceil_div(to, winograd_group)) * winograd_group * from + 16;
 }
-// What a pass multiplies with. Forward reads all phases of x as so many channels; dx has phases, of a convolution each.
-struct WinogradProduct {
-  int to, from, convolutions;
-  std::size_t pitch, size;  // of one convolution's positions; all weights
-  WinogradProduct(Winograd kind, int outputs, int channels, bool transpose)
-      : to(transpose ? channels : outputs),
-        from(transpose ? outputs : winograd_phases(kind) * channels),
-        convolutions(transpose ? winograd_phases(kind) : 1),
-        pitch(winograd_pitch(to, from)),
-        size(convolutions * winograd_positions(kind) * pitch) {}
-};
+inline std::size_t packed_winograd_size(Winograd kind, int to, int from) {
+  return winograd_phases(kind) * winograd_positions(kind) * winograd_pitch(to, from);
+}
 
 // U of a vector of kernels, one tap a vector.
 template <class L, int Taps>
@@ -100,42 +94,64 @@ void winograd_square_weights(L* u, const L* kernels) {
   }
 }
 
-// (O, C, taps) -> U; `transpose` packs the kernel turned round with the roles of o and c exchanged, for dx, phase by phase. As
+// A phase of a convolution: in the direction of its stride, every so many-th pixel and tap. Of x, or transposed (the kernel turned
+// round) of dx. At stride 1 there is one, of everything.
+struct WinogradPhase {
+  Winograd kind;
+  int index;
+  bool transpose;
+
+  int row(int r) const { return is_down(kind) ? index + r * winograd_phases(kind) : r; }
+  int column(int c) const { return is_down(kind) ? c : index + c * winograd_phases(kind); }
+  // Tap k among the whole kernel's; -1: that has ended.
+  int tap(int k) const {
+    const int whole = winograd_kernel(kind), step = winograd_phases(kind),
+              t = transpose ? whole - step + index - step * k : index + step * k;
+    return t < whole ? larger(t, -1) : -1;
+  }
+  // Whether it has products there: at infinity stands the last tap alone.
+  bool has(int position) const {
+    return position + 1 < winograd_positions(kind) || tap(winograd_phase_taps(kind) - 1) >= 0;
+  }
+};
+
+// (O, C, taps) -> U, phase by phase; `transpose` packs the kernel turned round with the roles of o and c exchanged, for dx. As
 // many kernels at a time as there are lanes, in the order in which they lie in a group.
 template <class L>
 void pack_winograd(Winograd kind, typename L::scalar* packed, const typename L::scalar* w, int outputs,
                    int channels, bool transpose) {
   using S = typename L::scalar;
   constexpr int most_taps = winograd_kernel(Winograd::square), most = winograd_positions(Winograd::square);
-  const WinogradProduct product(kind, outputs, channels, transpose);
+  const int to = transpose ? channels : outputs, from = transpose ? outputs : channels;
   const int taps = winograd_kernel(kind), positions = winograd_positions(kind),
-            phases = winograd_phases(kind), of_phase = ceil_div(taps, phases),
-            group_size = product.from * winograd_group;
-  for (int i = 0; i < product.convolutions; i++) {
-    S* group = packed + i * positions * product.pitch;
-    for (int first = 0; first < product.to; first += winograd_group, group += group_size) {
+            phases = winograd_phases(kind), group_size = from * winograd_group;
+  const std::size_t pitch = winograd_pitch(to, from),
+                    o_pitch = static_cast<std::size_t>(transpose ? 1 : channels) * taps,
+                    c_pitch = static_cast<std::size_t>(transpose ? channels : 1) * taps;
+  for (int i = 0; i < phases; i++, packed += positions * pitch) {
+    const WinogradPhase phase = {kind, i, transpose};
+    S* group = packed;
+    for (int first = 0; first < to; first += winograd_group, group += group_size) {
       for (int at = 0; at < group_size; at += L::count) {
         const int some = smaller(L::count, group_size - at);
         alignas(sizeof(L)) S lanes[most_taps][L::count] = {};
         for (int lane = 0; lane < some; lane++) {
-          const int to = first + (at + lane) % winograd_group, from = (at + lane) / winograd_group,
-                    phase = transpose ? i : from / channels;
-          if (to >= product.to) continue;
-          const int o = transpose ? from : to, c = transpose ? to : from - phase * channels;
-          const S* kernel = w + (static_cast<std::size_t>(o) * channels + c) * taps;
-          for (int k = 0; k < of_phase; k++) {
-            const int t = transpose ? taps - phases + phase - phases * k : phase + phases * k;
-            lanes[k][lane] = t >= 0 && t < taps ? kernel[t] : 0;  // the shorter phase ends earlier
+          const int o = first + (at + lane) % winograd_group, c = (at + lane) / winograd_group;
+          if (o >= to) continue;
+          const S* kernel = w + o * o_pitch + c * c_pitch;
+          for (int k = 0; k < ceil_div(taps, phases); k++) {
+            const int t = phase.tap(k);
+            if (t >= 0) lanes[k][lane] = kernel[t];
           }
         }
         L kernels[most_taps], u[most];
-        for (int k = 0; k < of_phase; k++) kernels[k] = L::load(lanes[k]);
+        for (int k = 0; k < most_taps; k++) kernels[k] = L::load(lanes[k]);
         if (kind == Winograd::square)
           winograd_square_weights(u, kernels);
         else
           with_line_taps(kind, [&]<int Taps>() { winograd_line_weights<L, Taps>(u, kernels); });
         for (int p = 0; p < positions; p++)
-          std::memcpy(group + p * product.pitch + at, &u[p], sizeof(S) * static_cast<std::size_t>(some));
+          std::memcpy(group + p * pitch + at, &u[p], sizeof(S) * static_cast<std::size_t>(some));
       }
     }
   }
