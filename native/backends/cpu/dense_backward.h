@@ -157,11 +157,11 @@ template <class L>
 void dense_backward(BackwardPiece<L> p, const LoadedPiece<L>& loaded) {
   const Unit& unit = p.unit;
   if (p.dw && unit.relu) p.to_dx.activation = loaded.x;
-  const auto layout = PackedLayout(unit).back;
-  if (runs_composed(unit, p.height, p.width))
-    return dense_part_backward(p, loaded, composed_part(unit), layout.composed, 0);
-  for (int i = 0, first = 0; i < unit.parts; first += unit.dense[i].out, i++)
-    dense_part_backward(p, loaded, unit.dense[i], layout.dense[i], first);
+  const DenseForm dense(unit, PackedLayout(unit).back, p.height, p.width);
+  for (int i = 0; i < dense.count; i++) {
+    const auto& [part, at, first] = dense.parts[i];
+    dense_part_backward(p, loaded, part, at, first);
+  }
 }
 
 template <class L>

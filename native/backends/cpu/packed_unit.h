@@ -19,7 +19,7 @@ inline int piece_rows(const Unit& u) {
 // then the same for backward, turned and transposed. A row or dense part: its direct and, where it has one, its Winograd
 // form. Of a pair that may run composed its product too, in the form that it runs in, and at the end both factors as they are.
 struct PackedPart {
-  std::size_t direct, winograd;
+  std::size_t direct = 0, winograd = 0;
 };
 struct PackedLayout {
   struct Half {
@@ -51,6 +51,26 @@ struct PackedLayout {
     }
     row = size, column = row + static_cast<std::size_t>(u.first_weights());
     if (composes(u)) size = column + static_cast<std::size_t>(u.dense_weights(0));
+  }
+};
+
+// The dense convolutions that a unit runs as on maps of that size, side by side: of a composed pair its product. None of a unit
+// where something lies between (depthwise, a pair that does not run composed), of a pool or the identity.
+struct DenseForm {
+  struct Part {
+    DensePart part;
+    PackedPart at;
+    int first = 0;  // of its output channels
+  };
+  int count = 0;
+  Part parts[2];
+
+  DenseForm(const Unit& u, const PackedLayout::Half& half, int height, int width) {
+    if (u.kind != UnitKind::convolve || u.depthwise()) return;
+    if (runs_composed(u, height, width)) parts[count++] = {composed_part(u), half.composed, 0};
+    if (u.paired()) return;
+    for (int i = 0, first = 0; i < u.parts; first += u.dense[i].out, i++)
+      parts[count++] = {u.dense[i], half.dense[i], first};
   }
 };
 

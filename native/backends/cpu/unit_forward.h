@@ -38,7 +38,15 @@ bool leaves_caches(const View<S>& v, int blocks) {
 constexpr int most_together = 8;
 struct Together {
   int units[most_together], first[most_together], count, outputs;
+  std::size_t weights[most_together];  // of several units: where those of Winograd's form lie among a unit's
 };
+// Whether a unit is one 3x3 convolution by Winograd on maps of that size, and where its weights lie.
+inline bool is_winograd_square(const Unit& u, int height, int width, std::size_t& weights) {
+  const DenseForm dense(u, PackedLayout(u).forward, height, width);
+  const auto& [part, at, first] = dense.parts[0];
+  weights = at.winograd;
+  return dense.count == 1 && winograd_on(part, u.in, height, width) == Winograd::square;
+}
 template <class S>
 bool same_results(const ForwardUnit<S>& a, const ForwardUnit<S>& b) {
   return static_cast<bool>(a.y) == static_cast<bool>(b.y) && static_cast<bool>(a.g) == static_cast<bool>(b.g);
@@ -53,12 +61,14 @@ std::vector<Together> unit_order(const ForwardUnit<S>* units, int count, int hei
       const std::size_t start = order.size();
       for (int u = 0, first = 0; u < count; first += units[u].unit->out, u++) {
         const Unit& unit = *units[u].unit;
-        if (load_of(unit) != load || is_winograd_square(unit, height, width) != square) continue;
+        std::size_t weights;
+        if (load_of(unit) != load || is_winograd_square(unit, height, width, weights) != square) continue;
         const bool joins = square && order.size() > start && order.back().count < most_together &&
                            same_results(units[order.back().units[0]], units[u]);
         if (!joins) order.push_back({});
         Together& t = order.back();
-        t.units[t.count] = u, t.first[t.count++] = first, t.outputs += unit.out;
+        t.units[t.count] = u, t.first[t.count] = first, t.weights[t.count] = weights;
+        t.count++, t.outputs += unit.out;
       }
     }
   }
@@ -122,7 +132,7 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
         ChannelSums<L>* own = sums;
         for (int i = 0; i < together.count; i++) {
           const ForwardUnit<S>& of = units[together.units[i]];
-          results[i] = {of.packed + winograd_square_weights(*of.unit), of.unit->out, epilogue(of, own)};
+          results[i] = {of.packed + together.weights[i], of.unit->out, epilogue(of, own)};
           own += of.unit->out;
         }
         winograd_rows(Winograd::square, false, results, together.count, channels, band, 0, out_width, from,

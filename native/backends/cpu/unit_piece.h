@@ -214,18 +214,6 @@ std::size_t paired_scratch(const Unit& u, int width) {
                    composes(u) ? dense_scratch<L>(composed_part(u), u.in, width) : 0});
 }
 
-// Whether a unit is one 3x3 convolution by Winograd on maps of that size: those share their transformed inputs.
-inline bool is_winograd_square(const Unit& u, int height, int width) {
-  if (u.kind != UnitKind::convolve || u.depthwise() || u.parts != 1) return false;
-  if (u.paired() && !composes(u)) return false;
-  const DensePart part = u.paired() ? composed_part(u) : u.dense[0];
-  return winograd_on(part, u.in, height, width) == Winograd::square;
-}
-inline std::size_t winograd_square_weights(const Unit& u) {
-  const auto layout = PackedLayout(u).forward;
-  return (u.paired() ? layout.composed : layout.dense[0]).winograd;
-}
-
 template <class L, class Epilogue>
 void unit_piece(const Unit& unit, const typename L::scalar* packed, const Band<L>& x, int height, int row0,
                 int row1, typename L::scalar* scratch, const Epilogue& epilogue) {
@@ -241,19 +229,17 @@ void unit_piece(const Unit& unit, const typename L::scalar* packed, const Band<L
   if (unit.depthwise())
     return separable_rows(unit, packed + layout.first.direct, packed + layout.dense[0].direct, x, out_width,
                           row0, row1, scratch, epilogue);
-  if (runs_composed(unit, height, x.width))
-    return dense_part(composed_part(unit), unit.in, layout.composed, packed, 0, x, height, out_width, row0,
-                      row1, scratch, epilogue);
-  if (unit.paired()) {
+  const DenseForm dense(unit, layout, height, x.width);
+  if (unit.paired() && dense.count == 0) {
     auto* memory = scratch + paired_scratch<L>(unit, x.width);
     const Band<L> mid = paired_mid(unit, packed, x, height, out_width, row0, row1, memory, scratch);
     dense_part(unit.dense[0], unit.row.out, layout.dense[0], packed, 0, mid, height, out_width, row0, row1,
                scratch, epilogue);
-    return;
   }
-  for (int i = 0, first = 0; i < unit.parts; first += unit.dense[i].out, i++)
-    dense_part(unit.dense[i], unit.in, layout.dense[i], packed, first, x, height, out_width, row0, row1,
-               scratch, epilogue);
+  for (int i = 0; i < dense.count; i++) {
+    const auto& [part, at, first] = dense.parts[i];
+    dense_part(part, unit.in, at, packed, first, x, height, out_width, row0, row1, scratch, epilogue);
+  }
 }
 
 // Scalars of scratch that a unit's piece of `rows` input rows needs beside its band.
