@@ -1,7 +1,8 @@
 // A band of padded rows: what a piece of work reads. Rows are copied once, loaded as is, normalised, ReLU'd, or with
 // BatchNorm's backward applied, and then read by every tap of every unit of the piece while they lie in the cache.
 //
-// Layout    (rows, C, columns, lanes), columns from -pad; beyond the image lies the padding value
+// Layout    (rows, C, columns, lanes), columns from -pad; beyond the image lies the padding value, which a row has in common with
+//           that of the next channel
 // Ring      a band of fewer rows than its piece keeps the last `slots` of them: part() says which
 #pragma once
 #include "../backend.h"
@@ -23,8 +24,8 @@ struct Band {
   static std::size_t size(int channels, int width, int rows, int pad) {
     return (static_cast<std::size_t>(rows) * channels * columns(width, pad) + slack) * L::count;
   }
-  // An odd number of vectors a channel: pitches that are multiples of 4096 bytes would collide in the cache.
-  static int columns(int width, int pad) { return (width + 2 * pad) | 1; }
+  // From one channel to the next, an odd number of vectors: multiples of 4096 bytes would collide in the cache.
+  static int columns(int width, int pad) { return (width + pad) | 1; }
 
   Band() = default;
   Band(S* memory, int channels, int width, int first_row, int rows, int pad)
@@ -67,17 +68,22 @@ void fill_vectors(typename L::scalar* p, int n, L value) {
   for (int i = 0; i < n; i++) value.store(p + static_cast<ptrdiff_t>(i) * L::count);
 }
 
+// The columns beside a row, or all of a row outside the image; true: it was outside.
+template <class L>
+bool pad_row(const Band<L>& band, int row, int height, L value) {
+  const bool outside = row < 0 || row >= height;
+  const int columns = Band<L>::columns(band.width, band.pad);
+  fill_vectors<L>(band.at(row, 0, -band.pad), outside ? columns * band.channels + band.pad : band.pad, value);
+  for (int c = 0; c < band.channels && !outside; c++)
+    fill_vectors<L>(band.at(row, c, band.width), columns - band.width, value);
+  return outside;
+}
+
 // Zero columns beside the rows of a band that tiles write into, and zero rows outside the image.
 template <class L>
 void clear_padding(const Band<L>& band, int height) {
-  const int columns = Band<L>::columns(band.width, band.pad);
-  for (int row = band.first_row; row < band.first_row + band.rows; row++) {
-    const bool outside = row < 0 || row >= height;
-    for (int c = 0; c < band.channels; c++) {
-      fill_vectors<L>(band.at(row, c, -band.pad), outside ? columns : band.pad, L::zero());
-      if (!outside) fill_vectors<L>(band.at(row, c, band.width), columns - band.pad - band.width, L::zero());
-    }
-  }
+  for (int row = band.first_row; row < band.first_row + band.rows; row++)
+    pad_row(band, row, height, L::zero());
 }
 
 // Channels that are read side by side: one stream of a tensor leaves a third of the memory's bandwidth unused, because the
@@ -99,17 +105,9 @@ inline void by_streams(int channels, const Body& body) {
 // coefficients, and the address offset of the pixel.
 template <class L, class Channels>
 void fill_rows(const Band<L>& band, int height, typename L::scalar padding, const Channels& channels_of) {
-  const L pad_value = L::splat(padding);
-  const int columns = Band<L>::columns(band.width, band.pad), right = columns - band.pad - band.width,
-            end = band.width * L::count;
+  const int end = band.width * L::count;
   for (int r = band.first_row; r < band.first_row + band.rows; r++) {
-    const bool outside = r < 0 || r >= height;
-    for (int c = 0; c < band.channels; c++) {
-      auto* to = band.at(r, c, -band.pad);
-      fill_vectors<L>(to, outside ? columns : band.pad, pad_value);
-      if (!outside) fill_vectors<L>(band.at(r, c, band.width), right, pad_value);
-    }
-    if (outside) continue;
+    if (pad_row(band, r, height, L::splat(padding))) continue;
     by_streams(band.channels, [&]<int N>(int first, int step) {
       typename L::scalar* to[N];
       NASP_UNROLL for (int i = 0; i < N; i++) to[i] = band.at(r, first + i * step, 0);
