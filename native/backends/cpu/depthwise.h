@@ -23,14 +23,15 @@ constexpr bool meets_output(int pixel) {
 
 // Output pixels of a row of a channel, and with 32 registers of the row D below it too, which reads K - 1 of the same input
 // rows: to + next. rows[s]: the input row that row s of the kernel meets, at the first column of channel 0; at: the channel's
-// offset; w: its weights. Each input pixel is loaded once for all outputs of a row of the kernel. Nothing but the sums and that
+// offset; w: its weights; of those rows, [begin, end) lie inside the image. Each input pixel is loaded once for all outputs of a row of the kernel. Nothing but the sums and that
 // row's weights stay in registers; the loop over rows must stay one, or g++ keeps weights of several rows, on the stack.
 template <class L, int K, int D, int Stride, int Rows>
 [[gnu::noinline]] void depthwise_row(typename L::scalar* to, ptrdiff_t next,
-                                     const typename L::scalar* const (&rows)[K + Rows - 1], ptrdiff_t at,
-                                     const typename L::scalar* w, int pixels) {
+                                     const typename L::scalar* const (&rows)[K + Rows - 1], int begin,
+                                     int end, ptrdiff_t at, const typename L::scalar* w, int pixels) {
   using S = typename L::scalar;
   constexpr int P = depthwise_pixels;
+  if constexpr (K == 3) begin = 0, end = K + Rows - 1;  // a loop of known length is worth more than its zeros
   for (int first = 0; first < pixels; first += P, at += P * Stride * L::count, to += P * L::count) {
     L sum[Rows][P];
     NASP_UNROLL for (int r = 0; r < Rows; r++) NASP_UNROLL for (int p = 0; p < P; p++) sum[r][p] = L::zero();
@@ -55,11 +56,12 @@ template <class L, int K, int D, int Stride, int Rows>
       }
     };
     if constexpr (Rows == 1) {
-      NASP_LOOP for (int s = 0; s < K; s++) meet.template operator()<true, false>(s);
+      NASP_LOOP for (int s = begin; s < end; s++) meet.template operator()<true, false>(s);
     } else {
-      meet.template operator()<true, false>(0);
-      NASP_LOOP for (int s = 1; s < K; s++) meet.template operator()<true, true>(s);
-      meet.template operator()<false, true>(K);
+      const int both = larger(begin, 1), both_end = smaller(end, K);
+      if (begin == 0) meet.template operator()<true, false>(0);
+      NASP_LOOP for (int s = both; s < both_end; s++) meet.template operator()<true, true>(s);
+      if (end > K) meet.template operator()<false, true>(K);
     }
     NASP_UNROLL for (int r = 0; r < Rows; r++) NASP_UNROLL for (int p = 0; p < P; p++) {
       if (first + p < pixels) sum[r][p].store(to + r * next + p * L::count);

@@ -36,16 +36,17 @@ void depthwise_weight_gradient(typename L::scalar* dw, const Band<L>& dmid, cons
   }
 }
 
-// dx rows [row0, row1) of channels [channel, channel_end) of a depthwise convolution from its output's gradient.
+// dx rows [row0, row1) of channels [channel, channel_end) of a depthwise convolution from its output's gradient, of an image of
+// `height` rows.
 template <class L, class Epilogue>
 void depthwise_data_gradient(const Unit& unit, const typename L::scalar* w, const typename L::scalar* turned,
-                             const Band<L>& dmid, int channel, int channel_end, int width, int row0, int row1,
-                             typename L::scalar* buffer, const Epilogue& epilogue) {
+                             const Band<L>& dmid, int channel, int channel_end, int height, int width,
+                             int row0, int row1, typename L::scalar* buffer, const Epilogue& epilogue) {
   using S = typename L::scalar;
   const int k = unit.kernel, d = unit.dilation, pad = unit.pad(), stride = unit.stride;
   if (stride == 1) {
     for (int c = channel; c < channel_end; c++)
-      depthwise_rows_into(unit, turned, dmid, c, width, row0, row1, buffer, epilogue);
+      depthwise_rows_into(unit, turned, dmid, height, c, width, row0, row1, buffer, epilogue);
     return;
   }
   DepthwiseTap<L> taps[64];
@@ -138,7 +139,7 @@ void depthwise_backward(const BackwardPiece<L>& p, typename L::scalar* memory) {
     const Band<L> mid(mid_memory, unit.in, p.out_width, row, row_end - row, 0);
     for (int c = 0; c < unit.in; c++) {
       if (own) {
-        depthwise_rows_into(unit, w, x, c, p.out_width, row, row_end, buffer, ToBand<L>{mid});
+        depthwise_rows_into(unit, w, x, p.height, c, p.out_width, row, row_end, buffer, ToBand<L>{mid});
         with_depthwise_kernel(unit.kernel, unit.dilation, [&]<int K, int D>() {
           S* dw = p.dw + c * K * K;
           if (stride == 1)
@@ -148,11 +149,13 @@ void depthwise_backward(const BackwardPiece<L>& p, typename L::scalar* memory) {
         });
       }
       if (stride == 1 && p.want_dx && reached > emitted)
-        depthwise_data_gradient(unit, w, turned, dmid, c, c + 1, p.width, emitted, reached, buffer, to_dx);
+        depthwise_data_gradient(unit, w, turned, dmid, c, c + 1, p.height, p.width, emitted, reached, buffer,
+                                to_dx);
     }
     // a stride's taps are found once for all channels
     if (stride > 1 && p.want_dx && reached > emitted)
-      depthwise_data_gradient(unit, w, turned, dmid, 0, unit.in, p.width, emitted, reached, buffer, to_dx);
+      depthwise_data_gradient(unit, w, turned, dmid, 0, unit.in, p.height, p.width, emitted, reached, buffer,
+                              to_dx);
     emitted = larger(emitted, reached);
     if (own)
       dense_weight_gradient(unit.dense[0], unit.in, p.dw + unit.first_weights(), dy.at(row, 0, 0),

@@ -72,12 +72,13 @@ void dense_rows(const DensePart& part, int first_output, const typename L::scala
   }
 }
 
-// Pixels [column, column + pixels) of an output row, channels [channel, channel_end), into lines; and where `two`, of the row
+// Pixels [column, column + pixels) of an output row, channels [channel, channel_end), into lines, from an image of `height` rows;
+// and where `two`, of the row
 // `dilation` below it too, `next` behind the first one's.
 template <class L>
-void depthwise_channels(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int channel,
-                        int channel_end, Lines<typename L::scalar> to, bool two, ptrdiff_t next, int row,
-                        int column, int pixels) {
+void depthwise_channels(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int height,
+                        int channel, int channel_end, Lines<typename L::scalar> to, bool two, ptrdiff_t next,
+                        int row, int column, int pixels) {
   using S = typename L::scalar;
   const int k = unit.kernel, d = unit.dilation, stride = unit.stride, pad = unit.pad(),
             top = row * stride - pad, left = column * stride - pad;
@@ -86,10 +87,12 @@ void depthwise_channels(const Unit& unit, const typename L::scalar* w, const Ban
       pixels_of(c * x.channel_pitch, w + static_cast<ptrdiff_t>(c) * k * k);
   };
   const auto tiles = [&]<int K, int D, int Stride, int Rows>() {
-    const S* rows[K + Rows - 1];
-    for (int s = 0; s < K + Rows - 1; s++) rows[s] = x.at(top + s * D, 0, left);
+    constexpr int all = K + Rows - 1;
+    const S* rows[all];
+    for (int s = 0; s < all; s++) rows[s] = x.at(top + s * D, 0, left);
+    const int begin = ceil_div(larger(0, -top), D), end = smaller(all, ceil_div(larger(0, height - top), D));
     each([&](ptrdiff_t at, const S* weights) {
-      depthwise_row<L, K, D, Stride, Rows>(to.at, next, rows, at, weights, pixels);
+      depthwise_row<L, K, D, Stride, Rows>(to.at, next, rows, begin, end, at, weights, pixels);
     });
   };
   const auto kernels = [&]<int K, int D>() {
@@ -121,15 +124,16 @@ void by_depthwise_rows(const Unit& unit, int row0, int row1, const Body& rows_at
 
 // Rows [row0, row1) of one channel through an epilogue. buffer: two rows.
 template <class L, class Epilogue>
-void depthwise_rows_into(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int channel,
-                         int out_width, int row0, int row1, typename L::scalar* buffer,
+void depthwise_rows_into(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int height,
+                         int channel, int out_width, int row0, int row1, typename L::scalar* buffer,
                          const Epilogue& epilogue) {
   by_depthwise_rows(unit, row0, row1, [&](int row, bool two) {
     const int below = row + unit.dilation;
     const Lines<typename L::scalar> own = {buffer, static_cast<ptrdiff_t>(out_width) * L::count};
     const auto upper = lines_of<L>(epilogue, channel, row, 0, own),
                lower = two ? lines_of<L>(epilogue, channel, below, 0, own + own.pitch) : upper;
-    depthwise_channels(unit, w, x, channel, channel + 1, upper, two, lower.at - upper.at, row, 0, out_width);
+    depthwise_channels(unit, w, x, height, channel, channel + 1, upper, two, lower.at - upper.at, row, 0,
+                       out_width);
     finish(epilogue, channel, 1, row, 0, out_width, upper);
     if (two) finish(epilogue, channel, 1, below, 0, out_width, lower);
   });
@@ -151,16 +155,16 @@ std::size_t separable_scratch(const Unit& u, int width) {
 
 template <class L, class Epilogue>
 void separable_rows(const Unit& unit, const typename L::scalar* depthwise,
-                    const typename L::scalar* pointwise, const Band<L>& x, int out_width, int row0, int row1,
-                    typename L::scalar* scratch, const Epilogue& epilogue) {
+                    const typename L::scalar* pointwise, const Band<L>& x, int height, int out_width,
+                    int row0, int row1, typename L::scalar* scratch, const Epilogue& epilogue) {
   const int at_once = mid_pixels<L>(unit.in, out_width);
   auto* buffer = scratch + Band<L>::size(unit.in, at_once, depthwise_rows, 0);
   const Band<L> mid(scratch, unit.in, at_once, 0, depthwise_rows, 0);
   by_depthwise_rows(unit, row0, row1, [&](int row, bool two) {
     for (int column = 0; column < out_width; column += at_once) {
       const int pixels = smaller(at_once, out_width - column);
-      depthwise_channels(unit, depthwise, x, 0, unit.in, {mid.data, mid.channel_pitch}, two, mid.row_pitch,
-                         row, column, pixels);
+      depthwise_channels(unit, depthwise, x, height, 0, unit.in, {mid.data, mid.channel_pitch}, two,
+                         mid.row_pitch, row, column, pixels);
       for (int i = 0; i <= two; i++) {
         const Tap<typename L::scalar> tap = {mid.at(i, 0, 0), pointwise};
         dense_row<L, 1>({&tap, 1, 1, unit.in, mid.channel_pitch}, unit.out,
@@ -227,8 +231,8 @@ void unit_piece(const Unit& unit, const typename L::scalar* packed, const Band<L
   if (unit.kind != UnitKind::convolve) return pool_forward(unit, x, height, row0, row1, scratch, epilogue);
   const auto layout = PackedLayout(unit).forward;
   if (unit.depthwise())
-    return separable_rows(unit, packed + layout.first.direct, packed + layout.dense[0].direct, x, out_width,
-                          row0, row1, scratch, epilogue);
+    return separable_rows(unit, packed + layout.first.direct, packed + layout.dense[0].direct, x, height,
+                          out_width, row0, row1, scratch, epilogue);
   const DenseForm dense(unit, layout, height, x.width);
   if (unit.paired() && dense.count == 0) {
     auto* memory = scratch + paired_scratch<L>(unit, x.width);
