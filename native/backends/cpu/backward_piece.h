@@ -46,7 +46,7 @@ struct LoadedPiece {
       // dy: the rows that dx needs, and those of the piece's own weight gradients
       const OutputRows reach(row0, row1, 2 * reach_h, stride, reach_h);
       dy_first = smaller(reach.first, out0), dy_rows = larger(reach.last, out1 - 1) + 1 - dy_first;
-      dy_pad = 2 * reach_w + 1;
+      dy_pad = reach_w;
       x_size = want_dw ? Band<L>::size(u.in, width, x_rows, x_pad) : 0;
       dy_size = Band<L>::size(u.out, u.out_width(width), dy_rows, dy_pad);
     }
