@@ -22,9 +22,10 @@ constexpr bool meets_output(int pixel) {
 }
 
 // Output pixels of a row of a channel, and with 32 registers of the row D below it too, which reads K - 1 of the same input
-// rows: to + next. rows[s]: the input row that row s of the kernel meets, at the first column of channel 0; at: the channel's
-// offset; w: its weights; of those rows, [begin, end) lie inside the image. Each input pixel is loaded once for all outputs of a row of the kernel. Nothing but the sums and that
-// row's weights stay in registers; the loop over rows must stay one, or g++ keeps weights of several rows, on the stack.
+// rows: to + next. rows[s]: the input row that row s of the kernel meets, at the first column of channel 0, inside the image from
+// `begin` to `end`; at: the channel's offset; w: its weights. Each input pixel is loaded once for all outputs of a row of the
+// kernel. Nothing but the sums and that row's weights stay in registers; the loop over rows must stay one, or g++ keeps weights
+// of several rows, on the stack.
 template <class L, int K, int D, int Stride, int Rows>
 [[gnu::noinline]] void depthwise_row(typename L::scalar* to, ptrdiff_t next,
                                      const typename L::scalar* const (&rows)[K + Rows - 1], int begin,

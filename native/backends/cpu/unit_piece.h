@@ -72,7 +72,7 @@ void dense_rows(const DensePart& part, int first_output, const typename L::scala
   }
 }
 
-// Pixels [column, column + pixels) of an output row, channels [channel, channel_end), into lines, from an image of `height` rows;
+// Pixels [column, column + pixels) of an output row, channels [channel, channel_end), from an image of `height` rows into lines;
 // and where `two`, of the row
 // `dilation` below it too, `next` behind the first one's.
 template <class L>

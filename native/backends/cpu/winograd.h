@@ -4,8 +4,8 @@
 //   1x7, 7x1        F(4, 7): 10 products for 4 outputs instead of 28          y = A' [ (G w) * (B' x) ]
 //   at stride 2     F(4, 4) of one phase, F(4, 3) of the other, added up: 13 for 4 instead of 28
 //
-// Phases are every other pixel, and every other tap: 0, 2, 4, 6 and 1, 3, 5. Products are summed over channels. Images are the vector, so the transforms are additions of vectors, and the products
-// are matrix products, one for each position of a tile.
+// Phases are every other pixel, and every other tap: 0, 2, 4, 6 and 1, 3, 5. Products are summed over channels. Images are the
+// vector, so the transforms are additions of vectors, and the products are matrix products, one for each position of a tile.
 //
 // Layout    V  (positions, C, tiles): transformed inputs
 //           M  (positions, outputs at once, tiles): products
@@ -193,12 +193,6 @@ struct WinogradTiles {
   int left_in_row(int tile) const { return across - tile % across; }
 };
 
-// How far before its own first pixel a tile reads.
-constexpr int winograd_reach(Winograd kind, bool transpose) {
-  const int pad = winograd_side_taps(kind) / 2;
-  return transpose && winograd_phases(kind) == 2 ? (pad - 1) / 2 : pad;
-}
-
 // Transformed inputs of tiles [begin, begin + count) of a phase of x, or of all of dy; v: of `at_once` tiles a channel. The
 // band's channels from `first` on.
 template <class L>
@@ -206,21 +200,18 @@ void winograd_tile_inputs(const WinogradPhase& phase, typename L::scalar* v, ptr
                           const WinogradTiles& place, int begin, int count, const Band<L>& x, int first,
                           int channels) {
   const Winograd kind = phase.kind;
-  const bool all = phase.transpose;
-  const int reach = winograd_reach(kind, phase.transpose), above = place.tall > 1 ? reach : 0,
-            left = place.wide > 1 ? reach : 0, step = all ? 1 : winograd_phases(kind);
+  const int above = place.tall > 1 ? phase.reach() : 0, left = place.wide > 1 ? phase.reach() : 0;
   const typename L::scalar* tiles[winograd_most_tiles];
-  for (int t = 0; t < count; t++) {
-    const int row = place.row(begin + t), column = place.column(begin + t);
-    tiles[t] =
-        x.at((all ? row : phase.row(row)) - above, first, (all ? column : phase.column(column)) - left);
-  }
+  for (int t = 0; t < count; t++)
+    tiles[t] = x.at(phase.read_row(place.row(begin + t)) - above, first,
+                    phase.read_column(place.column(begin + t)) - left);
   if (kind == Winograd::square) {
     winograd_input<L>(v, tiles, count, channels, x.row_pitch, x.channel_pitch);
   } else {
     with_line_taps(kind, [&]<int Taps>() {
       winograd_line_input<L, Taps>(v, tiles, count, channels, at_once, plane,
-                                   step * (is_down(kind) ? x.row_pitch : L::count), x.channel_pitch);
+                                   phase.read_step() * (is_down(kind) ? x.row_pitch : L::count),
+                                   x.channel_pitch);
     });
   }
 }
@@ -236,24 +227,24 @@ struct WinogradOutput {
 // From v to the pixels of tiles [begin, begin + count): of a phase of dx, or once all phases of x are added up. m: the products,
 // and behind them lines of pixels.
 template <class L, class Epilogue>
-void winograd_tile_outputs(Winograd kind, bool transpose, int index,
+void winograd_tile_outputs(const WinogradPhase& phase,
                            const WinogradOutput<typename L::scalar, Epilogue>& to_all, int channels,
                            const WinogradTiles& place, int begin, int count, int tiles,
                            const typename L::scalar* v, typename L::scalar* m) {
   using S = typename L::scalar;
   const auto& [packed, outputs, epilogue] = to_all;
-  const WinogradPhase phase = {kind, index, transpose};
-  const bool add = !transpose && index > 0, ends = transpose || index + 1 == winograd_phases(kind);
+  const Winograd kind = phase.kind;
+  const bool add = !phase.transpose && phase.index > 0,
+             ends = phase.transpose || phase.index + 1 == winograd_phases(kind);
   const int positions = winograd_positions(kind), used = ceil_div(count, winograd_tiles) * winograd_tiles,
-            at_once = winograd_outputs_at_once(kind, transpose, outputs);
+            at_once = winograd_outputs_at_once(kind, phase.transpose, outputs);
   const ptrdiff_t plane = winograd_plane<L>(channels, tiles);
   const std::size_t pitch = winograd_pitch(outputs, channels);
-  const auto row_at = [&](int row) { return transpose ? phase.row(row) : row; };
   S* lines = m + positions * winograd_plane<L>(at_once, tiles);
   for (int o = 0; o < outputs; o += at_once) {
     const int some = smaller(at_once, outputs - o), groups = ceil_div(some, winograd_group);
     const ptrdiff_t m_plane = winograd_plane<L>(groups * winograd_group, tiles);
-    const S* u = packed + index * positions * pitch + static_cast<std::size_t>(o) * channels;
+    const S* u = packed + phase.index * positions * pitch + static_cast<std::size_t>(o) * channels;
     for (int p = 0; p < positions; p++) {
       if (phase.has(p))
         winograd_products<L>(m + p * m_plane, v + p * plane, u + p * pitch, add, channels, groups, tiles,
@@ -266,11 +257,10 @@ void winograd_tile_outputs(Winograd kind, bool transpose, int index,
       const S* from = m + static_cast<ptrdiff_t>(c) * tiles * L::count;
       for (int t = 0, run; t < count; t += run) {  // tiles of the same rows
         run = smaller(count - t, place.left_in_row(begin + t));
-        const int row = place.row(begin + t), column = place.column(begin + t),
-                  left = transpose ? phase.column(column) : column;
+        const int row = place.row(begin + t), left = phase.given_column(place.column(begin + t));
         S* to[4];
         for (int i = 0; i < place.tall; i++)
-          to[i] = lines_of<L>(epilogue, o + c, row_at(row + i), left,
+          to[i] = lines_of<L>(epilogue, o + c, phase.given_row(row + i), left,
                               Lines<S>{lines + i * winograd_line_pixels * L::count, 0})
                       .at;
         if (kind == Winograd::square) {
@@ -285,7 +275,7 @@ void winograd_tile_outputs(Winograd kind, bool transpose, int index,
         }
         from += run * L::count;
         for (int i = 0; i < place.tall; i++)
-          finish(epilogue, o + c, 1, row_at(row + i), left, run * place.wide, Lines<S>{to[i], 0});
+          finish(epilogue, o + c, 1, phase.given_row(row + i), left, run * place.wide, Lines<S>{to[i], 0});
       }
     }
   }
@@ -305,10 +295,11 @@ void winograd_rows(Winograd kind, bool transpose, const WinogradOutput<typename 
   for (int begin = 0; begin < all_tiles; begin += tiles) {
     const int n = smaller(tiles, all_tiles - begin);
     for (int i = 0; i < winograd_phases(kind); i++) {
-      if (i == 0 || !transpose)
-        winograd_tile_inputs<L>({kind, i, transpose}, v, plane, tiles, place, begin, n, x, first, channels);
+      const WinogradPhase phase = {kind, i, transpose};
+      if (i == 0 || !transpose)  // phases of dx read the same of dy
+        winograd_tile_inputs(phase, v, plane, tiles, place, begin, n, x, first, channels);
       for (int j = 0; j < count; j++)
-        winograd_tile_outputs<L>(kind, transpose, i, outputs[j], channels, place, begin, n, tiles, v, m);
+        winograd_tile_outputs<L>(phase, outputs[j], channels, place, begin, n, tiles, v, m);
     }
   }
 }

@@ -101,8 +101,16 @@ struct WinogradPhase {
   int index;
   bool transpose;
 
-  int row(int r) const { return is_down(kind) ? index + r * winograd_phases(kind) : r; }
-  int column(int c) const { return is_down(kind) ? c : index + c * winograd_phases(kind); }
+  // Where the pixels lie that a tile's row or column reads, and those that it gives; all of dy is read, and all of y given.
+  int read_row(int r) const { return !transpose && is_down(kind) ? spread(r) : r; }
+  int read_column(int c) const { return !transpose && !is_down(kind) ? spread(c) : c; }
+  int given_row(int r) const { return transpose && is_down(kind) ? spread(r) : r; }
+  int given_column(int c) const { return transpose && !is_down(kind) ? spread(c) : c; }
+  int read_step() const { return transpose ? 1 : winograd_phases(kind); }
+  int reach() const {  // how far before its own first pixel a tile reads
+    const int pad = winograd_side_taps(kind) / 2;
+    return transpose && winograd_phases(kind) == 2 ? (pad - 1) / 2 : pad;
+  }
   // Tap k among the whole kernel's; -1: that has ended.
   int tap(int k) const {
     const int whole = winograd_kernel(kind), step = winograd_phases(kind),
@@ -113,6 +121,9 @@ struct WinogradPhase {
   bool has(int position) const {
     return position + 1 < winograd_positions(kind) || tap(winograd_phase_taps(kind) - 1) >= 0;
   }
+
+ private:
+  int spread(int i) const { return index + i * winograd_phases(kind); }
 };
 
 // (O, C, taps) -> U, phase by phase; `transpose` packs the kernel turned round with the roles of o and c exchanged, for dx. As
