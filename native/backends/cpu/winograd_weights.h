@@ -24,7 +24,7 @@ constexpr bool is_down(Winograd kind) { return kind == Winograd::down || kind ==
 constexpr int winograd_phases(Winograd kind) {
   return kind == Winograd::across_strided || kind == Winograd::down_strided ? 2 : 1;
 }
-// Taps in one direction: of the whole kernel, and of a phase (the second phase may have one less).
+// Taps in one direction: of the whole kernel, and of a phase (one of two phases has one less).
 constexpr int winograd_side_taps(Winograd kind) {
   return kind == Winograd::square ? winograd_square_taps : winograd_line_taps;
 }
