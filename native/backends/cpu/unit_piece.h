@@ -73,8 +73,7 @@ void dense_rows(const DensePart& part, int first_output, const typename L::scala
 }
 
 // Pixels [column, column + pixels) of an output row, channels [channel, channel_end), from an image of `height` rows into lines;
-// and where `two`, of the row
-// `dilation` below it too, `next` behind the first one's.
+// and where `two`, of the row `dilation` below it too, `next` behind the first one's.
 template <class L>
 void depthwise_channels(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int height,
                         int channel, int channel_end, Lines<typename L::scalar> to, bool two, ptrdiff_t next,

@@ -225,7 +225,7 @@ struct WinogradOutput {
 };
 
 // From v to the pixels of tiles [begin, begin + count): of a phase of dx, or once all phases of x are added up. m: the products,
-// and behind them lines of pixels.
+// and behind them lines of pixels. Pixels of a phase across do not lie side by side, so they go to no epilogue in place.
 template <class L, class Epilogue>
 void winograd_tile_outputs(const WinogradPhase& phase,
                            const WinogradOutput<typename L::scalar, Epilogue>& to_all, int channels,

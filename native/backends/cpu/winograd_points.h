@@ -34,9 +34,8 @@ struct WinogradPoints {
     double powers[pairs][Taps + 1];    // of the points
     double without[pairs][pairs + 1];  // of x^2k in the product of all (x^2 - p^2) but one pair's
     double product[pairs + 1];         // and in that of all
-    double scale[pairs],
-        zero_scale;  // 1 / the product of a point's distances from all others; of -p, the same
-                     // with 0 among them, else its negative
+    // 1 / the product of a point's distances from all others; of -p the same with 0 among them, else its negative
+    double scale[pairs], zero_scale;
   };
   static constexpr Tables tables = [] {
     Tables t = {};
