@@ -16,7 +16,7 @@ class Workspace {
   // Thread `t`'s buffer; called by that thread only. Contents are lost when it grows.
   void* thread(int t, std::size_t bytes) { return grown(threads_[static_cast<std::size_t>(t)], bytes); }
   // Shared buffers, by purpose; asked for outside parallel regions.
-  enum Purpose { partial_moments, partial_weights };
+  enum Purpose { partial_moments, partial_weights, joined_weights };
   void* shared(Purpose purpose, std::size_t bytes) { return grown(shared_[purpose], bytes); }
 
   std::size_t bytes() const;
@@ -29,7 +29,7 @@ class Workspace {
   static void release(Buffer& b);
   static void* grown(Buffer& b, std::size_t bytes);  // throws Error ERR_NASP_OUT_OF_MEMORY
   std::vector<Buffer> threads_;
-  Buffer shared_[2];
+  Buffer shared_[3];
 };
 
 }  // namespace nasp

@@ -59,6 +59,12 @@ struct Band {
     some.first_slot = slot(row0), some.first_row = row0, some.rows = row1 - row0;
     return some;
   }
+  // Some of its channels.
+  Band slice(int first, int count) const {
+    Band some = *this;
+    some.data += first * channel_pitch, some.channels = count;
+    return some;
+  }
   // Rows that a tile asks for beyond the last one are the last one: their results are dropped.
   int clamp_row(int row) const { return smaller(row, first_row + rows - 1); }
 };

@@ -39,7 +39,7 @@ struct Forward {
   View<S> y;             // of the block; unused unless Store
   View<const S> g;       // of the block; unused unless Gradient
   ChannelSums<L>* sums;  // one an output channel of the unit
-  int first_row;         // of the piece: its first pixel is the centre of the sums
+  int first_row;         // of the piece, whose first pixel is the centre of the sums
   bool past_caches;      // how y is stored
 
   void segment(int channel, int row, int column, int count, const S* pixels) const {
@@ -54,7 +54,7 @@ struct Forward {
   NASP_INLINE void take(int channel, int row, int column, int count, const S* pixels) const {
     constexpr int ways = Gradient ? 2 : 4;
     ChannelSums<L>& kept = sums[channel];
-    if (row == first_row && column == 0) kept.centre = L::load(pixels);
+    if (row == first_row && column == 0) kept.centre = L::splat(*pixels);
     const L centre = kept.centre;
     const ptrdiff_t at = static_cast<ptrdiff_t>(column) * L::count;
     S* to = Store ? y.data + row * y.row_pitch + channel * y.channel_pitch + at : nullptr;

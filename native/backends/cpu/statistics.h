@@ -1,7 +1,7 @@
-// BatchNorm's sums. A piece of work gathers vectors over images, centred on each lane's first value, so that float32
-// does not cancel where the mean is large against the deviation, and compensated (Kahan, 1965), because a
-// mean that is off by a rounding moves elements across the next ReLU's kink; then lanes and pieces are merged in double by
-// (count, mean, sum of squared deviations): Chan, Golub and LeVeque, 1979.
+// BatchNorm's sums. A piece of work gathers vectors over images, centred on the first pixel of its first image, so that float32 does not
+// cancel where the mean is large against the deviation, and compensated (Kahan, 1965), because a mean that is off by a
+// rounding moves elements across the next ReLU's kink; then lanes are added up and pieces merged in double by (count, mean,
+// sum of squared deviations): Chan, Golub and LeVeque, 1979.
 #pragma once
 #include "lanes.h"
 #include "../backend.h"
@@ -20,7 +20,8 @@ struct CompensatedSum {
   double lane(int l) const { return static_cast<double>(total.v[l]) - lost.v[l]; }
 };
 
-// Of y - centre, over a piece. Sums of neighbouring pixels of a row are plain; they are added up compensated.
+// Of y - centre, over a piece; centre: one for all images. Sums of neighbouring pixels of a row are plain; they are added up
+// compensated.
 template <class L>
 struct ChannelSums {
   L centre, gradient, gradient_y;
@@ -38,23 +39,16 @@ struct PieceMoments {
 
 template <class L>
 PieceMoments merge_lanes(const ChannelSums<L>& sums, int pixels, int live) {
-  PieceMoments m = {static_cast<double>(pixels) * live, 0, 0, 0, 0};
-  if (m.count == 0) return m;
-  double mean[L::count];
+  const double count = static_cast<double>(pixels) * live;
+  if (count == 0) return {0, 0, 0, 0, 0};
+  double y = 0, y_squared = 0, gradient = 0, gradient_y = 0;
   for (int l = 0; l < live; l++) {
-    mean[l] = static_cast<double>(sums.centre.v[l]) + sums.y.lane(l) / pixels;
-    m.mean += mean[l];
+    y += sums.y.lane(l), y_squared += sums.y_squared.lane(l);
+    gradient += sums.gradient.v[l], gradient_y += sums.gradient_y.v[l];
   }
-  m.mean /= live;
-  for (int l = 0; l < live; l++) {
-    const double y = sums.y.lane(l), off = mean[l] - m.mean;
-    const double within = sums.y_squared.lane(l) - y * y / pixels;
-    m.deviation += (within > 0 ? within : 0) + pixels * off * off;
-    m.gradient += sums.gradient.v[l];
-    m.gradient_y +=
-        sums.gradient_y.v[l] + (static_cast<double>(sums.centre.v[l]) - m.mean) * sums.gradient.v[l];
-  }
-  return m;
+  const double mean = y / count, deviation = y_squared - y * mean;  // mean: of y - centre
+  return {count, static_cast<double>(sums.centre.v[0]) + mean, deviation > 0 ? deviation : 0, gradient,
+          gradient_y - mean * gradient};
 }
 
 // Pieces `stride` apart, in order.
