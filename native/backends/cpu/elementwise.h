@@ -42,24 +42,30 @@ void add_terms(typename L::scalar* to, int end, bool overwrite, const Term<typen
 // y = sum of weight * normalised x over the terms, in their order. No terms: zero.
 template <class L>
 void node_sum(const Run& run, View<typename L::scalar> y, const Term<typename L::scalar>* terms, int count) {
-  using S = typename L::scalar;
   const Pieces<L> pieces(y, ceil_div(run.batch, L::count));
   const int end = y.width * L::count;
   run.parallel.run(pieces.count, [&](int piece, int) {
     const int block = pieces.block(piece);
     for (int row = pieces.first(piece); row < pieces.end(piece); row++) {
-      const auto add_rows = [&]<int N>(int t) {  // of N terms, all channels: long runs of few tensors at a time
-        for (int c = 0; c < y.channels; c++)
-          add_terms<L, N>(row_of(y, block, row, c), end, t == 0, terms + t, block, row, c);
-      };
+      const auto add_rows =
+          [&]<int N>(int t) {  // of N terms, all channels: long runs of few tensors at a time
+            for (int c = 0; c < y.channels; c++)
+              add_terms<L, N>(row_of(y, block, row, c), end, t == 0, terms + t, block, row, c);
+          };
       for (int c = 0; c < y.channels && count == 0; c++)
         fill_vectors<L>(row_of(y, block, row, c), y.width, L::zero());
       int t = 0;
       for (; t + streams <= count; t += streams) add_rows.template operator()<streams>(t);
       switch (count - t) {
-        case 3: add_rows.template operator()<3>(t); break;
-        case 2: add_rows.template operator()<2>(t); break;
-        case 1: add_rows.template operator()<1>(t); break;
+        case 3:
+          add_rows.template operator()<3>(t);
+          break;
+        case 2:
+          add_rows.template operator()<2>(t);
+          break;
+        case 1:
+          add_rows.template operator()<1>(t);
+          break;
       }
     }
   });

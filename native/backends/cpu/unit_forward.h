@@ -114,7 +114,8 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
     for (const Together& together : order) {
       const ForwardUnit<S>& step = units[together.units[0]];
       const Unit& unit = *step.unit;
-      if (!filled || load_of(unit) != loaded) {
+      const bool ringed = count == 1 && unit.depthwise() && row1 - row0 > 4 * ring_step(unit);
+      if (!ringed && (!filled || load_of(unit) != loaded)) {
         loaded = load_of(unit), filled = true;
         fill_activation(band, x, block, loaded == Load::with_relu,
                         loaded == Load::lowest_padding ? -S(__builtin_inf()) : S(0));
@@ -126,6 +127,9 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
           return Forward<L, Store, Gradient>{block_of(of.y, block), block_of(of.g, block), own, from,
                                              leaves_caches(of.y, ceil_div(run.batch, L::count))};
         };
+        if (ringed)
+          return ringed_piece<L>(unit, step.packed, x, step.g, block, from, to, memory, scratch,
+                                 epilogue(step, sums));
         if (together.count == 1)
           return unit_piece(unit, step.packed, band, height, from, to, scratch, epilogue(step, sums));
         WinogradOutput<S, Forward<L, Store, Gradient>> results[most_together];

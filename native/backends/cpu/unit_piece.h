@@ -8,6 +8,7 @@
 #pragma once
 #include <algorithm>
 
+#include "ahead.h"
 #include "packed_unit.h"
 #include "pool.h"
 
@@ -77,13 +78,15 @@ void dense_rows(const DensePart& part, int first_output, const typename L::scala
 template <class L>
 void depthwise_channels(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int height,
                         int channel, int channel_end, Lines<typename L::scalar> to, bool two, ptrdiff_t next,
-                        int row, int column, int pixels) {
+                        int row, int column, int pixels, Ahead<typename L::scalar>& ahead) {
   using S = typename L::scalar;
   const int k = unit.kernel, d = unit.dilation, stride = unit.stride, pad = unit.pad(),
             top = row * stride - pad, left = column * stride - pad;
   const auto each = [&](const auto& pixels_of) {
-    for (int c = channel; c < channel_end; c++, to.at += to.pitch)
+    for (int c = channel; c < channel_end; c++, to.at += to.pitch) {
+      ahead.ask();
       pixels_of(c * x.channel_pitch, w + static_cast<ptrdiff_t>(c) * k * k);
+    }
   };
   const auto tiles = [&]<int K, int D, int Stride, int Rows>() {
     constexpr int all = K + Rows - 1;
@@ -126,13 +129,14 @@ template <class L, class Epilogue>
 void depthwise_rows_into(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int height,
                          int channel, int out_width, int row0, int row1, typename L::scalar* buffer,
                          const Epilogue& epilogue) {
+  Ahead<typename L::scalar> nothing;
   by_depthwise_rows(unit, row0, row1, [&](int row, bool two) {
     const int below = row + unit.dilation;
     const Lines<typename L::scalar> own = {buffer, static_cast<ptrdiff_t>(out_width) * L::count};
     const auto upper = lines_of<L>(epilogue, channel, row, 0, own),
                lower = two ? lines_of<L>(epilogue, channel, below, 0, own + own.pitch) : upper;
     depthwise_channels(unit, w, x, height, channel, channel + 1, upper, two, lower.at - upper.at, row, 0,
-                       out_width);
+                       out_width, nothing);
     finish(epilogue, channel, 1, row, 0, out_width, upper);
     if (two) finish(epilogue, channel, 1, below, 0, out_width, lower);
   });
@@ -155,15 +159,17 @@ std::size_t separable_scratch(const Unit& u, int width) {
 template <class L, class Epilogue>
 void separable_rows(const Unit& unit, const typename L::scalar* depthwise,
                     const typename L::scalar* pointwise, const Band<L>& x, int height, int out_width,
-                    int row0, int row1, typename L::scalar* scratch, const Epilogue& epilogue) {
+                    int row0, int row1, typename L::scalar* scratch, const Epilogue& epilogue,
+                    Ahead<typename L::scalar> ahead = {}) {
   const int at_once = mid_pixels<L>(unit.in, out_width);
   auto* buffer = scratch + Band<L>::size(unit.in, at_once, depthwise_rows, 0);
   const Band<L> mid(scratch, unit.in, at_once, 0, depthwise_rows, 0);
+  ahead.divide((row1 - row0) * ceil_div(out_width, at_once) * unit.in / depthwise_rows);
   by_depthwise_rows(unit, row0, row1, [&](int row, bool two) {
     for (int column = 0; column < out_width; column += at_once) {
       const int pixels = smaller(at_once, out_width - column);
       depthwise_channels(unit, depthwise, x, height, 0, unit.in, {mid.data, mid.channel_pitch}, two,
-                         mid.row_pitch, row, column, pixels);
+                         mid.row_pitch, row, column, pixels, ahead);
       for (int i = 0; i <= two; i++) {
         const Tap<typename L::scalar> tap = {mid.at(i, 0, 0), pointwise};
         dense_row<L, 1>({&tap, 1, 1, unit.in, mid.channel_pitch}, unit.out,
@@ -172,6 +178,36 @@ void separable_rows(const Unit& unit, const typename L::scalar* depthwise,
       }
     }
   });
+}
+
+// The output rows [row0, row1) of a depthwise unit whose padded rows lie in a ring, a few at a time: `memory`, of
+// ring_size. What the next ones read is asked for meanwhile: x, and g of the output.
+inline int ring_step(const Unit& u) { return larger(2, depthwise_rows * u.dilation); }
+template <class L>
+std::size_t ring_size(const Unit& u, int width) {
+  return Band<L>::size(u.in, width, ring_step(u) * u.stride + 2 * u.pad(), u.pad());
+}
+template <class L, class Epilogue>
+void ringed_piece(const Unit& unit, const typename L::scalar* packed, const Source<typename L::scalar>& x,
+                  View<const typename L::scalar> g, int block, int row0, int row1, typename L::scalar* memory,
+                  typename L::scalar* scratch, const Epilogue& epilogue) {
+  using S = typename L::scalar;
+  const int step = ring_step(unit), pad = unit.pad(), stride = unit.stride, most = step * stride + 2 * pad;
+  const auto layout = PackedLayout(unit).forward;
+  int loaded = row0 * stride - pad;
+  Band<L> ring = Band<L>::ring(memory, unit.in, x.x.width, loaded, most, pad);
+  for (int row = row0, end; row < row1; row = end) {
+    end = smaller(row + step, row1);
+    const int need = (end - 1) * stride + pad + 1, next = smaller(end + step, row1);
+    ring = ring.part(larger(ring.first_row, need - most), need);
+    fill_activation(ring.part(loaded, need), x, block, unit.relu, S(0));
+    loaded = need;
+    Ahead<S> ahead;
+    for (int r = need; next > end && r < (next - 1) * stride + pad + 1; r++) ahead.add(x.x, block, r);
+    for (int r = end; r < next; r++) ahead.add(g, block, r);
+    separable_rows(unit, packed + layout.first.direct, packed + layout.dense[0].direct, ring, x.x.height,
+                   unit.out_width(x.x.width), row, end, scratch, epilogue, ahead);
+  }
 }
 
 // One dense convolution: Winograd where it applies, else direct.
