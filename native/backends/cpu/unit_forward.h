@@ -34,7 +34,7 @@ bool leaves_caches(const View<S>& v, int blocks) {
 }
 
 // Units of a sweep that run at once over a piece of work, and where their output channels begin among those of all units: one
-// unit, or 3x3 convolutions by Winograd with results of the same kind.
+// unit, or several with results of the same kind, 3x3 convolutions by Winograd or depthwise ones over a ring.
 constexpr int most_together = 8;
 struct Together {
   int units[most_together], first[most_together], count, outputs;
@@ -52,9 +52,21 @@ bool same_results(const ForwardUnit<S>& a, const ForwardUnit<S>& b) {
   return static_cast<bool>(a.y) == static_cast<bool>(b.y) && static_cast<bool>(a.g) == static_cast<bool>(b.g);
 }
 
+// Whether a sweep runs over a ring: depthwise units alone, of one stride, on pieces of many rows (of 8, no faster).
+template <class S>
+bool runs_ringed(const ForwardUnit<S>* units, int count, int rows) {
+  for (int i = 0; i < count; i++) {
+    const Unit& u = *units[i].unit;
+    if (!u.depthwise() || u.stride != units->unit->stride || u.relu != units->unit->relu ||
+        rows <= 4 * ring_step(u))
+      return false;
+  }
+  return true;
+}
+
 // In what order a piece of work takes its units: those that load their rows alike together.
 template <class S>
-std::vector<Together> unit_order(const ForwardUnit<S>* units, int count, int height, int width) {
+std::vector<Together> unit_order(const ForwardUnit<S>* units, int count, int height, int width, bool ringed) {
   std::vector<Together> order;
   for (Load load : {Load::as_is, Load::with_relu, Load::lowest_padding}) {
     for (const bool square : {false, true}) {
@@ -63,7 +75,7 @@ std::vector<Together> unit_order(const ForwardUnit<S>* units, int count, int hei
         const Unit& unit = *units[u].unit;
         std::size_t weights;
         if (load_of(unit) != load || is_winograd_square(unit, height, width, weights) != square) continue;
-        const bool joins = square && order.size() > start && order.back().count < most_together &&
+        const bool joins = (square || ringed) && order.size() > start && order.back().count < most_together &&
                            same_results(units[order.back().units[0]], units[u]);
         if (!joins) order.push_back({});
         Together& t = order.back();
@@ -85,7 +97,8 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
   const Pieces<L> pieces(x.x, ceil_div(run.batch, L::count), multiple);
   int outputs = 0, most_outputs = 0, reach_h = 0, reach_w = 0;
   std::size_t scratch_size = 0;
-  const auto order = unit_order(units, count, height, width);
+  const bool ringed = runs_ringed(units, count, pieces.rows);
+  const auto order = unit_order(units, count, height, width, ringed);
   for (const Together& t : order) most_outputs = larger(most_outputs, t.outputs);
   for (int u = 0; u < count; u++) {
     const Unit& unit = *units[u].unit;
@@ -114,7 +127,6 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
     for (const Together& together : order) {
       const ForwardUnit<S>& step = units[together.units[0]];
       const Unit& unit = *step.unit;
-      const bool ringed = count == 1 && unit.depthwise() && row1 - row0 > 4 * ring_step(unit);
       if (!ringed && (!filled || load_of(unit) != loaded)) {
         loaded = load_of(unit), filled = true;
         fill_activation(band, x, block, loaded == Load::with_relu,
@@ -127,18 +139,20 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
           return Forward<L, Store, Gradient>{block_of(of.y, block), block_of(of.g, block), own, from,
                                              leaves_caches(of.y, ceil_div(run.batch, L::count))};
         };
-        if (ringed)
-          return ringed_piece<L>(unit, step.packed, x, step.g, block, from, to, memory, scratch,
-                                 epilogue(step, sums));
-        if (together.count == 1)
+        if (together.count == 1 && !ringed)
           return unit_piece(unit, step.packed, band, height, from, to, scratch, epilogue(step, sums));
+        RingedUnit<S, Forward<L, Store, Gradient>> over_ring[most_together];
         WinogradOutput<S, Forward<L, Store, Gradient>> results[most_together];
         ChannelSums<L>* own = sums;
         for (int i = 0; i < together.count; i++) {
           const ForwardUnit<S>& of = units[together.units[i]];
-          results[i] = {of.packed + together.weights[i], of.unit->out, epilogue(of, own)};
+          if (ringed)
+            over_ring[i] = {of.unit, of.packed, of.g, epilogue(of, own)};
+          else
+            results[i] = {of.packed + together.weights[i], of.unit->out, epilogue(of, own)};
           own += of.unit->out;
         }
+        if (ringed) return ringed_piece<L>(over_ring, together.count, x, block, from, to, memory, scratch);
         winograd_rows(Winograd::square, false, results, together.count, channels, band, 0, out_width, from,
                       to, scratch);
       };

@@ -160,11 +160,10 @@ template <class L, class Epilogue>
 void separable_rows(const Unit& unit, const typename L::scalar* depthwise,
                     const typename L::scalar* pointwise, const Band<L>& x, int height, int out_width,
                     int row0, int row1, typename L::scalar* scratch, const Epilogue& epilogue,
-                    Ahead<typename L::scalar> ahead = {}) {
+                    Ahead<typename L::scalar>& ahead) {
   const int at_once = mid_pixels<L>(unit.in, out_width);
   auto* buffer = scratch + Band<L>::size(unit.in, at_once, depthwise_rows, 0);
   const Band<L> mid(scratch, unit.in, at_once, 0, depthwise_rows, 0);
-  ahead.divide((row1 - row0) * ceil_div(out_width, at_once) * unit.in / depthwise_rows);
   by_depthwise_rows(unit, row0, row1, [&](int row, bool two) {
     for (int column = 0; column < out_width; column += at_once) {
       const int pixels = smaller(at_once, out_width - column);
@@ -180,33 +179,50 @@ void separable_rows(const Unit& unit, const typename L::scalar* depthwise,
   });
 }
 
-// The output rows [row0, row1) of a depthwise unit whose padded rows lie in a ring, a few at a time: `memory`, of
-// ring_size. What the next ones read is asked for meanwhile: x, and g of the output.
+// Depthwise units of one stride whose padded rows lie in a ring, a few at a time.
+template <class S, class Epilogue>
+struct RingedUnit {
+  const Unit* unit;
+  const S* packed;
+  View<const S> g;
+  Epilogue epilogue;
+};
+// Output rows at a time: as many as a tile of two takes.
 inline int ring_step(const Unit& u) { return larger(2, depthwise_rows * u.dilation); }
-template <class L>
-std::size_t ring_size(const Unit& u, int width) {
-  return Band<L>::size(u.in, width, ring_step(u) * u.stride + 2 * u.pad(), u.pad());
-}
+
+// The output rows [row0, row1) of units that read the same. What the next rows are made of is asked for meanwhile: x, and each
+// unit's g. memory: for a band of all rows of the piece, which a ring is a part of.
 template <class L, class Epilogue>
-void ringed_piece(const Unit& unit, const typename L::scalar* packed, const Source<typename L::scalar>& x,
-                  View<const typename L::scalar> g, int block, int row0, int row1, typename L::scalar* memory,
-                  typename L::scalar* scratch, const Epilogue& epilogue) {
+void ringed_piece(const RingedUnit<typename L::scalar, Epilogue>* units, int count,
+                  const Source<typename L::scalar>& x, int block, int row0, int row1,
+                  typename L::scalar* memory, typename L::scalar* scratch) {
   using S = typename L::scalar;
-  const int step = ring_step(unit), pad = unit.pad(), stride = unit.stride, most = step * stride + 2 * pad;
-  const auto layout = PackedLayout(unit).forward;
+  const Unit& any = *units->unit;
+  int step = 0, pad = 0;
+  for (int i = 0; i < count; i++)
+    step = larger(step, ring_step(*units[i].unit)), pad = larger(pad, units[i].unit->pad());
+  const int stride = any.stride, most = step * stride + 2 * pad, out_width = any.out_width(x.x.width);
+  const auto reached = [&](int end) { return (end - 1) * stride + pad + 1; };  // input rows, by output rows
   int loaded = row0 * stride - pad;
-  Band<L> ring = Band<L>::ring(memory, unit.in, x.x.width, loaded, most, pad);
+  Band<L> ring = Band<L>::ring(memory, any.in, x.x.width, loaded, most, pad);
   for (int row = row0, end; row < row1; row = end) {
     end = smaller(row + step, row1);
-    const int need = (end - 1) * stride + pad + 1, next = smaller(end + step, row1);
-    ring = ring.part(larger(ring.first_row, need - most), need);
-    fill_activation(ring.part(loaded, need), x, block, unit.relu, S(0));
-    loaded = need;
+    const int next = smaller(end + step, row1);
+    ring = ring.part(larger(ring.first_row, reached(end) - most), reached(end));
+    fill_activation(ring.part(loaded, reached(end)), x, block, any.relu, S(0));
+    loaded = reached(end);
     Ahead<S> ahead;
-    for (int r = need; next > end && r < (next - 1) * stride + pad + 1; r++) ahead.add(x.x, block, r);
-    for (int r = end; r < next; r++) ahead.add(g, block, r);
-    separable_rows(unit, packed + layout.first.direct, packed + layout.dense[0].direct, ring, x.x.height,
-                   unit.out_width(x.x.width), row, end, scratch, epilogue, ahead);
+    for (int r = loaded; r < reached(next); r++) ahead.add(x.x, block, r);
+    for (int i = 0; i < count; i++)
+      for (int r = end; r < next; r++) ahead.add(units[i].g, block, r);
+    ahead.divide(count * (end - row) * ceil_div(out_width, mid_pixels<L>(any.in, out_width)) * any.in /
+                 depthwise_rows);
+    for (int i = 0; i < count; i++) {
+      const auto layout = PackedLayout(*units[i].unit).forward;
+      separable_rows(*units[i].unit, units[i].packed + layout.first.direct,
+                     units[i].packed + layout.dense[0].direct, ring, x.x.height, out_width, row, end, scratch,
+                     units[i].epilogue, ahead);
+    }
   }
 }
 
@@ -265,9 +281,11 @@ void unit_piece(const Unit& unit, const typename L::scalar* packed, const Band<L
   }
   if (unit.kind != UnitKind::convolve) return pool_forward(unit, x, height, row0, row1, scratch, epilogue);
   const auto layout = PackedLayout(unit).forward;
-  if (unit.depthwise())
+  if (unit.depthwise()) {
+    Ahead<typename L::scalar> nothing;
     return separable_rows(unit, packed + layout.first.direct, packed + layout.dense[0].direct, x, height,
-                          out_width, row0, row1, scratch, epilogue);
+                          out_width, row0, row1, scratch, epilogue, nothing);
+  }
   const DenseForm dense(unit, layout, height, x.width);
   if (unit.paired() && dense.count == 0) {
     auto* memory = scratch + paired_scratch<L>(unit, x.width);
