@@ -47,26 +47,18 @@ void node_sum(const Run& run, View<typename L::scalar> y, const Term<typename L:
   run.parallel.run(pieces.count, [&](int piece, int) {
     const int block = pieces.block(piece);
     for (int row = pieces.first(piece); row < pieces.end(piece); row++) {
-      const auto add_rows =
-          [&]<int N>(int t) {  // of N terms, all channels: long runs of few tensors at a time
-            for (int c = 0; c < y.channels; c++)
-              add_terms<L, N>(row_of(y, block, row, c), end, t == 0, terms + t, block, row, c);
-          };
+      // N terms over all channels: long runs of few tensors at a time
+      const auto add_rows = [&]<int N>(int t) {
+        for (int c = 0; c < y.channels; c++)
+          add_terms<L, N>(row_of(y, block, row, c), end, t == 0, terms + t, block, row, c);
+      };
       for (int c = 0; c < y.channels && count == 0; c++)
         fill_vectors<L>(row_of(y, block, row, c), y.width, L::zero());
       int t = 0;
       for (; t + streams <= count; t += streams) add_rows.template operator()<streams>(t);
-      switch (count - t) {
-        case 3:
-          add_rows.template operator()<3>(t);
-          break;
-        case 2:
-          add_rows.template operator()<2>(t);
-          break;
-        case 1:
-          add_rows.template operator()<1>(t);
-          break;
-      }
+      if (count - t == 3) add_rows.template operator()<3>(t);
+      if (count - t == 2) add_rows.template operator()<2>(t);
+      if (count - t == 1) add_rows.template operator()<1>(t);
     }
   });
 }

@@ -1,4 +1,5 @@
-// 1x1 convolutions of one source backward at once: what several cells, or one cell's two inputs, make of the same activation.
+// 1x1 convolutions of one source and stride 1 backward at once: what several cells' preprocessings, or one cell's two, make of
+// the same activation.
 //
 //   dx   one product over the channels of all their dL/dy, which lie side by side in one band: written once
 //   dw   of each, with the rows of x loaded once for all
@@ -15,6 +16,7 @@ template <class S>
 bool wants_weights(const BackwardUnit<S>& b) {
   return b.dense_gradient[0] != nullptr;
 }
+// Whether a sweep is of such convolutions alone, and of more than one.
 template <class S>
 bool runs_pointwise(const BackwardUnit<S>* units, int count) {
   for (int i = 0; i < count; i++) {

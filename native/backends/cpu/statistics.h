@@ -1,7 +1,7 @@
-// BatchNorm's sums. A piece of work gathers vectors over images, centred on the first pixel of its first image, so that float32 does not
-// cancel where the mean is large against the deviation, and compensated (Kahan, 1965), because a mean that is off by a
-// rounding moves elements across the next ReLU's kink; then lanes are added up and pieces merged in double by (count, mean,
-// sum of squared deviations): Chan, Golub and LeVeque, 1979.
+// BatchNorm's sums. A piece of work gathers vectors over images, centred on the first pixel of its first image, so that
+// float32 does not cancel where the mean is large against the deviation, and compensated (Kahan, 1965), because a mean that is
+// off by a rounding moves elements across the next ReLU's kink; then lanes are added up and pieces merged in double by (count,
+// mean, sum of squared deviations): Chan, Golub and LeVeque, 1979.
 #pragma once
 #include "lanes.h"
 #include "../backend.h"
