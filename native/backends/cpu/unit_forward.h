@@ -147,7 +147,7 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
         for (int i = 0; i < together.count; i++) {
           const ForwardUnit<S>& of = units[together.units[i]];
           if (ringed)
-            over_ring[i] = {of.unit, of.packed, of.g, epilogue(of, own)};
+            over_ring[i] = {of.unit, of.packed, epilogue(of, own)};
           else
             results[i] = {of.packed + together.weights[i], of.unit->out, epilogue(of, own)};
           own += of.unit->out;

@@ -184,7 +184,6 @@ template <class S, class Epilogue>
 struct RingedUnit {
   const Unit* unit;
   const S* packed;
-  View<const S> g;
   Epilogue epilogue;
 };
 // Output rows at a time: as many as a tile of two takes.
@@ -214,7 +213,7 @@ void ringed_piece(const RingedUnit<typename L::scalar, Epilogue>* units, int cou
     Ahead<S> ahead;
     for (int r = loaded; r < reached(next); r++) ahead.add(x.x, block, r);
     for (int i = 0; i < count; i++)
-      for (int r = end; r < next; r++) ahead.add(units[i].g, block, r);
+      for (int r = end; r < next; r++) ahead.add(units[i].epilogue.g, 0, r);  // g: of the block already
     ahead.divide(count * (end - row) * ceil_div(out_width, mid_pixels<L>(any.in, out_width)) * any.in /
                  depthwise_rows);
     for (int i = 0; i < count; i++) {
