@@ -110,6 +110,14 @@ struct Term {  // of a node's sum
   S weight;
 };
 
+// A stored y with a known mean, whose moments[c].gradient and .gradient_y are wanted: sum of g and of g * (y - mean).
+template <class S>
+struct Measured {
+  Moments* moments;
+  View<const S> y;
+  const S* mean;
+};
+
 template <class S>
 struct Backend {
   const char* name;
@@ -132,8 +140,7 @@ struct Backend {
   void (*forward)(const Run&, const ForwardUnit<S>* units, int count, const Source<S>& x);
   // Units that read one source and add to one dx: of several the first writes as it says, the others accumulate.
   void (*backward)(const Run&, const BackwardUnit<S>* units, int count);
-  // moments[c].gradient, .gradient_y of stored y with a known mean: sum of g and of g * (y - mean).
-  void (*gradient_sums)(const Run&, Moments* moments, View<const S> g, View<const S> y, const S* mean);
+  void (*gradient_sums)(const Run&, View<const S> g, const Measured<S>* of, int count);
 
   void (*node_sum)(const Run&, View<S> y, const Term<S>* terms, int count);
   void (*add)(const Run&, View<S> dx, Write, View<const S> g, S weight);  // dx (+)= weight * g

@@ -208,7 +208,8 @@ void Cell<S>::backward_bypass(const Pass<S>& pass, int i, const NodeParts<S>* d_
                          static_cast<S>(mixture.bypass[edge]));
       if (!d_mixture) continue;
       const Source<S> x = bypass(i, part);
-      pass.backend.gradient_sums(pass.run, moments, g, x.x, x.norm.scale ? x.norm.mean : zeros);
+      const Measured<S> of = {moments, x.x, x.norm.scale ? x.norm.mean : zeros};
+      pass.backend.gradient_sums(pass.run, g, &of, 1);
       pass.between().add_product(pass.run, d_mixture->bypass + edge, moments, channels, x.norm.scale,
                                  x.norm.shift, x.norm.scale ? ProductOf::normalised : ProductOf::as_is);
     }
@@ -271,7 +272,8 @@ void Cell<S>::add_node_sums(const Pass<S>& pass, const View<S>& d_out, double* s
   auto* moments = pass.arena.template take_as<Moments>(static_cast<std::size_t>(shape_.channels));
   for (int j = 0; j < cell_nodes; j++) {
     const View<const S> g = node(d_out, j);
-    pass.backend.gradient_sums(pass.run, moments, g, g, pass.parameters.zeros());
+    const Measured<S> itself = {moments, g, pass.parameters.zeros()};
+    pass.backend.gradient_sums(pass.run, g, &itself, 1);
     pass.between().add_product(pass.run, sums + j, moments, shape_.channels, nullptr, nullptr,
                                ProductOf::gradient_sum);
   }

@@ -254,16 +254,28 @@ void Chain<S>::probe(const Pass<S>& pass, const Source<S>& x, const Probe* probe
   pass.arena.rewind(start);
 }
 
-// The moments of g about the last unit's output, and the product that they make. A unit without BatchNorm has mean 0.
+// The moments of g about the last units' outputs, and the products that they make. A unit without BatchNorm has mean 0.
 template <class S>
-void Chain<S>::measure(const Pass<S>& pass, View<const S> g, double* product) {
-  const Stage& stage = stages_.back();
-  const BatchNorm<S> n = numbers(stage, pass.parameters);
-  if (!n.norm && !product) return;
-  pass.backend.gradient_sums(pass.run, n.moments, g, stage.y, n.mean);
-  if (product)
-    pass.between().add_product(pass.run, product, n.moments, n.channels, n.scale, n.shift,
+void Chain<S>::measure(const Pass<S>& pass, const Backward* chains, int count) {
+  std::vector<Measured<S>> of;
+  for (int begin = 0, end; begin < count; begin = end) {  // those of one g at once
+    of.clear();
+    for (end = begin; end < count && chains[end].g.data == chains[begin].g.data; end++) {
+      const Chain& chain = *chains[end].chain;
+      if (chain.stages_.empty()) continue;
+      const BatchNorm<S> n = chain.numbers(chain.stages_.back(), pass.parameters);
+      if (n.norm || chains[end].product) of.push_back({n.moments, chain.stages_.back().y, n.mean});
+    }
+    if (!of.empty())
+      pass.backend.gradient_sums(pass.run, chains[begin].g, of.data(), static_cast<int>(of.size()));
+  }
+  for (int i = 0; i < count; i++) {
+    const Chain& chain = *chains[i].chain;
+    if (chain.stages_.empty() || !chains[i].product) continue;
+    const BatchNorm<S> n = chain.numbers(chain.stages_.back(), pass.parameters);
+    pass.between().add_product(pass.run, chains[i].product, n.moments, n.channels, n.scale, n.shift,
                                n.norm ? ProductOf::normalised : ProductOf::as_is);
+  }
 }
 
 // All units but the first, once g has been measured; what is left to do is the first one's step, without a dx.
@@ -279,7 +291,10 @@ BackwardUnit<S> Chain<S>::backward_to_first(const Pass<S>& pass, View<const S> g
     if (n.weight && pass.weight_gradients)
       n.weight_gradient = pass.parameters.gradient(stage.norm.weight),
       n.bias_gradient = pass.parameters.gradient(stage.norm.bias);
-    if (unit.norm && !summed) pass.backend.gradient_sums(pass.run, n.moments, g, stage.y, n.mean);
+    if (unit.norm && !summed) {
+      const Measured<S> of = {n.moments, stage.y, n.mean};
+      pass.backend.gradient_sums(pass.run, g, &of, 1);
+    }
     GradientSource<S> dy = {g, stage.y};
     if (unit.norm || factor != 1) {
       pass.between().fold(pass.run, n, pass.training, factor, count);
@@ -303,6 +318,7 @@ BackwardUnit<S> Chain<S>::backward_to_first(const Pass<S>& pass, View<const S> g
 template <class S>
 void Chain<S>::backward(const Pass<S>& pass, const Backward* chains, int count, Gradient<S>& dx) {
   const std::size_t mark = pass.arena.mark();
+  measure(pass, chains, count);
   std::vector<BackwardUnit<S>> first_units;
   for (int i = 0; i < count; i++) {
     const auto& [chain, g, weight, product] = chains[i];
@@ -313,7 +329,6 @@ void Chain<S>::backward(const Pass<S>& pass, const Backward* chains, int count, 
       if (dx.view) pass.backend.add(pass.run, dx.view, dx.write(), g, weight);
       continue;
     }
-    chain->measure(pass, g, product);
     if (!dx.view && !pass.weight_gradients) continue;
     const BackwardUnit<S> step = chain->backward_to_first(pass, g, weight);
     if (dx.view || step.unit->parts > 0) first_units.push_back(step);

@@ -104,7 +104,7 @@ class Chain {
   void normalise(Stage& stage, const Pass<S>& pass, double count);
   Source<S> output_of(const Pass<S>& pass, const Stage& stage) const;
   void forward_rest(const Pass<S>& pass, View<const S> g, bool keep);
-  void measure(const Pass<S>& pass, View<const S> g, double* product);
+  static void measure(const Pass<S>& pass, const Backward* chains, int count);
   BackwardUnit<S> backward_to_first(const Pass<S>& pass, View<const S> g, S weight);
 
   Operation operation_;

@@ -37,6 +37,10 @@ const sizes: Size[] = [
   { batch: 18, channels: 20, height: 8, width: 12 }, // Winograd's tiles, more than one group of its outputs
   { batch: 5, channels: 34, height: 8, width: 8 }, // and those of a row and of a column, strided too
   { batch: 6, channels: 16, height: 4, width: 4 }, // fewer tiles than a group
+  ...[19, 21, 22].map((channels) => ({
+    ...{ batch: 3, channels, height: 8, width: 8, strides: [1 as const] }, // groups of 1, 2 and 3 at the end
+    ops: ["conv_3x3", "conv_7x1_1x7"],
+  })),
   { batch: 2, channels: 72, height: 4, width: 16 }, // a row and its taps in blocks
   {
     ...{ batch: 9, channels: 18, height: 48, width: 16, strides: [2] }, // and several pieces of an image

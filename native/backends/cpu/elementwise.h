@@ -39,6 +39,16 @@ void add_terms(typename L::scalar* to, int end, bool overwrite, const Term<typen
   }
 }
 
+// Calls body.template operator()<N>(first) for N tensors at a time, as many as are read side by side.
+template <class Body>
+void by_runs(int count, const Body& body) {
+  int first = 0;
+  for (; first + streams <= count; first += streams) body.template operator()<streams>(first);
+  if (count - first == 3) body.template operator()<3>(first);
+  if (count - first == 2) body.template operator()<2>(first);
+  if (count - first == 1) body.template operator()<1>(first);
+}
+
 // y = sum of weight * normalised x over the terms, in their order. No terms: zero.
 template <class L>
 void node_sum(const Run& run, View<typename L::scalar> y, const Term<typename L::scalar>* terms, int count) {
@@ -47,18 +57,13 @@ void node_sum(const Run& run, View<typename L::scalar> y, const Term<typename L:
   run.parallel.run(pieces.count, [&](int piece, int) {
     const int block = pieces.block(piece);
     for (int row = pieces.first(piece); row < pieces.end(piece); row++) {
-      // N terms over all channels: long runs of few tensors at a time
-      const auto add_rows = [&]<int N>(int t) {
-        for (int c = 0; c < y.channels; c++)
-          add_terms<L, N>(row_of(y, block, row, c), end, t == 0, terms + t, block, row, c);
-      };
       for (int c = 0; c < y.channels && count == 0; c++)
         fill_vectors<L>(row_of(y, block, row, c), y.width, L::zero());
-      int t = 0;
-      for (; t + streams <= count; t += streams) add_rows.template operator()<streams>(t);
-      if (count - t == 3) add_rows.template operator()<3>(t);
-      if (count - t == 2) add_rows.template operator()<2>(t);
-      if (count - t == 1) add_rows.template operator()<1>(t);
+      // terms over all channels: long runs of few tensors at a time
+      by_runs(count, [&]<int N>(int t) {
+        for (int c = 0; c < y.channels; c++)
+          add_terms<L, N>(row_of(y, block, row, c), end, t == 0, terms + t, block, row, c);
+      });
     }
   });
 }
@@ -87,47 +92,52 @@ void add(const Run& run, View<typename L::scalar> dx, Write write, View<const ty
   });
 }
 
+// A row of a channel added to sums (N, C, 2 vectors): of g, and of g * (y - mean), of N of them.
+template <class L, int N>
+void add_products(L* sums, const typename L::scalar* g, int end, const Measured<typename L::scalar>* of,
+                  int block, int row, int c, int channels) {
+  const typename L::scalar* from[N];
+  L gradient = L::zero(), product[N], mean[N];
+  NASP_UNROLL for (int i = 0; i < N; i++) {
+    from[i] = row_of(of[i].y, block, row, c), mean[i] = L::splat(of[i].mean[c]), product[i] = L::zero();
+  }
+  for (int w = 0; w < end; w += L::count) {
+    const L value = L::load(g + w);
+    gradient += value;
+    NASP_UNROLL for (int i = 0; i < N; i++) product[i] += value * (L::load(from[i] + w) - mean[i]);
+  }
+  NASP_UNROLL for (int i = 0; i < N; i++) {
+    L* sum = sums + 2 * (i * channels + c);
+    sum[0] += gradient, sum[1] += product[i];
+  }
+}
+
 template <class L>
-void gradient_sums(const Run& run, Moments* moments, View<const typename L::scalar> g,
-                   View<const typename L::scalar> y, const typename L::scalar* mean) {
-  using S = typename L::scalar;
+void gradient_sums(const Run& run, View<const typename L::scalar> g, const Measured<typename L::scalar>* of,
+                   int count) {
   const Pieces<L> pieces(g, ceil_div(run.batch, L::count));
-  const int channels = g.channels, end = g.width * L::count;
+  const int channels = g.channels, end = g.width * L::count, all = channels * count;
   auto* partial = static_cast<GradientSums*>(run.workspace.shared(
-      Workspace::partial_moments, sizeof(GradientSums) * static_cast<std::size_t>(pieces.count) * channels));
+      Workspace::partial_moments, sizeof(GradientSums) * static_cast<std::size_t>(pieces.count) * all));
   run.parallel.run(pieces.count, [&](int piece, int thread) {
     const int block = pieces.block(piece);
-    auto* sums = static_cast<L*>(run.workspace.thread(thread, 2 * sizeof(L) * channels));  // (C, 2)
-    std::fill_n(sums, 2 * channels, L::zero());
+    auto* sums = static_cast<L*>(run.workspace.thread(thread, 2 * sizeof(L) * all));  // (count, C, 2)
+    std::fill_n(sums, 2 * all, L::zero());
     for (int row = pieces.first(piece); row < pieces.end(piece); row++) {
-      by_streams(channels, [&]<int N>(int first, int step) {
-        const S *gs[N], *ys[N];
-        L a[N], b[N], centre[N];
-        NASP_UNROLL for (int i = 0; i < N; i++) {
-          const int c = first + i * step;
-          gs[i] = row_of(g, block, row, c), ys[i] = row_of(y, block, row, c);
-          a[i] = sums[2 * c], b[i] = sums[2 * c + 1], centre[i] = L::splat(mean[c]);
-        }
-        for (int w = 0; w < end; w += L::count) {
-          NASP_UNROLL for (int i = 0; i < N; i++) {
-            const L gradient = L::load(gs[i] + w);
-            a[i] += gradient;
-            b[i] += gradient * (L::load(ys[i] + w) - centre[i]);
-          }
-        }
-        NASP_UNROLL for (int i = 0; i < N; i++) {
-          const int c = first + i * step;
-          sums[2 * c] = a[i], sums[2 * c + 1] = b[i];
-        }
+      by_runs(count, [&]<int N>(int first) {
+        for (int c = 0; c < channels; c++)
+          add_products<L, N>(sums + 2 * first * channels, row_of(g, block, row, c), end, of + first, block,
+                             row, c, channels);
       });
     }
-    for (int c = 0; c < channels; c++)
-      partial[static_cast<ptrdiff_t>(piece) * channels + c] =
-          sum_of_lanes(sums[2 * c], sums[2 * c + 1], live_count(L::count, run.batch, block));
+    for (int i = 0; i < all; i++)
+      partial[static_cast<ptrdiff_t>(piece) * all + i] =
+          sum_of_lanes(sums[2 * i], sums[2 * i + 1], live_count(L::count, run.batch, block));
   });
-  for (int c = 0; c < channels; c++) {
-    const GradientSums sums = add_pieces(partial + c, pieces.count, channels);
-    moments[c].gradient = sums.gradient, moments[c].gradient_y = sums.gradient_y;
+  for (int i = 0; i < all; i++) {
+    const GradientSums sums = add_pieces(partial + i, pieces.count, all);
+    Moments& moments = of[i / channels].moments[i % channels];
+    moments.gradient = sums.gradient, moments.gradient_y = sums.gradient_y;
   }
 }
 

@@ -33,8 +33,7 @@ constexpr ptrdiff_t winograd_plane(int channels, int tiles = winograd_tiles) {
 constexpr int winograd_line_pixels = 4 * winograd_most_tiles;  // most pixels of a row that come together
 // Outputs whose products are made at once: where phases of x are added up, all of them.
 inline int winograd_outputs_at_once(Winograd kind, bool transpose, int outputs) {
-  const int all = ceil_div(outputs, winograd_group) * winograd_group;
-  return transpose || winograd_phases(kind) == 1 ? smaller(all, winograd_outputs) : all;
+  return transpose || winograd_phases(kind) == 1 ? smaller(outputs, winograd_outputs) : outputs;
 }
 template <class L>
 std::size_t winograd_scratch(Winograd kind, bool transpose, int channels, int outputs) {
@@ -106,13 +105,13 @@ template <class L, int Taps>
   }
 }
 
-// M = U' V at one position, or += where `add`, for `groups` groups of outputs and the first `used` of `tiles` tiles, multiples
-// of winograd_tiles both.
-template <class L>
+// M = U' V at one position, or += where `add`, for `groups` groups of G outputs and the first `used` of `tiles` tiles,
+// multiples of winograd_tiles both.
+template <class L, int G>
 [[gnu::noinline]] void winograd_products(typename L::scalar* m, const typename L::scalar* v,
                                          const typename L::scalar* u, bool add, int channels, int groups,
                                          int tiles, int used) {
-  constexpr int G = winograd_group, T = winograd_tiles;
+  constexpr int T = winograd_tiles;
   const ptrdiff_t pitch = static_cast<ptrdiff_t>(tiles) * L::count;
   for (int g = 0; g < groups; g++, m += G * pitch, u += static_cast<ptrdiff_t>(channels) * G) {
     for (int q = 0; q < used; q += T) {
@@ -145,6 +144,29 @@ template <class L>
           m + o * pitch + (q + p) * L::count);
     }
   }
+}
+
+// Groups of equal size that follow each other.
+struct WinogradGroups {
+  int size, count, first;  // first: output, from the first of those at once on
+};
+// Of the outputs [o, o + some): at most three runs, full groups and what is left. Their number.
+inline int winograd_groups_of(WinogradGroups (&runs)[3], int o, int some, int outputs) {
+  int count = 0;
+  for (int at = 0, size; at < some; at += size) {
+    size = winograd_group_at(o + at, outputs);
+    if (count == 0 || runs[count - 1].size != size) runs[count++] = {size, 0, at};
+    runs[count - 1].count++;
+  }
+  return count;
+}
+// Calls body.template operator()<G>() for groups of that size.
+template <class Body>
+NASP_INLINE void with_winograd_group(int size, const Body& body) {
+  if (size == winograd_group) return body.template operator()<winograd_group>();
+  if (size == 2) return body.template operator()<2>();
+  if (size == 1) return body.template operator()<1>();
+  body.template operator()<3>();
 }
 
 // A' M A of one tile of one channel: four rows of four pixels, `to[i]` + at.
@@ -242,15 +264,21 @@ void winograd_tile_outputs(const WinogradPhase& phase,
   const std::size_t pitch = winograd_pitch(outputs, channels);
   S* lines = m + positions * winograd_plane<L>(at_once, tiles);
   for (int o = 0; o < outputs; o += at_once) {
-    const int some = smaller(at_once, outputs - o), groups = ceil_div(some, winograd_group);
-    const ptrdiff_t m_plane = winograd_plane<L>(groups * winograd_group, tiles);
+    const int some = smaller(at_once, outputs - o);
+    WinogradGroups runs[3];
+    const int run_count = winograd_groups_of(runs, o, some, outputs);
+    const ptrdiff_t m_plane = winograd_plane<L>(some, tiles);
     const S* u = packed + phase.index * positions * pitch + static_cast<std::size_t>(o) * channels;
     for (int p = 0; p < positions; p++) {
-      if (phase.has(p))
-        winograd_products<L>(m + p * m_plane, v + p * plane, u + p * pitch, add, channels, groups, tiles,
-                             used);
-      else if (!add)
-        std::fill_n(m + p * m_plane, m_plane, S(0));
+      for (int r = 0; r < run_count && phase.has(p); r++) {
+        const auto& [size, groups, first] = runs[r];
+        with_winograd_group(size, [&]<int G>() {
+          winograd_products<L, G>(m + p * m_plane + static_cast<ptrdiff_t>(first) * tiles * L::count,
+                                  v + p * plane, u + p * pitch + static_cast<ptrdiff_t>(first) * channels,
+                                  add, channels, groups, tiles, used);
+        });
+      }
+      if (!phase.has(p) && !add) std::fill_n(m + p * m_plane, m_plane, S(0));
     }
     if (!ends) continue;
     for (int c = 0; c < some; c++) {

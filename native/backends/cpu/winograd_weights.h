@@ -1,6 +1,6 @@
 // Where Winograd's minimal filtering (winograd.h) applies, and its weights.
 //
-// Layout    w  packed by pack_winograd: (positions, ceil(O / group), C, group)
+// Layout    w  packed by pack_winograd: (positions, groups of outputs, C, outputs of the group)
 #pragma once
 #include <algorithm>
 #include <cstring>
@@ -14,6 +14,12 @@ constexpr int winograd_tiles = 4;  // of the products' register tile, and of 3x3
 // Outputs of that tile, and at once: 12 sums and the 4 tiles' values leave none of 16 registers idle.
 constexpr int winograd_group = NASP_REGISTERS >= 32 ? 4 : 3;
 constexpr int winograd_outputs = winograd_group * (NASP_REGISTERS >= 32 ? 4 : 6);
+// Outputs of the group that begins with output o: the last ones of those at once share what is left, none alone with a full one
+// before it.
+inline int winograd_group_at(int o, int outputs) {
+  const int left = smaller(outputs - o, winograd_outputs - o % winograd_outputs);
+  return left == winograd_group + 1 ? 2 : smaller(left, winograd_group);
+}
 
 constexpr int winograd_square_taps = 3, winograd_line_taps = 7;
 
@@ -69,7 +75,7 @@ inline Winograd winograd_on(const DensePart& part, int in, int height, int width
 }
 
 inline std::size_t winograd_pitch(int to, int from) {  // from one position of the weights to the next
-  return static_cast<std::size_t>(ceil_div(to, winograd_group)) * winograd_group * from + 16;
+  return static_cast<std::size_t>(to) * from + 16;
 }
 inline std::size_t packed_winograd_size(Winograd kind, int to, int from) {
   return winograd_phases(kind) * winograd_positions(kind) * winograd_pitch(to, from);
@@ -135,20 +141,20 @@ void pack_winograd(Winograd kind, typename L::scalar* packed, const typename L::
   constexpr int most_taps = winograd_kernel(Winograd::square), most = winograd_positions(Winograd::square);
   const int to = transpose ? channels : outputs, from = transpose ? outputs : channels;
   const int taps = winograd_kernel(kind), positions = winograd_positions(kind),
-            phases = winograd_phases(kind), group_size = from * winograd_group;
+            phases = winograd_phases(kind);
   const std::size_t pitch = winograd_pitch(to, from),
                     o_pitch = static_cast<std::size_t>(transpose ? 1 : channels) * taps,
                     c_pitch = static_cast<std::size_t>(transpose ? channels : 1) * taps;
   for (int i = 0; i < phases; i++, packed += positions * pitch) {
     const WinogradPhase phase = {kind, i, transpose};
     S* group = packed;
-    for (int first = 0; first < to; first += winograd_group, group += group_size) {
-      for (int at = 0; at < group_size; at += L::count) {
-        const int some = smaller(L::count, group_size - at);
+    for (int first = 0, grouped; first < to; first += grouped, group += from * grouped) {
+      grouped = winograd_group_at(first, to);
+      for (int at = 0; at < from * grouped; at += L::count) {
+        const int some = smaller(L::count, from * grouped - at);
         alignas(sizeof(L)) S lanes[most_taps][L::count] = {};
         for (int lane = 0; lane < some; lane++) {
-          const int o = first + (at + lane) % winograd_group, c = (at + lane) / winograd_group;
-          if (o >= to) continue;
+          const int o = first + (at + lane) % grouped, c = (at + lane) / grouped;
           const S* kernel = w + o * o_pitch + c * c_pitch;
           for (int k = 0; k < ceil_div(taps, phases); k++) {
             const int t = phase.tap(k);

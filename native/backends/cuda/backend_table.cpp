@@ -88,17 +88,19 @@ void store(const Run& run, float* y, View<const float> x) {
 
 void clear_dead(const Run&, View<float>) {}  // every image is a block of its own
 
-void gradient_sums(const Run& run, Moments* moments, View<const float> g, View<const float> y,
-                   const float* mean) {
-  Call call(run, __func__);
-  Context& context = call.context;
-  MomentsArguments a = {};
-  a.x = {y.data, pitch_of(y), {}, false}, a.map = map_of(y, run.batch);
-  a.g = g.data, a.g_pitch = pitch_of(g);
-  a.centre = mean, a.moments = moments;
-  a.partial = context.scratch.take<double>(context.queue,
-                                           static_cast<std::size_t>(moment_pieces(a.map)) * 4 * y.channels);
-  launch_moments(context.queue, a);
+void gradient_sums(const Run& run, View<const float> g, const Measured<float>* of, int count) {
+  for (int i = 0; i < count; i++) {
+    const auto& [moments, y, mean] = of[i];
+    Call call(run, __func__);
+    Context& context = call.context;
+    MomentsArguments a = {};
+    a.x = {y.data, pitch_of(y), {}, false}, a.map = map_of(y, run.batch);
+    a.g = g.data, a.g_pitch = pitch_of(g);
+    a.centre = mean, a.moments = moments;
+    a.partial = context.scratch.take<double>(context.queue,
+                                             static_cast<std::size_t>(moment_pieces(a.map)) * 4 * y.channels);
+    launch_moments(context.queue, a);
+  }
 }
 
 void node_sum(const Run& run, View<float> y, const Term<float>* terms, int count) {
