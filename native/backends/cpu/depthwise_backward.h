@@ -13,42 +13,84 @@
 
 namespace nasp::NASP_ISA {
 
-// dw (C, K, K) of one channel += over output rows [row0, row1).
-template <class L, int K, int Stride, int Dilation>
-void depthwise_weight_gradient(typename L::scalar* dw, const Band<L>& dmid, const Band<L>& x, int channel,
-                               int row0, int row1, int out_width) {
-  using S = typename L::scalar;
-  constexpr int pad = (K - 1) / 2 * Dilation, most_rows = 16;
+// Output rows [row, row + count) of one channel of a depthwise convolution, of an image of `height` rows. x: its input rows, from
+// the one that the first row's window begins with; at: the channel's offset in them; to(r): where row r goes.
+template <class L, int K, int D, int Stride, class To>
+NASP_INLINE void depthwise_channel(const Unit& unit, const typename L::scalar* const* x, int height,
+                                   ptrdiff_t at, const typename L::scalar* w, int row, int count, int width,
+                                   const To& to) {
+  by_depthwise_rows(unit, row, row + count, [&](int r, bool two) NASP_LAMBDA_INLINE {
+    const int top = r * Stride - unit.pad();
+    const auto* const* rows = x + (r - row) * Stride;
+    if constexpr (Stride == 1 && depthwise_rows == 2) {
+      if (two)
+        return depthwise_row<L, K, D, 1, 2>(to(r), to(r + D) - to(r), rows,
+                                            window_inside<K, D, 2>(top, height), at, w, width);
+    }
+    depthwise_row<L, K, D, Stride, 1>(to(r), 0, rows, window_inside<K, D, 1>(top, height), at, w, width);
+  });
+}
+
+// dw (K, K) of one channel += over `count` output rows.
+template <class L, int K, int D, int Stride>
+void depthwise_weight_gradient(typename L::scalar* dw, const typename L::scalar* const* dmid,
+                               ptrdiff_t dmid_at, const typename L::scalar* const* x, ptrdiff_t x_at,
+                               int count, int width) {
   // rows of the kernel whose sums fit into the registers beside a pixel of dy
-  constexpr int at_once = smaller(K, (NASP_REGISTERS - 1) / K);
-  const S *dys[most_rows], *xs[most_rows * Stride + (K - 1) * Dilation];
-  for (int row = row0; row < row1; row += most_rows) {
-    const int rows = smaller(most_rows, row1 - row), reached = (rows - 1) * Stride + (K - 1) * Dilation + 1;
-    for (int r = 0; r < rows; r++) dys[r] = dmid.at(row + r, channel, 0);
-    for (int q = 0; q < reached; q++) xs[q] = x.at(row * Stride - pad + q, channel, -pad);
-    int s = 0;
-    for (; s + at_once <= K; s += at_once)
-      depthwise_weight_gradient_tile<L, K, at_once, Stride, Dilation>(dw + s * K, dys, xs + s * Dilation,
-                                                                      rows, out_width);
-    if constexpr (K % at_once != 0)
-      depthwise_weight_gradient_tile<L, K, K % at_once, Stride, Dilation>(dw + s * K, dys, xs + s * Dilation,
-                                                                          rows, out_width);
+  constexpr int at_once = smaller(K, (NASP_REGISTERS - 1) / K), left = K % at_once;
+  int s = 0;
+  for (; s + at_once <= K; s += at_once)
+    depthwise_weight_gradient_tile<L, K, at_once, Stride, D>(dw + s * K, dmid, dmid_at, x + s * D, x_at,
+                                                             count, width);
+  if constexpr (left != 0)
+    depthwise_weight_gradient_tile<L, K, left, Stride, D>(dw + s * K, dmid, dmid_at, x + s * D, x_at, count,
+                                                          width);
+}
+
+constexpr int depthwise_most_rows = 8;  // of a channel at a time
+
+// The depthwise result of output rows [row, row + count) into mid, and dw (C, K, K) += over them, channel by channel.
+template <class L, int K, int D, int Stride>
+void depthwise_weight_gradients(const Unit& unit, typename L::scalar* dw, const typename L::scalar* w,
+                                const Band<L>& x, const Band<L>& dmid, const Band<L>& mid, int height,
+                                int row, int count) {
+  const int pad = unit.pad();
+  const DepthwiseRows<L, K, D, Stride, depthwise_most_rows> xs(x, row * Stride - pad, -pad, count);
+  const DepthwiseRows<L, 1, 1, 1, depthwise_most_rows> dmids(dmid, row, 0, count);
+  for (int c = 0; c < unit.in; c++, dw += K * K, w += K * K) {
+    const ptrdiff_t at = c * x.channel_pitch;
+    depthwise_channel<L, K, D, Stride>(unit, xs.at, height, at, w, row, count, mid.width,
+                                       [&](int r) NASP_LAMBDA_INLINE { return mid.at(r, c, 0); });
+    depthwise_weight_gradient<L, K, D, Stride>(dw, dmids.at, c * dmid.channel_pitch, xs.at, at, count,
+                                               mid.width);
   }
 }
 
-// dx rows [row0, row1) of channels [channel, channel_end) of a depthwise convolution from its output's gradient, of an image of
-// `height` rows.
+// dx rows [row0, row1) of a depthwise convolution of stride 1. turned: its weights turned round; buffer: depthwise_most_rows rows.
+template <class L, int K, int D, class Epilogue>
+void depthwise_data_gradient(const Unit& unit, const typename L::scalar* turned, const Band<L>& dmid,
+                             int height, int row0, int row1, typename L::scalar* buffer,
+                             const Epilogue& epilogue) {
+  const ptrdiff_t line = static_cast<ptrdiff_t>(dmid.width) * L::count;
+  for (int first = row0, count; first < row1; first += count) {
+    count = smaller(depthwise_most_rows, row1 - first);
+    const DepthwiseRows<L, K, D, 1, depthwise_most_rows> rows(dmid, first - unit.pad(), -unit.pad(), count);
+    for (int c = 0; c < unit.in; c++) {
+      depthwise_channel<L, K, D, 1>(unit, rows.at, height, c * dmid.channel_pitch, turned + c * K * K, first,
+                                    count, dmid.width,
+                                    [&](int r) NASP_LAMBDA_INLINE { return buffer + (r - first) * line; });
+      for (int r = 0; r < count; r++) epilogue.segment(c, first + r, 0, dmid.width, buffer + r * line);
+    }
+  }
+}
+
+// dx rows [row0, row1) of a depthwise convolution of stride 2 from its output's gradient.
 template <class L, class Epilogue>
-void depthwise_data_gradient(const Unit& unit, const typename L::scalar* w, const typename L::scalar* turned,
-                             const Band<L>& dmid, int channel, int channel_end, int height, int width,
-                             int row0, int row1, typename L::scalar* buffer, const Epilogue& epilogue) {
+void depthwise_strided_data_gradient(const Unit& unit, const typename L::scalar* w, const Band<L>& dmid,
+                                     int width, int row0, int row1, typename L::scalar* buffer,
+                                     const Epilogue& epilogue) {
   using S = typename L::scalar;
   const int k = unit.kernel, d = unit.dilation, pad = unit.pad(), stride = unit.stride;
-  if (stride == 1) {
-    for (int c = channel; c < channel_end; c++)
-      depthwise_rows_into(unit, turned, dmid, height, c, width, row0, row1, buffer, epilogue);
-    return;
-  }
   DepthwiseTap<L> taps[64];
   for (int row = row0; row < row1; row++) {
     for (int parity = 0; parity < stride; parity++) {
@@ -63,9 +105,9 @@ void depthwise_data_gradient(const Unit& unit, const typename L::scalar* w, cons
         }
       }
       const int pixels = ceil_div(larger(0, width - parity), stride);
-      for (int c = channel; c < channel_end; c++) {
+      for (int c = 0; c < unit.in; c++) {
         depthwise_taps<L>(buffer, taps, count, c * dmid.channel_pitch, w + static_cast<ptrdiff_t>(c) * k * k,
-                          1, pixels);
+                          pixels);
         finish(epilogue, c, 1, row, parity, pixels, Lines<S>{buffer, 0});
       }
     }
@@ -95,7 +137,7 @@ struct DepthwiseBands {
     dmid_size = Band<L>::size(u.in, out_width, dmid_rows, u.pad());
     dy_size = Band<L>::size(u.out, out_width, rows, 0);
     mid_size = need_x ? Band<L>::size(u.in, out_width, rows, 0) : 0;
-    lines = lines_size<L>(tile_outputs, width);
+    lines = lines_size<L>(larger(tile_outputs, depthwise_most_rows), width);
   }
   std::size_t size() const { return x_size + dmid_size + dy_size + mid_size + lines; }
 };
@@ -137,25 +179,18 @@ void depthwise_backward(const BackwardPiece<L>& p, typename L::scalar* memory) {
     // input rows that the rows so far are all that reaches
     const int reached = row_end == end ? p.row1 : smaller(p.row1, row_end * stride - pad);
     const Band<L> mid(mid_memory, unit.in, p.out_width, row, row_end - row, 0);
-    for (int c = 0; c < unit.in; c++) {
-      if (own) {
-        depthwise_rows_into(unit, w, x, p.height, c, p.out_width, row, row_end, buffer, ToBand<L>{mid});
-        with_depthwise_kernel(unit.kernel, unit.dilation, [&]<int K, int D>() {
-          S* dw = p.dw + c * K * K;
-          if (stride == 1)
-            depthwise_weight_gradient<L, K, 1, D>(dw, dmid, x, c, row, row_end, p.out_width);
-          else
-            depthwise_weight_gradient<L, K, 2, D>(dw, dmid, x, c, row, row_end, p.out_width);
-        });
-      }
-      if (stride == 1 && p.want_dx && reached > emitted)
-        depthwise_data_gradient(unit, w, turned, dmid, c, c + 1, p.height, p.width, emitted, reached, buffer,
-                                to_dx);
-    }
-    // a stride's taps are found once for all channels
-    if (stride > 1 && p.want_dx && reached > emitted)
-      depthwise_data_gradient(unit, w, turned, dmid, 0, unit.in, p.height, p.width, emitted, reached, buffer,
-                              to_dx);
+    with_depthwise_kernel(unit.kernel, unit.dilation, [&]<int K, int D>() {
+      const auto gradients = [&]<int Stride>() {
+        depthwise_weight_gradients<L, K, D, Stride>(unit, p.dw, w, x, dmid, mid, p.height, row,
+                                                    row_end - row);
+      };
+      if (own && stride == 1) gradients.template operator()<1>();
+      if (own && stride == 2) gradients.template operator()<2>();
+      if (p.want_dx && stride == 1)
+        depthwise_data_gradient<L, K, D>(unit, turned, dmid, p.height, emitted, reached, buffer, to_dx);
+    });
+    if (p.want_dx && stride == 2)
+      depthwise_strided_data_gradient(unit, w, dmid, p.width, emitted, reached, buffer, to_dx);
     emitted = larger(emitted, reached);
     if (own)
       dense_weight_gradient(unit.dense[0], unit.in, p.dw + unit.first_weights(), dy.at(row, 0, 0),

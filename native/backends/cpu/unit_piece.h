@@ -73,72 +73,26 @@ void dense_rows(const DensePart& part, int first_output, const typename L::scala
   }
 }
 
-// Pixels [column, column + pixels) of an output row, channels [channel, channel_end), from an image of `height` rows into lines;
-// and where `two`, of the row `dilation` below it too, `next` behind the first one's.
+// Pixels [column, column + pixels) of an output row, all channels, from an image of `height` rows into lines; and where `two`, of
+// the row `dilation` below it too, `next` behind the first one's.
 template <class L>
 void depthwise_channels(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int height,
-                        int channel, int channel_end, Lines<typename L::scalar> to, bool two, ptrdiff_t next,
-                        int row, int column, int pixels, Ahead<typename L::scalar>& ahead) {
-  using S = typename L::scalar;
-  const int k = unit.kernel, d = unit.dilation, stride = unit.stride, pad = unit.pad(),
-            top = row * stride - pad, left = column * stride - pad;
-  const auto each = [&](const auto& pixels_of) {
-    for (int c = channel; c < channel_end; c++, to.at += to.pitch) {
+                        Lines<typename L::scalar> to, bool two, ptrdiff_t next, int row, int column,
+                        int pixels, Ahead<typename L::scalar>& ahead) {
+  const int stride = unit.stride, top = row * stride - unit.pad(), left = column * stride - unit.pad();
+  const auto tiles = [&]<int K, int D, int Stride, int Rows>() {
+    const DepthwiseRows<L, K, D, Stride, (Rows - 1) * D + 1> rows(x, top, left);
+    const WindowRows inside = window_inside<K, D, Rows>(top, height);
+    for (int c = 0; c < unit.in; c++, to.at += to.pitch) {
       ahead.ask();
-      pixels_of(c * x.channel_pitch, w + static_cast<ptrdiff_t>(c) * k * k);
+      depthwise_row<L, K, D, Stride, Rows>(to.at, next, rows.at, inside, c * x.channel_pitch,
+                                           w + static_cast<ptrdiff_t>(c) * K * K, pixels);
     }
   };
-  const auto tiles = [&]<int K, int D, int Stride, int Rows>() {
-    constexpr int all = K + Rows - 1;
-    const S* rows[all];
-    for (int s = 0; s < all; s++) rows[s] = x.at(top + s * D, 0, left);
-    const int begin = ceil_div(larger(0, -top), D), end = smaller(all, ceil_div(larger(0, height - top), D));
-    each([&](ptrdiff_t at, const S* weights) {
-      depthwise_row<L, K, D, Stride, Rows>(to.at, next, rows, begin, end, at, weights, pixels);
-    });
-  };
-  const auto kernels = [&]<int K, int D>() {
+  with_depthwise_kernel(unit.kernel, unit.dilation, [&]<int K, int D>() {
     if (stride == 2) return tiles.template operator()<K, D, 2, 1>();
     if (two) return tiles.template operator()<K, D, 1, depthwise_rows>();
     tiles.template operator()<K, D, 1, 1>();
-  };
-  if (stride <= 2 && with_depthwise_kernel(k, d, kernels)) return;
-  DepthwiseTap<L> taps[64];
-  for (int i = 0; i < k * k; i++) taps[i] = {x.at(top + i / k * d, 0, left + i % k * d), i};
-  each([&](ptrdiff_t at, const S* weights) {
-    depthwise_taps<L>(to.at, taps, k * k, at, weights, stride, pixels);
-  });
-}
-
-// Calls rows_at(row, two) for the output rows [row0, row1): two of them, row and row + dilation, where a tile takes two.
-template <class Body>
-void by_depthwise_rows(const Unit& unit, int row0, int row1, const Body& rows_at) {
-  const int d = unit.dilation;
-  const bool tiled =
-      depthwise_rows == 2 && unit.stride == 1 && with_depthwise_kernel(unit.kernel, d, []<int, int>() {});
-  int row = row0;
-  if (tiled) {
-    for (; row + 2 * d <= row1; row += 2 * d)
-      for (int i = 0; i < d; i++) rows_at(row + i, true);
-  }
-  for (; row < row1; row++) rows_at(row, false);
-}
-
-// Rows [row0, row1) of one channel through an epilogue. buffer: two rows.
-template <class L, class Epilogue>
-void depthwise_rows_into(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int height,
-                         int channel, int out_width, int row0, int row1, typename L::scalar* buffer,
-                         const Epilogue& epilogue) {
-  Ahead<typename L::scalar> nothing;
-  by_depthwise_rows(unit, row0, row1, [&](int row, bool two) {
-    const int below = row + unit.dilation;
-    const Lines<typename L::scalar> own = {buffer, static_cast<ptrdiff_t>(out_width) * L::count};
-    const auto upper = lines_of<L>(epilogue, channel, row, 0, own),
-               lower = two ? lines_of<L>(epilogue, channel, below, 0, own + own.pitch) : upper;
-    depthwise_channels(unit, w, x, height, channel, channel + 1, upper, two, lower.at - upper.at, row, 0,
-                       out_width, nothing);
-    finish(epilogue, channel, 1, row, 0, out_width, upper);
-    if (two) finish(epilogue, channel, 1, below, 0, out_width, lower);
   });
 }
 
@@ -167,8 +121,8 @@ void separable_rows(const Unit& unit, const typename L::scalar* depthwise,
   by_depthwise_rows(unit, row0, row1, [&](int row, bool two) {
     for (int column = 0; column < out_width; column += at_once) {
       const int pixels = smaller(at_once, out_width - column);
-      depthwise_channels(unit, depthwise, x, height, 0, unit.in, {mid.data, mid.channel_pitch}, two,
-                         mid.row_pitch, row, column, pixels, ahead);
+      depthwise_channels(unit, depthwise, x, height, {mid.data, mid.channel_pitch}, two, mid.row_pitch, row,
+                         column, pixels, ahead);
       for (int i = 0; i <= two; i++) {
         const Tap<typename L::scalar> tap = {mid.at(i, 0, 0), pointwise};
         dense_row<L, 1>({&tap, 1, 1, unit.in, mid.channel_pitch}, unit.out,
