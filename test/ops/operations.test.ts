@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest"
 
 import { loadNative, type Precision } from "../../src/native.js"
-import { parameterShapes, referenceOperation } from "../reference/operations.js"
+import { parameterShapes } from "../reference/operations.js"
 import { operationCases } from "./cases.js"
 import { compare, sameBits } from "./compare.js"
 
@@ -15,11 +15,11 @@ const doubleTolerance = 1e-10
 
 test("there is a baseline, and a case for every operation", () => {
   expect(sets.length).toBeGreaterThan(0)
-  expect(new Set(cases.map((c) => c.request.op))).toEqual(new Set(addon.operations().map((o) => o.name)))
+  expect(new Set(cases.map((c) => c.op))).toEqual(new Set(addon.operations().map((o) => o.name)))
 })
 
 describe.each(addon.operations().map((o) => o.name))("%s", (op) => {
-  const own = cases.filter((c) => c.request.op === op)
+  const own = cases.filter((c) => c.op === op)
 
   test.each([1, 2] as const)("names and shapes are the reference's, stride %i", (stride) => {
     for (const [affine, searchPools] of [
@@ -35,8 +35,8 @@ describe.each(addon.operations().map((o) => o.name))("%s", (op) => {
     }
   })
 
-  test.each(own.map((c) => [c.name, c] as const))("%s", (_name, { request, tolerance }) => {
-    const expected = referenceOperation(request)
+  test.each(own.map((c) => [c.name, c] as const))("%s", (_name, { draw, tolerance }) => {
+    const { request, expected } = draw()
     const before = structuredClone(request)
     for (const isa of sets) {
       for (const precision of ["f32", "f64"] as const) {
@@ -51,8 +51,7 @@ describe.each(addon.operations().map((o) => o.name))("%s", (op) => {
 })
 
 test("a wrong expectation is noticed", () => {
-  const { request } = cases.find((c) => c.request.op === "conv_3x3")!
-  const expected = referenceOperation(request)
+  const { request, expected } = cases.find((c) => c.op === "conv_3x3")!.draw()
   expected.dx[3]! += 0.01
   const found = addon.runOperation({ ...request, precision: "f64" })
   expect(() => compare(found, expected, request.dy, doubleTolerance, "changed")).toThrow(/dx/)
@@ -61,7 +60,7 @@ test("a wrong expectation is noticed", () => {
 test.each(["f32", "f64"] satisfies Precision[])(
   "an operation that does not exist is refused, %s",
   (precision) => {
-    const { request } = cases[0]!
+    const { request } = cases[0]!.draw()
     expect(() => addon.runOperation({ ...request, op: "conv_9x9", precision })).toThrow(/conv_9x9/)
   },
 )

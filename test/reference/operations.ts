@@ -110,20 +110,13 @@ function chainOf(request: Pick<ReferenceRequest, "op" | "channels" | "stride" | 
   return list[0]?.kind === "pool" && searchPools ? [...list, norm("1")] : list
 }
 
-/** Whether a ReLU stands behind other layers, as in the separable convolutions. */
-export function hasInnerRelu(request: ReferenceRequest): boolean {
-  return chainOf(request)
-    .slice(1)
-    .some((layer) => layer.kind === "relu")
-}
-
-export interface ReferenceResult extends OperationResult {
-  /** The smallest magnitude but 0 that enters a ReLU inside the chain: how near the inputs are to a kink. */
-  margin: number
-}
-
 /** Runs an operation forward and backward. Running statistics that are not given start at 0 and 1. */
-export function referenceOperation(request: ReferenceRequest): ReferenceResult {
+export function referenceOperation(request: ReferenceRequest): OperationResult {
+  return referenceOffKinks(request, 0)!
+}
+
+/** The same, or null where a value other than 0 that enters a ReLU behind other layers lies nearer to 0 than `nearest`. */
+export function referenceOffKinks(request: ReferenceRequest, nearest: number): OperationResult | null {
   const { channels, batch, height, width, affine, training = true, parameters } = request
   const given = new Map(parameters.map((p) => [p.name, p.data]))
   const find = (name: string) => {
@@ -136,13 +129,12 @@ export function referenceOperation(request: ReferenceRequest): ReferenceResult {
   const vector = (name: string, data: Float64Array): NamedTensor => ({ name, shape: [data.length], data })
 
   let y: FeatureMap = featureMap(batch, channels, height, width, request.x)
-  let margin = Infinity
   const backward: ((dy: FeatureMap) => FeatureMap)[] = []
   for (const layer of chainOf(request)) {
     const x = y
     switch (layer.kind) {
       case "relu":
-        if (backward.length > 0) for (const v of x.data) if (v !== 0) margin = Math.min(margin, Math.abs(v))
+        if (backward.length > 0 && x.data.some((v) => v !== 0 && Math.abs(v) < nearest)) return null
         y = layers.relu(x)
         backward.push((dy) => layers.reluBackward(dy, x))
         break
@@ -192,7 +184,7 @@ export function referenceOperation(request: ReferenceRequest): ReferenceResult {
   let dx = featureMap(batch, channels, y.height, y.width, request.dy)
   for (const step of backward.reverse()) dx = step(dx)
   const yShape = [batch, channels, y.height, y.width]
-  return { yShape, y: y.data, dx: dx.data, probe: dot(request.dy, y.data), dw, buffers, margin }
+  return { yShape, y: y.data, dx: dx.data, probe: dot(request.dy, y.data), dw, buffers }
 }
 
 // The factorized reduction's two 1x1 convolutions of stride 2, the second one pixel further; concatenated.
