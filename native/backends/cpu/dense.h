@@ -73,7 +73,7 @@ NASP_INLINE void dense_tile(const Lines<typename L::scalar>& y, int outputs, boo
       NASP_UNROLL for (int p = 0; p < Pixels; p++) sum[o][p] =
           there ? L::load(y.at + o * y.pitch + p * L::count) : L::zero();
     }
-  } else {  // begins with products, which is faster than zeros at few channels (docs/performance.md)
+  } else {  // begins with products, which is faster than zeros at few channels (docs/kernels.md)
     next_tap();
     channel.template operator()<true>();
     c--;

@@ -13,6 +13,8 @@
 
 namespace nasp::NASP_ISA {
 
+constexpr int depthwise_most_rows = 8;  // of a channel at a time: no fewer than depthwise_backward_rows
+
 // Output rows [row, row + count) of one channel of a depthwise convolution, of an image of `height` rows. x: its input rows, from
 // the one that the first row's window begins with; at: the channel's offset in them; to(r): where row r goes.
 template <class L, int K, int D, int Stride, class To>
@@ -46,8 +48,6 @@ void depthwise_weight_gradient(typename L::scalar* dw, const typename L::scalar*
     depthwise_weight_gradient_tile<L, K, left, Stride, D>(dw + s * K, dmid, dmid_at, x + s * D, x_at, count,
                                                           width);
 }
-
-constexpr int depthwise_most_rows = 8;  // of a channel at a time
 
 // The depthwise result of output rows [row, row + count) into mid, and dw (C, K, K) += over them, channel by channel.
 template <class L, int K, int D, int Stride>
