@@ -11,6 +11,36 @@ constexpr int stem_multiplier = 3;
 void poll(const std::atomic<bool>& cancelled) {
   if (cancelled.load(std::memory_order_relaxed)) throw Error("ERR_NASP_ABORTED", "The step was cancelled");
 }
+
+// Room for the gradients of a net's activations. An output's is made when all that read it have theirs, and used up by its own
+// cell before the next is made. Of the preprocessed inputs', a cell's second one waits for nobody, its first one for the cell
+// before.
+template <class S>
+class GradientMemory {
+ public:
+  GradientMemory(const Pass<S>& pass, const std::vector<Source<S>>& outputs,
+                 const std::vector<Source<S>>& inputs)
+      : backend_(pass.backend), output_(take(pass, outputs)) {
+    for (S*& memory : inputs_) memory = take(pass, inputs);
+  }
+  View<S> output(const Source<S>& like) const { return view(output_, like); }
+  View<S> input(std::size_t cell, int input, const Source<S>& like) const {
+    return view(inputs_[input == 1 ? 2 : cell % 2], like);
+  }
+
+ private:
+  static S* take(const Pass<S>& pass, const std::vector<Source<S>>& activations) {
+    std::size_t largest = 0;
+    for (const auto& [x, norm] : activations)
+      largest = std::max(largest, pass.backend.size(pass.run.batch, x.channels, x.height, x.width));
+    return pass.arena.template take_as<S>(largest);
+  }
+  View<S> view(S* memory, const Source<S>& like) const {
+    return backend_.view(memory, like.x.channels, like.x.height, like.x.width);
+  }
+  const Backend<S>& backend_;
+  S *output_, *inputs_[3];
+};
 }  // namespace
 
 template <class S>
@@ -150,24 +180,11 @@ void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool mixture_
     parameters_.slot(classifier_weight_).has_gradient = parameters_.slot(classifier_bias_).has_gradient =
         true;
 
-  // An output's gradient is made when all that read it have theirs, and used up by its own cell before the next is made. Of
-  // the preprocessed inputs' gradients, a cell's second one waits for nobody, its first one for the cell before.
-  const auto most = [&](const auto& activations) {
-    std::size_t largest = 0;
-    for (const Source<S>& a : activations)
-      largest = std::max(largest, pass.backend.size(pass.run.batch, a.x.channels, a.x.height, a.x.width));
-    return largest;
-  };
   std::vector<Source<S>> inputs;
   for (auto& cell : cells_) {
     for (int i = 0; i < cell_inputs; i++) inputs.push_back(cell->preprocess(i).output());
   }
-  S* output_memory = pass.arena.template take_as<S>(most(outputs_));
-  S* input_memory[3];
-  for (S*& m : input_memory) m = pass.arena.template take_as<S>(most(inputs));
-  const auto view_like = [&](S* memory, const View<const S>& a) {
-    return pass.backend.view(memory, a.channels, a.height, a.width);
-  };
+  const GradientMemory<S> memory(pass, outputs_, inputs);
   std::vector<std::array<Gradient<S>, cell_inputs>> d_in(cells_.size());
 
   MixtureGradient sums[2];
@@ -177,7 +194,7 @@ void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool mixture_
   }
   std::vector<typename Chain<S>::Backward> reading;
   const auto gather = [&](std::size_t o) {  // the gradient of an output from those of its readers
-    Gradient<S> d = {view_like(output_memory, outputs_[o].x)};
+    Gradient<S> d = {memory.output(outputs_[o])};
     reading.clear();
     for (const Reader& r : readers(o)) {
       const Gradient<S>& from = d_in[r.cell][static_cast<std::size_t>(r.input)];
@@ -197,8 +214,7 @@ void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool mixture_
     for (int input = 0; input < cell_inputs; input++) {
       // what comes from the stem serves its own weights and the preprocessing's only
       if (!dw && Reader{i, input}.output() == 0) continue;
-      S* memory = input_memory[input == 1 ? 2 : i % 2];
-      d_in[i][static_cast<std::size_t>(input)].view = view_like(memory, cell.preprocess(input).output().x);
+      d_in[i][static_cast<std::size_t>(input)].view = memory.input(i, input, cell.preprocess(input).output());
     }
     cell.backward(pass, d_out.view, d_in[i].data(), mixture(cell),
                   mixture_wanted ? &sums[cell.reduction() ? 1 : 0] : nullptr, dropout);
