@@ -13,7 +13,7 @@
 
 namespace nasp::NASP_ISA {
 
-constexpr int depthwise_most_rows = 8;  // of a channel at a time: no fewer than depthwise_backward_rows
+constexpr int depthwise_most_rows = 8;  // of a channel at a time
 
 // Output rows [row, row + count) of one channel of a depthwise convolution, of an image of `height` rows. x: its input rows, from
 // the one that the first row's window begins with; at: the channel's offset in them; to(r): where row r goes.
@@ -117,6 +117,7 @@ void depthwise_strided_data_gradient(const Unit& unit, const typename L::scalar*
 // Output rows at a time: enough that adding up the lanes of the weight gradients weighs little, and that a tile of two rows
 // finds both.
 inline int depthwise_backward_rows(const Unit& u, int out_width) {
+  static_assert(depthwise_most_rows >= larger(4, 2 * depthwise_rows));  // dilations are 1 and 2
   return larger(larger(2, depthwise_rows * u.dilation), smaller(4, 64 / out_width));
 }
 
