@@ -33,6 +33,11 @@ export function argmax(values: readonly number[]): number {
   return best
 }
 
+/** The operation that a kept row of D holds: its one entry that is not 0, which lazy PA's may leave below 0. */
+function operationOf(d: readonly number[]): number {
+  return argmax(d.map((v) => (v === 0 ? -Infinity : v)))
+}
+
 /**
  * The genotype of the selected net.
  * @param selected the discrete matrices D; where a node keeps all its rows (edges: all), or fewer than two, the rows
@@ -47,7 +52,7 @@ export function searchedGenotype(space: Space, selected: CellMatrices, alpha: Ce
         const d = row(selected[type], width, first + input)
         const a = row(alpha[type], width, first + input)
         const kept = d.some((v) => v !== 0)
-        return { input, kept, strength: Math.max(...a), operation: argmax(kept ? d : a) }
+        return { input, kept, strength: Math.max(...a), operation: kept ? operationOf(d) : argmax(a) }
       })
       rows.sort((x, y) => Number(y.kept) - Number(x.kept) || y.strength - x.strength || x.input - y.input)
       const two = rows.slice(0, 2).sort((x, y) => x.input - y.input)
@@ -133,7 +138,7 @@ export function selectionOf(space: Space, selected: CellMatrices): number[] {
     const width = space[type].length
     return Array.from({ length: selected[type].length / width }, (_, e) => {
       const d = row(selected[type], width, e)
-      return d.some((v) => v !== 0) ? argmax(d) : -1
+      return d.some((v) => v !== 0) ? operationOf(d) : -1
     })
   })
 }

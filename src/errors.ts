@@ -13,7 +13,3 @@ export class NaspError extends Error {
     this.code = code
   }
 }
-
-export function fail(code: string, message: string): never {
-  throw new NaspError(code, message)
-}

@@ -131,8 +131,8 @@ export function decodeSafetensors(bytes: Uint8Array, source: string): TensorFile
         `${name} has ${end - begin} bytes, not the ${product(shape) * kind.bytes} of its shape [${shape.join(", ")}]`,
       )
     }
-    const copy = bytes.slice(start + begin, start + end)
-    const data = new kind.type(copy.buffer, copy.byteOffset, product(shape))
+    const copy = Uint8Array.from(bytes.subarray(start + begin, start + end)) // a Buffer's slice would be a view, unaligned
+    const data = new kind.type(copy.buffer, 0, product(shape))
     tensors.set(name, { name, shape, dtype: dtype as Dtype, data })
     ranges.push({ name, begin, end })
   }

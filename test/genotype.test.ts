@@ -168,6 +168,26 @@ describe("derivation", () => {
     expect(selectionOf(space, d).slice(0, 5)).toEqual([0, 1, -1, 0, 1])
   })
 
+  it("takes a kept row's own operation, also where lazy PA leaves its value below 0", () => {
+    const { normal, reduce } = space
+    const alpha = {
+      normal: new Array(edges * normal.length).fill(-0.2),
+      reduce: new Array(edges * reduce.length).fill(-0.2),
+    }
+    const d = {
+      normal: new Array(edges * normal.length).fill(0),
+      reduce: new Array(edges * reduce.length).fill(0),
+    }
+    const last = normal.length - 1
+    for (const row of [0, 1])
+      alpha.normal[row * normal.length + last] = d.normal[row * normal.length + last] = -0.1
+    expect(searchedGenotype(space, d, alpha).normal.slice(0, 2)).toEqual([
+      [normal[last], 0],
+      [normal[last], 1],
+    ])
+    expect(selectionOf(space, d).slice(0, 3)).toEqual([last, last, -1])
+  })
+
   it("compares cells whatever the order within a node", () => {
     const [a, b, ...rest] = nasp.normal
     expect(sameCell(nasp, { ...nasp, normal: [b!, a!, ...rest] })).toBe(true)

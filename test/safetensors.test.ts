@@ -38,6 +38,10 @@ describe("safetensors", () => {
     const shifted = new Uint8Array(bytes.length + 3)
     shifted.set(bytes, 3)
     expect(decodeSafetensors(shifted.subarray(3), "x").tensors.get("a")?.data[0]).toBe(Math.PI)
+    // Of a Buffer, as files are read, whose own slice() is no copy; "later" lies at an odd place.
+    const odd = [tensor("bytes", [1], Uint8Array.of(7)), tensor("later", [2], Float64Array.of(1, 2))]
+    const read = decodeSafetensors(Buffer.from(encodeSafetensors(odd)), "x")
+    expect(read.tensors.get("later")?.data).toEqual(Float64Array.of(1, 2))
   })
 
   const entry = (more: string) => `{"t":{"dtype":"F32","shape":[2],"data_offsets":[0,8]${more}}}`

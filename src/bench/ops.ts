@@ -8,7 +8,7 @@
  * does with fewer (Winograd) may pass a share of 1.
  */
 import { onDevice, places } from "../device.js"
-import { choiceField, integerField, resolveFields, type FieldValues } from "../expect.js"
+import { choiceField, integerField, invalid, oneOf, resolveFields, type FieldValues } from "../expect.js"
 import { loadNative, type OperationPass } from "../native.js"
 import { canonicalOperation } from "../spaces/operations.js"
 import { describeMachine, type Machine } from "./machine.js"
@@ -67,6 +67,13 @@ export interface OpsBench {
 /** @throws NaspError for an option out of range or an unknown operation */
 export function benchOps({ op, ...given }: OpsBenchOptions = {}): OpsBench {
   const options = resolveFields(opsBenchFields, given)
+  const matches = searchShapes.filter(
+    ({ channels, size }) => [0, channels].includes(options.channels) && [0, size].includes(options.size),
+  )
+  if (matches.length === 0) {
+    const shapes = searchShapes.map(({ channels, size }) => `${channels} and ${size}`)
+    throw invalid("channels and size", oneOf(shapes), `${options.channels} and ${options.size}`)
+  }
   const onCpu = options.device === "cpu"
   const native = onDevice(loadNative(), options.device)
   const names = native.operations().map((o) => o.name)
@@ -76,8 +83,7 @@ export function benchOps({ op, ...given }: OpsBenchOptions = {}): OpsBench {
 
   async function* rows(): AsyncGenerator<OpsBenchRow> {
     for (const name of operations) {
-      for (const { channels, size } of searchShapes) {
-        if (![0, channels].includes(options.channels) || ![0, size].includes(options.size)) continue
+      for (const { channels, size } of matches) {
         for (const stride of strides) {
           if (hasNoWork(name, stride)) continue
           for (const pass of passes) {

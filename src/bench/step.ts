@@ -5,7 +5,7 @@
  * darts).
  */
 import { onDevice, places } from "../device.js"
-import { choiceField, flagField, integerField, resolveFields, type FieldValues } from "../expect.js"
+import { choiceField, flagField, integerField, invalid, resolveFields, type FieldValues } from "../expect.js"
 import type { TrainTicket, ValidationTicket } from "../data/halves.js"
 import { evaluationsText } from "../methods/evaluations.js"
 import {
@@ -17,6 +17,7 @@ import {
 } from "../methods/index.js"
 import { loadNative, type NativeSession } from "../native.js"
 import { findSpace, spaces } from "../spaces/index.js"
+import { learningEpoch, timedEpochs } from "./learning-epoch.js"
 import { describeMachine, type Machine } from "./machine.js"
 import { operationMix, randomAlpha, readAlpha, writeAlpha } from "./selection.js"
 import { spread } from "./statistics.js"
@@ -43,10 +44,6 @@ export const stepBenchFields = {
   warmup: integerField(2, 0, 1000, "iterations before them"),
   dense: flagField("run and differentiate every operation in the architecture step"),
 }
-
-/** Past the epochs in which only the weights learn, and within a first stage. */
-const epoch = 1000
-const epochs = 100_000
 
 export type StepBenchOptions = Partial<FieldValues<typeof stepBenchFields>> & {
   /** The method's own options. */
@@ -113,6 +110,10 @@ export async function benchStep(options: StepBenchOptions = {}): Promise<StepBen
   const method = findMethod(name)
   const methodOptions = resolveFields(method.fields, own)
   const space = findSpace(spaceName)
+  const selects = Object.hasOwn(method.fields, "projection")
+  if (!selects && (selection !== "random" || saveSelection !== undefined)) {
+    throw invalid("method", "one that selects, beside selection or saveSelection", name)
+  }
   const alpha = selection === "random" ? randomAlpha(space, seed) : readAlpha(selection, space)
   if (saveSelection !== undefined) writeAlpha(saveSelection, space, alpha)
 
@@ -135,7 +136,7 @@ export async function benchStep(options: StepBenchOptions = {}): Promise<StepBen
     const settings = { ...frozen, channels: net.channels, layers: net.layers, seed }
     const noRanking = { validationBatch: () => NaN as ValidationTicket, validationBatches: 0 } // a step ranks nothing
     const running = method.prepare({ addon: native, session, space, settings, ...noRanking }, methodOptions)
-    if (Object.hasOwn(method.fields, "projection")) {
+    if (selects) {
       session.write("alphas_normal", alpha.normal)
       session.write("alphas_reduce", alpha.reduce)
     }
@@ -182,7 +183,7 @@ export async function benchStep(options: StepBenchOptions = {}): Promise<StepBen
 
 // A search's settings, with an alpha that stays where it is.
 const frozen: Omit<MethodSettings, "channels" | "layers" | "seed"> = {
-  ...{ epochs, lr: 0.025, lrMin: 0.001, momentum: 0.9, weightDecay: 3e-4, clip: 5 },
+  ...{ epochs: timedEpochs, lr: 0.025, lrMin: 0.001, momentum: 0.9, weightDecay: 3e-4, clip: 5 },
   ...{ archLr: 0, archBeta1: 0.5, archBeta2: 0.999, archWeightDecay: 1e-3 },
 }
 
@@ -191,6 +192,7 @@ async function timeIteration(
   method: RunningMethod,
   load: (which: 0 | 1) => number,
 ): Promise<Record<Phase, number>> {
+  const epoch = learningEpoch(method)
   const learnsAlpha = method.learnsAlpha?.(epoch) ?? true
   const batches: StepBatches = {
     train: load(0) as TrainTicket,

@@ -92,11 +92,9 @@ async function runOps(options: OpsBenchOptions, json: boolean): Promise<void> {
   }
 }
 
-// The rows of the table: every method, DARTS in both orders, past what it does without alpha.
+// The rows of the table: every method, DARTS in both orders.
 const rows: { method: string; options?: Record<string, unknown> }[] = methods.flatMap(({ name }) => {
   if (name === "darts") return ["first", "second"].map((order) => ({ method: name, options: { order } }))
-  // At one temperature, with nothing pruned yet.
-  if (name === "asap") return [{ method: name, options: { tau: 0.9, tauDecay: 1 } }]
   return [{ method: name }]
 })
 

@@ -27,7 +27,8 @@ export async function drive(
   for (const signal of signals) process.on(signal, stop)
   // A reader that went away (nasp search | head) is a reason to stop, not to crash.
   const onPipe = () => running.stop()
-  process.stdout.on("error", onPipe)
+  const streams = [process.stdout, process.stderr]
+  for (const stream of streams) stream.on("error", onPipe)
   try {
     for await (const event of running) {
       progress.show(event)
@@ -49,7 +50,7 @@ export async function drive(
   } finally {
     progress.clear()
     for (const signal of signals) process.off(signal, stop)
-    process.stdout.off("error", onPipe)
+    for (const stream of streams) stream.off("error", onPipe)
   }
 }
 

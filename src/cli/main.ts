@@ -33,9 +33,11 @@ Examples:
 for (const command of [search, quickstart, doctor, verify, bench, reproduce]) command.register(program)
 
 // A reader that went away (nasp ... | head) is no error; a search takes it as a reason to stop.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error
-})
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error
+  })
+}
 process.on("uncaughtException", (error) => {
   process.stderr.write(`nasp: ${error.message}\n`)
   process.exit(1)

@@ -15,8 +15,14 @@ export interface Progress {
   clear(): void
 }
 
-export function silentProgress(): Progress {
-  return { show() {}, clear() {} }
+/** Warnings alone, on stderr. */
+export function quietProgress(): Progress {
+  return {
+    show(event) {
+      if (event.type === "warning") process.stderr.write(`warning: ${event.message}\n`)
+    },
+    clear() {},
+  }
 }
 
 /** Every event as one line of JSON on stdout. */

@@ -27,11 +27,15 @@ export function drawnFrom({ from, ...options }: Given): History[] {
   return readHistories(from as string[])
 }
 
-/** The comparison's runs in `out`; null where a signal ended them: then what to do is said. */
+/**
+ * The comparison's runs in `folder`; null where a signal ended them: then what to do is said.
+ * @param out what `--out` must name to go on with them
+ */
 export async function searchAll(
   comparison: ComparedRuns,
   options: Given,
-  out: string,
+  folder: string,
+  out = folder,
 ): Promise<History[] | null> {
   const abort = new AbortController()
   const stop = (signal: NodeJS.Signals) => {
@@ -46,7 +50,7 @@ export async function searchAll(
     const histories = await runComparison(comparison, {
       ...asked(options),
       given: givenOf(comparisonFields, options),
-      out,
+      out: folder,
       onEvent: options.quiet === true ? () => {} : tell,
       signal: abort.signal,
     })
@@ -80,8 +84,10 @@ export function leaveReport(artefact: string, out: string, report: Report): stri
   return writeReport(out, artefact, report).join("\n")
 }
 
-/** reproduce/<name>-<n> with the first n that is free. */
-export function freeFolder(name: string): string {
+/** `--out`, or reproduce/<name>-<n> with the first n that is free. */
+export function outFolder(name: string, out: unknown): string {
+  if (out === "") throw invalid("out", "a folder", out)
+  if (typeof out === "string") return out
   for (let n = 1; ; n++) {
     const path = join("reproduce", `${name}-${n}`)
     if (!existsSync(path)) return path

@@ -3,7 +3,8 @@ import { join } from "node:path"
 import type { Command } from "commander"
 
 import { describeMachine, machineLine } from "../bench/machine.js"
-import { integerField, resolveFields } from "../expect.js"
+import { chooseDevice, onDevice } from "../device.js"
+import { integerField, invalid, oneOf, resolveFields } from "../expect.js"
 import { loadNative, type NativeAddon } from "../native.js"
 import { comparisonFields, type ComparedRuns } from "../reproduce/comparison.js"
 import type { History } from "../reproduce/history.js"
@@ -14,7 +15,7 @@ import { table6Report, type Table6Notes } from "../reproduce/table6-report.js"
 import { timeSteps } from "../reproduce/table6-timing.js"
 import { findSpace } from "../spaces/index.js"
 import { addFlags, givenOf } from "./flags.js"
-import { drawnFrom, freeFolder, leaveReport, searchAll, type Given } from "./reproduce-runs.js"
+import { drawnFrom, leaveReport, outFolder, searchAll, type Given } from "./reproduce-runs.js"
 
 const defaultSpaces = "darts7,darts7-split,nasp12,nasp12-all"
 const defaultSides = "darts,darts-2,nasp"
@@ -82,22 +83,37 @@ function ofRuns(options: Given, addon: NativeAddon): Result {
   }
 }
 
-async function timed(options: Given, addon: NativeAddon): Promise<Result | null> {
-  const { batches, batch, channels, layers, seed, threads } = resolveFields(fields, givenOf(fields, options))
+// What timed batches depend on; the other options are those of the searches.
+const timedFields = ["batches", "batch", "channels", "layers", "seed", "threads", "device", "precision"]
+
+function checkSearches(options: Given): void {
+  const given = [...Object.keys(givenOf(fields, options)), ...(options.set === undefined ? [] : ["set"])]
+  const unused = given.find((name) => !timedFields.includes(name))
+  if (unused !== undefined) throw invalid("an option without budget", oneOf(timedFields), unused)
+}
+
+async function timed(options: Given, native: NativeAddon): Promise<Result | null> {
+  if (options.budget === undefined) checkSearches(options)
+  const resolved = resolveFields(fields, givenOf(fields, options))
+  const { batches, batch, channels, layers, seed, threads, precision } = resolved
+  const { device, note } = chooseDevice(native, resolved.device)
+  const addon = onDevice(native, device)
   const spaces = listOf(options.spaces, defaultSpaces)
   for (const name of spaces) findSpace(name)
   const sides = listOf(options.sides, defaultSides).map(findSide)
   const tell = (text: string) => {
     if (options.quiet !== true) process.stderr.write(`${text}\n`)
   }
+  if (note !== null) process.stderr.write(`warning: ${note}\n`)
   const histories = typeof options.budget === "string" ? await searches(options, spaces) : []
   if (!histories) return null
   const steps = await timeSteps(
-    { addon, sides, spaces, batches, batch, channels, layers, seed, threads },
+    { addon, sides, spaces, batches, batch, channels, layers, seed, threads, precision },
     (space) => tell(`timing ${space}: ${batches} + 1 batches of ${sides.map((s) => s.name).join(", ")}`),
   )
   const drawn = `seeds ${seed + 1} to ${seed + batches}`
   tell(`NASP's selections: ${drawn}`) // on stdout as well, but not with --json
+  const onIsa = device === "cpu" ? {} : { isa: device }
   const lines = [
     `Seconds an epoch of ${epochImages} images, mean ± standard deviation of ${batches} timed batches of ${batch}; C ${channels}, ${layers} cells.`,
     `NASP's selections are drawn at random, one a batch: ${drawn}; final net (M) is the mean over them${histories.length > 0 ? ", or of the searched cell" : ""}.`,
@@ -106,7 +122,7 @@ async function timed(options: Given, addon: NativeAddon): Promise<Result | null>
   ]
   return {
     entries: entriesOfTimed(steps, histories, addon),
-    notes: { machine: machineLine(describeMachine(addon, threads ?? 0)), lines },
+    notes: { machine: machineLine({ ...describeMachine(addon, threads ?? 0), ...onIsa }), lines },
   }
 }
 
@@ -115,11 +131,11 @@ const differs =
 
 /** Each space's runs in a folder of its own; null where a signal ended them. */
 async function searches(options: Given, spaces: readonly string[]): Promise<History[] | null> {
-  const out = typeof options.out === "string" ? options.out : freeFolder("table6")
+  const out = outFolder("table6", options.out)
   const histories: History[] = []
   for (const space of spaces) {
     const comparison: ComparedRuns = { sides: defaultSides.split(","), space, measures: {}, leastSteps: 0 }
-    const found = await searchAll(comparison, options, join(out, space))
+    const found = await searchAll(comparison, options, join(out, space), out)
     if (!found) return null
     histories.push(...found)
   }

@@ -5,7 +5,7 @@ import { comparisonFields, type Comparison } from "../reproduce/comparison.js"
 import { comparisons } from "../reproduce/index.js"
 import { sides } from "../reproduce/sides.js"
 import { addFlags } from "./flags.js"
-import { drawnFrom, freeFolder, leaveReport, searchAll, type Given } from "./reproduce-runs.js"
+import { drawnFrom, outFolder, leaveReport, searchAll, type Given } from "./reproduce-runs.js"
 import { registerTable6 } from "./reproduce-table6.js"
 
 export function register(program: Command): void {
@@ -47,7 +47,7 @@ function registerComparison(reproduce: Command, comparison: Comparison): void {
 }
 
 async function run(comparison: Comparison, options: Given): Promise<void> {
-  const out = typeof options.out === "string" ? options.out : freeFolder(comparison.name)
+  const out = outFolder(comparison.name, options.out)
   const histories = Array.isArray(options.from)
     ? drawnFrom(options)
     : await searchAll(comparison, options, out)

@@ -14,7 +14,7 @@ import type { SearchResult } from "../train/search.js"
 import { drive } from "./drive.js"
 import { addFlags, flagOf, givenOf } from "./flags.js"
 import { methodFields } from "./method-flags.js"
-import { jsonProgress, silentProgress, textProgress } from "./progress.js"
+import { jsonProgress, quietProgress, textProgress } from "./progress.js"
 
 export function register(program: Command): void {
   const command = program
@@ -42,15 +42,10 @@ async function run(options: Record<string, unknown>): Promise<void> {
     given.out = freeRunFolder(`${spaces.some((s) => s.name === space) ? space : "run"}-seed${seed}`)
   }
   const text = options.json !== true && options.quiet !== true
-  const progress = options.json === true ? jsonProgress() : text ? textProgress() : silentProgress()
-  let events = 0
-  const result = await drive(given, progress, () => events++)
-  if (options.json === true && result && events === 0) {
-    process.stdout.write(
-      `${JSON.stringify({ type: result.status, step: result.step, genotype: result.genotype })}\n`,
-    )
-  }
-  if (text && result?.status === "finished") process.stdout.write(`${report(result, events === 0)}\n`)
+  const progress = options.json === true ? jsonProgress() : text ? textProgress() : quietProgress()
+  let began = false
+  const result = await drive(given, progress, (event) => (began ||= ["start", "resume"].includes(event.type)))
+  if (text && result?.status === "finished") process.stdout.write(`${report(result, !began)}\n`)
 }
 
 function report(result: SearchResult, already: boolean): string {

@@ -28,7 +28,7 @@ const fields = {
   tauDecay: numberField(0.95, 0.01, 1, "factor of the temperature an epoch"),
   graceTau: numberField(1, 0, 1e3, "alpha learns once the temperature is below this"),
   prune: numberField(0.4, 0, 0.99, "operations below this over the number left on their edge are pruned"),
-  archClip: numberField(5, 0, 1e6, "largest norm of alpha's gradient"),
+  archClip: numberField(5, 0, 1e6, "largest norm of alpha's gradient, 0 = not clipped"),
 }
 
 export const asap: SearchMethod<typeof fields> = {

@@ -40,7 +40,7 @@ const fields = {
     "epochs at the start (pdarts: of each stage) in which only the weights learn",
   ),
   maxSkips: integerField(2, 0, 8, "most skip connections in the normal cell of the genotype"),
-  archClip: numberField(5, 0, 1e6, "largest norm of alpha's gradient"),
+  archClip: numberField(5, 0, 1e6, "largest norm of alpha's gradient, 0 = not clipped"),
 }
 
 export const pdarts: SearchMethod<typeof fields> = {
@@ -67,9 +67,10 @@ interface State {
 
 function prepare(context: MethodContext, options: FieldValues<typeof fields>): RunningMethod {
   const { session, space, settings } = context
-  const stageEpochs = Math.ceil(settings.epochs / stages)
-  const stageOf = (epoch: number) => Math.min(stages - 1, Math.floor(epoch / stageEpochs))
-  const within = (epoch: number) => epoch - stageOf(epoch) * stageEpochs
+  const firstEpoch = (of: number) => Math.ceil((of * settings.epochs) / stages)
+  const stageOf = (epoch: number) => (epoch >= firstEpoch(2) ? 2 : epoch >= firstEpoch(1) ? 1 : 0)
+  const within = (epoch: number) => epoch - firstEpoch(stageOf(epoch))
+  const stageEpochs = (epoch: number) => firstEpoch(stageOf(epoch) + 1) - firstEpoch(stageOf(epoch))
   let stage = 0
   let mask = allKept(space)
 
@@ -85,12 +86,13 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
   const dropout = (epoch: number) => {
     const e = within(epoch)
     const warm = options.warmEpochs
-    const share = e < warm ? (stageEpochs - e - 1) / stageEpochs : Math.exp(-0.2 * (e - warm))
+    const all = stageEpochs(epoch)
+    const share = e < warm ? (all - e - 1) / all : Math.exp(-0.2 * (e - warm))
     return options.skipDropout[stageOf(epoch)]! * share
   }
   return {
     learnsAlpha: (epoch) => within(epoch) >= options.warmEpochs,
-    learningRate: ({ epoch }) => cosine(settings.lr, settings.lrMin, within(epoch), stageEpochs),
+    learningRate: ({ epoch }) => cosine(settings.lr, settings.lrMin, within(epoch), stageEpochs(epoch)),
     relaxed(alpha) {
       const weights = relax(session, space, alpha, { mask })
       return () => gradientThrough(session, space, weights)

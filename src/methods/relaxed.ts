@@ -67,8 +67,9 @@ export function writeGradient(session: NativeSession, gradient: Matrices): void 
   writeMatrices(session, "grad.alphas", gradient)
 }
 
-/** The gradient scaled to a norm of at most `most`, over both matrices (clip_grad_norm_). */
+/** The gradient scaled to a norm of at most `most`, over both matrices (clip_grad_norm_); 0: as it is. */
 export function clipped(gradient: Matrices, most: number): Matrices {
+  if (most === 0) return gradient
   const squares = cellTypes.map((type) => gradient[type].reduce((sum, g) => sum + g * g, 0))
   const ratio = most / (Math.sqrt(squares.reduce((a, b) => a + b, 0)) + 1e-6)
   return ratio < 1 ? eachType((type) => gradient[type].map((g) => ratio * g)) : gradient

@@ -18,8 +18,3 @@ export function parseBudget(text: string): Budget {
   if (/^epochs?$/.test(unit)) return { epochs: amount }
   throw invalid("budget", expected, text)
 }
-
-export function budgetText(budget: Budget): string {
-  if ("seconds" in budget) return `${budget.seconds} s of search time each`
-  return "steps" in budget ? `${budget.steps} steps each` : `${budget.epochs} epochs each`
-}

@@ -148,8 +148,11 @@ export function caption(histories: readonly History[], differs: readonly string[
   if (!first) return []
   const { config, start } = first
   const seeds = [...new Set(histories.map((h) => h.seed))]
+  const machines = [
+    ...new Set(histories.map((h) => `${h.start.cpu}, ${h.start.isa}, ${h.start.threads} threads`)),
+  ]
   const spread = seeds.length > 1 ? "Mean and standard deviation over seeds" : "Seed"
-  const ran = `${spread} ${seeds.join(", ")}. ${config.space}, C ${config.channels}, ${config.layers} cells, batch ${config.batch}, ${config.data}, ${start.steps_per_epoch} steps an epoch, schedule of ${config.epochs} epochs. ${start.cpu}, ${start.isa}, ${start.threads} threads.`
+  const ran = `${spread} ${seeds.join(", ")}. ${config.space}, C ${config.channels}, ${config.layers} cells, batch ${config.batch}, ${config.data}, ${start.steps_per_epoch} steps an epoch, schedule of ${config.epochs} epochs. ${machines.join("; ")}.`
   const own = [
     ...(config.data !== paper.data || start.steps_per_epoch !== paper.steps
       ? [`${config.data} with ${start.steps_per_epoch} steps an epoch (paper: CIFAR-10, ${paper.steps})`]

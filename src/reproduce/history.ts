@@ -45,8 +45,9 @@ export interface Moment {
     alphaChange: number
     /** Of the steps alone. */
     stepSeconds: number
-    /** By phase, evaluation and checkpoints among them. */
+    /** By phase, evaluation and checkpoints among them; of an epoch that a resume cut in two, of its second part. */
     phases: PhaseSeconds
+    resumed: boolean
   }
 }
 
@@ -153,10 +154,10 @@ export function searchSeconds(event: SearchEvent): number {
 function momentsOf(start: StartEvent, events: readonly SearchEvent[]): Moment[] {
   const moments: Moment[] = []
   let seconds = 0
-  let since: StepEvent[] = []
+  let since: SearchEvent[] = []
   for (const event of events) {
     seconds += searchSeconds(event)
-    if (event.type === "step") since.push(event)
+    since.push(event)
     if (event.type !== "epoch") continue
     moments.push(moment(event, start, seconds, since))
     since = []
@@ -164,8 +165,9 @@ function momentsOf(start: StartEvent, events: readonly SearchEvent[]): Moment[] 
   return moments
 }
 
-function moment(e: EpochEvent, start: StartEvent, seconds: number, since: readonly StepEvent[]): Moment {
-  const sum = (of: (s: StepEvent) => number) => since.reduce((total, s) => total + of(s), 0)
+function moment(e: EpochEvent, start: StartEvent, seconds: number, since: readonly SearchEvent[]): Moment {
+  const steps = since.filter((event) => event.type === "step")
+  const sum = (of: (s: StepEvent) => number) => steps.reduce((total, s) => total + of(s), 0)
   return {
     step: e.step,
     epochs: e.step / start.steps_per_epoch,
@@ -177,11 +179,14 @@ function moment(e: EpochEvent, start: StartEvent, seconds: number, since: readon
     selection: e.selection,
     genotype: e.genotype,
     sinceLast: {
-      steps: since.length,
+      steps: steps.length,
       flips: sum((s) => s.rows_flipped),
-      alphaChange: since.length === 0 ? 0 : sum((s) => s.alpha_change) / since.length,
+      alphaChange: steps.length === 0 ? 0 : sum((s) => s.alpha_change) / steps.length,
       stepSeconds: sum((s) => s.seconds),
       phases: { ...noSeconds(), ...e.seconds }, // older runs lack some
+      resumed: since
+        .slice(since.findIndex((event) => event.type === "step"))
+        .some((event) => event.type === "resume"),
     },
   }
 }

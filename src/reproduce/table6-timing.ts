@@ -3,6 +3,7 @@
  * ahead as in a search. NASP's time depends on what is selected, so each timed batch draws a selection of its own;
  * alpha's learning rate is 0, so that it stays.
  */
+import { learningEpoch, timedEpochs } from "../bench/learning-epoch.js"
 import { randomAlpha } from "../bench/selection.js"
 import { generateTextures } from "../data/generated.js"
 import { resolveFields } from "../expect.js"
@@ -13,6 +14,7 @@ import {
   type RunningMethod,
   type StepBatches,
 } from "../methods/index.js"
+import { writeMatrices } from "../methods/matrices.js"
 import type { NativeAddon, NativeSession } from "../native.js"
 import { findSpace, type Space } from "../spaces/index.js"
 import { makeBatches, type Batches } from "../train/batches.js"
@@ -33,6 +35,7 @@ export interface TimingOptions {
   layers: number
   seed: number
   threads: number | null
+  precision: "f32" | "f64"
 }
 
 export interface Timed {
@@ -57,14 +60,13 @@ export async function timeSteps(options: TimingOptions, tell: (space: string) =>
   return timed
 }
 
-// For methods whose step asks: past the epochs in which only the weights learn, and within a first stage.
-const epoch = 1000
-const epochs = 100_000
 const stepsPerEpoch = 391
 
 interface Clocked {
   timed: Timed
   method: RunningMethod
+  /** That its steps belong to. */
+  epoch: number
   clock: StepClock
   batches: Batches
   /** Selects at random, where time depends on it. */
@@ -88,7 +90,7 @@ async function timeSpace(space: Space, options: TimingOptions): Promise<Timed[]>
       ...{ channels, layers, batch, seed, ...net },
       ...{ classes: data.classes.length, imageSize: size, imageChannels: 3 },
       ...{ normal: [...space.normal], reduce: [...space.reduce] },
-      ...{ precision: "f32", isa: "", threads: options.threads ?? 0, dense: false },
+      ...{ precision: options.precision, isa: "", threads: options.threads ?? 0, dense: false },
     })
     const made = {
       session,
@@ -106,7 +108,9 @@ async function timeSpace(space: Space, options: TimingOptions): Promise<Timed[]>
       sides.map((side) => ({ side, round })),
     ).flat()
     const queue = (turn: (typeof turns)[number] | undefined) =>
-      turn ? turn.side.batches.queueStep(turn.round, turn.side.method.learnsAlpha?.(epoch) ?? true) : null
+      turn
+        ? turn.side.batches.queueStep(turn.round, turn.side.method.learnsAlpha?.(turn.side.epoch) ?? true)
+        : null
     let queued = queue(turns[0])
     for (const [i, { side, round }] of turns.entries()) {
       const current = queued!
@@ -128,7 +132,7 @@ function prepare(
 ): Clocked {
   const clock = clockedSession(session)
   const defaults = resolveFields(searchFields, {})
-  const settings: MethodSettings = { ...defaults, epochs, channels, layers, seed, archLr: 0 }
+  const settings: MethodSettings = { ...defaults, epochs: timedEpochs, channels, layers, seed, archLr: 0 }
   const method = findMethod(side.method)
   const context: MethodContext = {
     ...{ addon, session: clock.session, space, settings },
@@ -136,18 +140,20 @@ function prepare(
     validationBatches: batches.rankingBatches,
   }
   const selects = "projection" in method.fields
+  const running = method.prepare(context, resolveFields(method.fields, side.options))
   return {
     timed: { side, space, steps: [], batch, supernet: parameterCount(session), final: [] },
-    method: method.prepare(context, resolveFields(method.fields, side.options)),
+    method: running,
+    epoch: learningEpoch(running),
     clock,
     batches,
-    draw: selects ? (round) => writeAlpha(session, randomAlpha(space, seed + round)) : null,
+    draw: selects ? (round) => writeMatrices(session, "alphas", randomAlpha(space, seed + round)) : null,
   }
 }
 
 // The first round warms up.
 async function timeStep(
-  { timed, method, clock, draw }: Clocked,
+  { timed, method, epoch, clock, draw }: Clocked,
   tickets: StepBatches,
   round: number,
   addon: NativeAddon,
@@ -160,9 +166,4 @@ async function timeStep(
   if (round === 0) return
   timed.steps.push(seconds)
   if (draw) timed.final.push(finalParameters(addon, searched))
-}
-
-function writeAlpha(session: NativeSession, alpha: { normal: Float32Array; reduce: Float32Array }): void {
-  session.write("alphas_normal", alpha.normal)
-  session.write("alphas_reduce", alpha.reduce)
 }

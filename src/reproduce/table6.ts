@@ -83,9 +83,8 @@ export function entriesOfRuns(histories: readonly History[], addon: NativeAddon)
 }
 
 function epochSamples({ config, moments }: History): StepSeconds[] {
-  return moments.flatMap(({ sinceLast: { steps, stepSeconds, phases } }) => {
-    // The phases of an epoch that a resume cut in two hold only its second part.
-    if (steps === 0 || stepSeconds > phases.total) return []
+  return moments.flatMap(({ sinceLast: { steps, phases, resumed } }) => {
+    if (steps === 0 || resumed) return []
     const total = phases.total - phases.validation - phases.checkpoint - phases.measures - phases.listener
     const alpha = phases.alpha_forward + phases.alpha_backward + phases.ranking
     const { weight_forward: forward, weight_backward: backward, data } = phases

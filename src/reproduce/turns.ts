@@ -6,6 +6,7 @@
 import { existsSync } from "node:fs"
 
 import { invalid } from "../expect.js"
+import { listCheckpoints } from "../train/checkpoint.js"
 import { configHash, resolveConfig } from "../train/config.js"
 import type { SearchEvent } from "../train/events.js"
 import type { SearchOptions } from "../train/plan.js"
@@ -82,8 +83,8 @@ async function oneTurn({ run, search, events, used }: Active, options: TurnOptio
 function open(run: PlannedRun): Active {
   const there = existsSync(run.folder)
   if (there) checkSame(run)
-  const { steps, threads } = run.options
-  const kept = { ...(steps !== undefined && { steps }), ...(threads !== undefined && { threads }) }
+  const { steps = null, threads } = run.options // the budget's, not those of the run so far
+  const kept = { steps, ...(threads !== undefined && { threads }) }
   const running = search(there ? { resume: run.folder, ...kept } : { ...run.options, out: run.folder })
   return {
     run,
@@ -93,9 +94,12 @@ function open(run: PlannedRun): Active {
   }
 }
 
+// Up to its last checkpoint: what comes after is done again.
 function usedBy(folder: string): Active["used"] {
   const used = { steps: 0, seconds: 0 }
+  const saved = listCheckpoints(folder).at(-1)?.step ?? 0
   for (const event of readRunEvents(folder)) {
+    if (event.step > saved) break
     if (event.type === "step") used.steps = event.step
     used.seconds += searchSeconds(event)
   }

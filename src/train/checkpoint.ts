@@ -69,11 +69,14 @@ export function saveCheckpoint(
 }
 
 /**
- * Keeps the newest `keep` of those that lie on the cadence, and the newest of all; so what is left does not depend on
- * where a run was interrupted.
+ * Of those up to `step`, where the run is, keeps the newest `keep` that lie on the cadence, and the newest of all; so what
+ * is left does not depend on where a run was interrupted. Later ones, which a resumed run found damaged, stay until it
+ * writes them anew.
  */
-export function pruneCheckpoints(run: string, every: number, keep: number): void {
-  const [newest, ...older] = listCheckpoints(run).reverse()
+export function pruneCheckpoints(run: string, step: number, every: number, keep: number): void {
+  const [newest, ...older] = listCheckpoints(run)
+    .filter((c) => c.step <= step)
+    .reverse()
   if (!newest) return
   const kept = new Set(older.filter(({ step }) => step % every === 0).slice(0, keep - 1))
   for (const old of older) if (!kept.has(old)) rmSync(old.file, { force: true })

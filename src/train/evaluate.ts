@@ -2,9 +2,9 @@
 import type { ValidationFigure } from "../data/halves.js"
 import { matricesOfGenotype } from "../derive.js"
 import type { RunningMethod } from "../methods/index.js"
-import { mixWeights } from "../methods/matrices.js"
+import { cellTypes, mixWeights, type Matrices } from "../methods/matrices.js"
 import type { NativeSession } from "../native.js"
-import type { Space } from "../spaces/index.js"
+import { edges, type Space } from "../spaces/index.js"
 import type { Batches } from "./batches.js"
 import type { DerivedFigures } from "./events.js"
 import { addBatch, means, noTotals } from "./epoch-totals.js"
@@ -43,7 +43,7 @@ export async function evaluateDerived(parts: EvaluationParts, epoch: number): Pr
   const { searched } = method.derive()
   const searchedBatch = await evaluate(parts, epoch, true)
   try {
-    mixWeights(session, matricesOfGenotype(space, searched))
+    mixDerived(session, matricesOfGenotype(space, searched))
     const derived = await evaluate(parts, epoch)
     const derivedBatch = await evaluate(parts, epoch, true)
     return {
@@ -53,5 +53,20 @@ export async function evaluateDerived(parts: EvaluationParts, epoch: number): Pr
     }
   } finally {
     method.derive()
+  }
+}
+
+// Partial channels: what passes an edge by does so once for each of its operations, so nothing where there is none.
+function mixDerived(session: NativeSession, matrices: Matrices): void {
+  mixWeights(session, matrices)
+  if ((session.options.partialChannels ?? 1) === 1) return
+  for (const type of cellTypes) {
+    const columns = matrices[type].length / edges
+    const operations = (edge: number) =>
+      matrices[type].subarray(edge * columns, (edge + 1) * columns).reduce((sum, times) => sum + times, 0)
+    session.setBypass(
+      type,
+      Float64Array.from({ length: edges }, (_, edge) => operations(edge)),
+    )
   }
 }

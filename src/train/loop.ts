@@ -68,10 +68,32 @@ export function lastStep(config: SearchConfig, stepsPerEpoch: number): number {
   return Math.min(config.epochs * stepsPerEpoch, config.steps ?? Infinity)
 }
 
+/** The epoch, from 0, that the last of `step` steps belongs to. */
+export function epochOf(step: number, stepsPerEpoch: number): number {
+  return Math.max(0, Math.ceil(step / stepsPerEpoch) - 1)
+}
+
+/**
+ * Of a run that is over: what it found. Where --steps cut it at an epoch's end its checkpoint is an uninterrupted run's, and
+ * what the method does at a run's end is done anew.
+ */
+export async function derivedOfFinished(parts: LoopParts): Promise<Derived> {
+  if (isCutBetweenEpochs(parts)) await endSteps(parts, { whole: false, last: true })
+  return parts.method.derive()
+}
+
+function isCutBetweenEpochs({ config, batches: { stepsPerEpoch }, progress }: LoopParts): boolean {
+  const { step, ended } = progress
+  return ended === null && step > 0 && step % stepsPerEpoch === 0 && step < config.epochs * stepsPerEpoch
+}
+
 export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, LoopEnd> {
   const { config, session, method, batches, run, progress, control, clock } = parts
   const { stepsPerEpoch } = batches
   let last = progress.ended === null ? lastStep(config, stepsPerEpoch) : progress.step
+  const lrAt = (step: number, epoch: number) =>
+    method.learningRate?.({ step, epoch, stepsPerEpoch }) ??
+    cosine(config.lr, config.lrMin, epoch, config.epochs)
   const watch = watchAlpha(session, parts.space)
   let told = progress.step
   session.memory(true)
@@ -90,13 +112,12 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
     const step = progress.step
     const epoch = Math.floor(step / stepsPerEpoch)
     if (step % stepsPerEpoch === 0) startEpoch(progress)
-    const schedule = { step, epoch, stepsPerEpoch }
-    const lr = method.learningRate?.(schedule) ?? cosine(config.lr, config.lrMin, epoch, config.epochs)
+    const lr = lrAt(step, epoch)
     const current = queued
     queued = queueStep(step + 1)
 
     const began = now()
-    const outcome = await method.step(current, { ...schedule, lr })
+    const outcome = await method.step(current, { step, epoch, stepsPerEpoch, lr })
     const { alpha, weights } = outcome
     if (alpha) checkFinite(alpha.loss, "validation loss of the architecture step")
     checkFinite(weights.loss, "training loss")
@@ -123,38 +144,43 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
     }
     const whole = progress.step % stepsPerEpoch === 0
     if (whole || progress.step === last) {
-      await endSteps(parts, epoch, { whole, last: progress.step === last })
+      // A run cut at an epoch's end may be gone on with: up to its checkpoint it does what an uninterrupted one does.
+      await endSteps(parts, { whole, last: progress.step === last && !isCutBetweenEpochs(parts) })
       const event = await endEpoch(parts, epoch, lr, whole)
       yield event
       told = progress.step
-      if (whole && progress.step < last) {
+      if (whole && progress.step < config.epochs * stepsPerEpoch) {
         progress.ended = reasonToStop(config, event.skips.normal, progress.eigenvalues)
       }
       if (progress.ended !== null) {
         last = progress.step
-        await endSteps(parts, epoch, { whole: false, last: true })
+        await endSteps(parts, { whole: false, last: true })
         yield { type: "early_stop", step: last, epoch, reason: progress.ended }
       }
+      watch.look() // what was done between epochs is no step's
     }
     if (run && (progress.step % config.checkpointEvery === 0 || progress.step === last)) {
       yield checkpoint(parts, run, epoch)
     }
   }
 
-  const derived = method.derive()
-  const epoch = Math.max(0, Math.ceil(progress.step / stepsPerEpoch) - 1)
+  const epoch = epochOf(progress.step, stepsPerEpoch)
+  // What the method does at a run's end, and an event for it.
+  const endRun = async () => {
+    await endSteps(parts, { whole: false, last: true })
+    return endEpoch(parts, epoch, lrAt(Math.max(0, progress.step - 1), epoch), false)
+  }
   if (progress.step < last) {
-    if (control.stopping === "evaluated" && told < progress.step) {
-      await endSteps(parts, epoch, { whole: false, last: true })
-      const lr = cosine(config.lr, config.lrMin, epoch, config.epochs)
-      yield await endEpoch(parts, epoch, lr, false)
-    }
+    if (control.stopping === "evaluated" && (told < progress.step || method.onEpoch)) yield await endRun()
+    const derived = method.derive()
     if (run && progress.step % config.checkpointEvery !== 0) yield checkpoint(parts, run, epoch)
     yield { type: "stopped", step: progress.step, epoch, genotype: derived.searched }
     return { status: "stopped", derived }
   }
+  if (isCutBetweenEpochs(parts) && method.onEpoch) yield await endRun()
+  const derived = method.derive()
   if (run) {
-    pruneCheckpoints(run.path, config.checkpointEvery, config.keepCheckpoints)
+    pruneCheckpoints(run.path, progress.step, config.checkpointEvery, config.keepCheckpoints)
     writeOutputs(run.path, session, derived)
   }
   yield { type: "finished", step: progress.step, epoch, genotype: derived.searched }
@@ -163,12 +189,12 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
 
 // What the method does between epochs.
 async function endSteps(
-  { method, progress, clock }: LoopParts,
-  epoch: number,
+  { method, batches, progress, clock }: LoopParts,
   how: Pick<EpochEnd, "whole" | "last">,
 ): Promise<void> {
   const began = now()
-  await method.onEpoch?.({ epoch, step: progress.step, ...how })
+  const { step } = progress
+  await method.onEpoch?.({ epoch: epochOf(step, batches.stepsPerEpoch), step, ...how })
   clock.add("ranking", now() - began)
 }
 
@@ -257,7 +283,7 @@ function checkpoint(parts: LoopParts, run: RunFolder, epoch: number): Checkpoint
   progress.method = method.save?.() ?? null
   run.sync() // events up to here last at least as long as the checkpoint
   const file = saveCheckpoint(run.path, session, hash, progress)
-  pruneCheckpoints(run.path, config.checkpointEvery, config.keepCheckpoints)
+  pruneCheckpoints(run.path, progress.step, config.checkpointEvery, config.keepCheckpoints)
   clock.add("checkpoint", now() - began)
   return { type: "checkpoint", step: progress.step, epoch, file: relative(run.path, file) }
 }

@@ -3,6 +3,7 @@
  * batches of the step that comes next, at the net that is searched (NASP: discrete; DARTS: softmax). Nothing of the
  * search changes: the weights are put back by `secondOrder`, running statistics here.
  */
+import { invalid } from "../expect.js"
 import { firstOrder, secondOrder } from "../methods/darts.js"
 import { findMethod, type MethodSettings, type RunningMethod } from "../methods/index.js"
 import { readMatrices, type Matrices } from "../methods/matrices.js"
@@ -13,11 +14,14 @@ import type { OrdersEvent } from "./events.js"
 
 export type OrderFigures = Pick<OrdersEvent, "cosine" | "first_norm" | "second_norm" | "difference_norm">
 
-/** Whether the method descends on a gradient of alpha, whose orders can be compared. */
-export function descendsOnAlpha(config: SearchConfig): boolean {
+/** @throws NaspError ERR_NASP_ARGUMENT for compareOrders beside a method that descends on no gradient of alpha */
+export function checkDescends(config: SearchConfig): void {
   const method = findMethod(config.method)
   const options = config.options as Parameters<typeof method.evaluations>[0]
-  return Object.keys(method.evaluations(options).architecture).length > 0
+  const descends = Object.keys(method.evaluations(options).architecture).length > 0
+  if (config.compareOrders > 0 && !descends) {
+    throw invalid("method", "one that descends on alpha's gradient, beside compareOrders", config.method)
+  }
 }
 
 export async function compareOrders(
@@ -30,6 +34,7 @@ export async function compareOrders(
     .tensors()
     .filter((t) => t.group === "buffer")
     .map(({ name }) => ({ name, data: session.read(name) }))
+  session.skipDropout(0, 0)
   method.derive()
   // A smooth mixture's own way back to alpha; straight through where the mixture is discrete.
   const through = method.relaxed?.(readMatrices(session)) ?? (() => readMatrices(session, "grad.alphas"))

@@ -1,11 +1,9 @@
 /** What a search works with, from its configuration: the data set and the session on the engine, the method on both. */
 import type { ImageData } from "../data/index.js"
-import { invalid } from "../expect.js"
 import { findMethod, type MethodContext, type RunningMethod } from "../methods/index.js"
 import type { NativeAddon, NativeDataset, NativeSession } from "../native.js"
 import type { Space } from "../spaces/index.js"
 import type { SearchConfig } from "./config.js"
-import { descendsOnAlpha } from "./orders.js"
 
 export function registerData(addon: NativeAddon, data: ImageData): NativeDataset {
   const { images, labels, channels, size, mean, std } = data
@@ -36,10 +34,6 @@ export function openSession(
   })
 }
 
-/** @throws NaspError ERR_NASP_ARGUMENT for a method whose gradients of both orders cannot be compared */
 export function prepareMethod(context: MethodContext, config: SearchConfig): RunningMethod {
-  if (config.compareOrders > 0 && !descendsOnAlpha(config)) {
-    throw invalid("method", "one that descends on alpha's gradient, beside compareOrders", config.method)
-  }
   return findMethod(config.method).prepare(context, config.options)
 }

@@ -1,8 +1,10 @@
 /** From what the caller of `search` says to what is run: a new run, or one that goes on. */
 import { join } from "node:path"
 
+import { checkImages } from "../data/check-images.js"
 import type { ImageData } from "../data/index.js"
 import { invalid } from "../expect.js"
+import { checkDescends } from "./orders.js"
 import { resolveConfig, type SearchConfig, type SearchOptions as ConfigOptions } from "./config.js"
 import { writeWhole } from "./files.js"
 import { checkFree, ownData, readRunRecord } from "./run-folder.js"
@@ -32,14 +34,18 @@ export interface Plan {
 /** @throws NaspError ERR_NASP_ARGUMENT, ERR_NASP_RUN_FOLDER */
 export function makePlan(options: SearchOptions): Plan {
   const { data, out, resume, signal: _, ...rest } = options
+  if (data === null) throw invalid("data", "a data set's name or images", data)
   const given = typeof data === "object" ? data : null
   if (resume === undefined) {
     const name = typeof data === "object" ? ownData : data
     const named: ConfigOptions = { ...rest, ...(name === undefined ? {} : { data: name }) }
     const config = resolveConfig(named, given !== null)
+    checkDescends(config)
+    if (given) checkImages(given)
     if (out !== undefined) checkFree(out)
     return { config, data: given, out: out ?? null, resumed: null }
   }
+  if (typeof resume !== "string" || resume === "") throw invalid("resume", "a run folder", resume)
   const { threads, steps, ...others } = rest
   const refused = Object.entries({ ...others, out, data: given ? undefined : data }).find(
     ([, value]) => value !== undefined,

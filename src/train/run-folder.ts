@@ -39,10 +39,10 @@ export interface RunFolder {
   append(event: SearchEvent): void
   /** Events on the disk. */
   sync(): void
-  /** Drops what lies behind `step`, and lines that a killed process left half. */
-  cutEvents(step: number): void
+  /** Drops what lies behind `step`, ends, and lines that a killed process left half. @returns what is left */
+  cutEvents(step: number): SearchEvent[]
   lastEvent(): SearchEvent | null
-  /** Removes temporary files of killed processes. */
+  /** Gives the lock back. */
   close(): void
 }
 
@@ -61,8 +61,9 @@ export function freeRunFolder(name: string): string {
   }
 }
 
-/** @throws NaspError ERR_NASP_ARGUMENT if the place is taken */
-export function checkFree(path: string): void {
+/** @throws NaspError ERR_NASP_ARGUMENT if it is no path, or the place is taken */
+export function checkFree(path: unknown): asserts path is string {
+  if (typeof path !== "string" || path === "") throw invalid("out", "a folder", path)
   if (!existsSync(path)) return
   const there = listing(path)
   if (there?.includes("config.json"))
@@ -86,12 +87,7 @@ export function createRunFolder(path: string, config: SearchConfig, dataHash: st
     rmSync(fresh, { recursive: true, force: true })
     throw ioError("write", path, error)
   }
-  return open(path)
-}
-
-/** @throws NaspError ERR_NASP_LOCKED, ERR_NASP_IO */
-export function openRunFolder(path: string): RunFolder {
-  return open(path)
+  return openRunFolder(path)
 }
 
 /** @throws NaspError ERR_NASP_RUN_FOLDER if the folder is none or its config.json cannot be used */
@@ -116,7 +112,11 @@ export function readRunRecord(path: string): RunRecord {
   }
 }
 
-function open(path: string): RunFolder {
+/**
+ * Locks it, and removes temporary files of killed processes.
+ * @throws NaspError ERR_NASP_LOCKED, ERR_NASP_IO
+ */
+export function openRunFolder(path: string): RunFolder {
   const release = lockFolder(path)
   const file = join(path, "events.jsonl")
   let handle: number | null = null
@@ -158,6 +158,7 @@ function open(path: string): RunFolder {
         (e) => e.step <= step && e.type !== "finished" && e.type !== "stopped",
       )
       writeWhole(file, kept.map((event) => `${JSON.stringify(event)}\n`).join(""))
+      return kept
     },
     lastEvent: () => readEvents(file).at(-1) ?? null,
     close() {

@@ -8,6 +8,7 @@ import type { ValidationFigure } from "../data/halves.js"
 import { selectionOf, type CellMatrices } from "../derive.js"
 import { chooseDevice, onDevice } from "../device.js"
 import { NaspError } from "../errors.js"
+import { invalid } from "../expect.js"
 import type { Genotype } from "../genotype.js"
 import { cpuName } from "../machine.js"
 import type { RunningMethod } from "../methods/index.js"
@@ -20,7 +21,15 @@ import { listCheckpoints, loadCheckpoint, restoreTensors, type Progress } from "
 import { configHash, dataHash } from "./config.js"
 import { noTotals, now, phaseClock, type PhaseClock } from "./epoch-totals.js"
 import type { SearchEvent } from "./events.js"
-import { lastStep, runLoop, type LoopControl } from "./loop.js"
+import {
+  derivedOfFinished,
+  epochOf,
+  lastStep,
+  runLoop,
+  type LoopControl,
+  type LoopEnd,
+  type LoopParts,
+} from "./loop.js"
 import { parameterCount } from "./parameter-count.js"
 import { openSession, prepareMethod, registerData } from "./parts.js"
 import { makePlan, rewriteSteps, type Plan, type SearchOptions } from "./plan.js"
@@ -114,6 +123,8 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
   const { device, note } = chooseDevice(native, config.device)
   const addon = onDevice(native, device)
   const data = plan.data ?? findDataSource(config.data).load(config.dataDir ?? "")
+  if (config.cutout > 2 * data.size)
+    throw invalid("cutout", `at most twice the images' side (${data.size})`, config.cutout)
   const dataset = registerData(addon, data)
   const digest = dataHash(data)
   if (plan.resumed && plan.resumed.dataHash !== digest) {
@@ -146,14 +157,25 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
     // A new folder appears only once everything that can be refused has been accepted.
     if (!folder && plan.out !== null) folder = createRunFolder(plan.out, config, digest)
     const clock = phaseClock()
-    const parts = { addon, note, batches, digest, folder, session, space, method, clock }
+    const parts: Parts = {
+      addon,
+      note,
+      batches,
+      digest,
+      folder,
+      session,
+      space,
+      method,
+      clock,
+      records: true,
+    }
     const events = steps(plan, control, parts)
     for (;;) {
       const item = await events.next()
       if (item.done) return item.value
       step = item.value.step
       const told = now()
-      folder?.append(item.value)
+      if (parts.records) folder?.append(item.value)
       const written = now()
       yield item.value
       clock.add("logging", written - told)
@@ -180,6 +202,8 @@ interface Parts {
   space: Space
   method: RunningMethod
   clock: PhaseClock
+  /** Whether events go into the run folder: not those of a run that is over. */
+  records: boolean
 }
 
 async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerator<SearchEvent, SearchResult> {
@@ -199,6 +223,7 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
     method: null,
   }
   let isFinished = false
+  let isStarted = false
 
   if (plan.resumed && folder) {
     const checkpoint = loadCheckpoint(folder.path, hash, (message) => warnings.push(message))
@@ -212,20 +237,26 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
         )
       }
     }
+    const { steps } = plan.resumed.override
+    if (typeof steps === "number" && steps < progress.step) {
+      throw invalid("steps", `at least the ${progress.step} steps that are done`, steps)
+    }
     isFinished =
       (progress.ended !== null || progress.step >= lastStep(config, batches.stepsPerEpoch)) &&
       folder.lastEvent()?.type === "finished"
-    if (!isFinished) {
-      if (plan.resumed.override.steps !== undefined) rewriteSteps(folder.path, config.steps)
-      folder.cutEvents(progress.step)
+    if (isFinished) {
+      parts.records = false
+    } else {
+      if (steps !== undefined) rewriteSteps(folder.path, config.steps)
+      isStarted = folder.cutEvents(progress.step).some(({ type }) => type === "start")
     }
   }
 
-  const at = { step: progress.step, epoch: Math.floor(progress.step / batches.stepsPerEpoch) }
+  const at = { step: progress.step, epoch: epochOf(progress.step, batches.stepsPerEpoch) }
   for (const message of warnings) yield { type: "warning", ...at, message }
   if (!isFinished) {
     yield {
-      type: plan.resumed ? "resume" : "start",
+      type: isStarted ? "resume" : "start",
       ...at,
       version,
       space: config.space,
@@ -244,12 +275,17 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
       alpha: alphaRows(space, readAlpha(session)),
     }
   }
-  const end = isFinished
-    ? { status: "finished" as const, derived: method.derive() }
-    : yield* runLoop({
-        ...{ addon, config, space, session, method, batches, run: folder },
-        ...{ hash, progress, control, clock },
-      })
+  const loop: LoopParts = {
+    ...{ addon, config, space, session, method, batches, run: folder },
+    ...{ hash, progress, control, clock },
+  }
+  let end: LoopEnd
+  if (isFinished) {
+    end = { status: "finished", derived: await derivedOfFinished(loop) }
+    yield { type: "finished", ...at, genotype: end.derived.searched }
+  } else {
+    end = yield* runLoop(loop)
+  }
   return {
     status: end.status,
     step: progress.step,

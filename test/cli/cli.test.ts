@@ -1,6 +1,14 @@
 // The command line: what is refused and with which exit code, and what good calls print. Needs dist (npm run build).
 import { spawnSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
@@ -51,6 +59,18 @@ const refused: [string, number, RegExp][] = [
   ["search --resume images", 1, /has no config.json/],
   ["search --resume none", 1, /none does not exist/],
   ["search --resume none --batch 3", 2, /beside resume/],
+  ["search --epochs 1 --out ", 2, /a folder for out but received an empty string/],
+  ["reproduce figure4 --epochs 1 --out ", 2, /a folder for out but received an empty string/],
+  [
+    "bench ops --channels 24",
+    2,
+    /16 and 32, 32 and 16 or 64 and 8 for channels and size but received 24 and 0/,
+  ],
+  [
+    "bench step --method darts --selection f",
+    2,
+    /one that selects, beside selection or saveSelection for method/,
+  ],
   ["search --out images", 2, /new or empty folder for out but received images/],
   ["search --nonsense", 2, /unknown option '--nonsense'/],
   ["search stray", 2, /too many arguments/],
@@ -118,6 +138,47 @@ describe("what is done", () => {
     expect(status).toBe(0)
     expect(stdout).toContain("normal cell")
     expect(stdout).toContain("runs/darts7-split-seed0-2")
+  })
+
+  it("says with --quiet what it warns of", () => {
+    expect(nasp("search", "--steps", "1", ...small, "--quiet", "--device", "auto")).toMatchObject({
+      status: 0,
+      stdout: "",
+      stderr: expect.stringMatching(/^(warning: device auto takes the CPU: .*\n)?$/),
+    })
+    nasp("search", "--steps", "2", ...small, "--checkpoint-every", "1", "--out", "torn")
+    truncateSync(at("torn/checkpoints/step-0000000002.safetensors"), 100)
+    expect(nasp("search", "--resume", "torn", "--quiet").stderr).toMatch(
+      /^warning: the checkpoint .* is damaged.*\n$/,
+    )
+  })
+
+  it("says of a finished run that it is, as an event too", () => {
+    nasp("search", "--steps", "1", ...small, "--quiet", "--out", "over")
+    const { stdout } = nasp("search", "--resume", "over", "--json")
+    expect(JSON.parse(stdout)).toMatchObject({
+      type: "finished",
+      step: 1,
+      epoch: 0,
+      genotype: expect.anything(),
+    })
+    expect(nasp("search", "--resume", "over").stdout).toContain("this run is finished: 1 steps")
+  })
+
+  it.skipIf(process.platform === "win32")("stops, saves and can go on where its readers went away", () => {
+    for (const [name, pipe] of [
+      ["out", "| head -1"],
+      ["both", "2>&1 | head -1"],
+    ] as const) {
+      const call = `"${process.execPath}" "${main}" search --steps 5000 ${small.join(" ")} --json --out ${name}`
+      const { stderr } = spawnSync("bash", ["-c", `${call} ${pipe}; echo "\${PIPESTATUS[0]}" >&2`], {
+        encoding: "utf8",
+        cwd: folder,
+        timeout: 60_000,
+      })
+      expect(stderr).toMatch(/^(stopped after step \d+.*\n)?0\n$/)
+      expect(readdirSync(at(`${name}/checkpoints`)).length).toBeGreaterThan(0)
+    }
   })
 
   it("helps and says its version and what was built", () => {

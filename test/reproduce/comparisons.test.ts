@@ -113,6 +113,31 @@ describe("runs of a comparison", () => {
     expect(fake.disposed).toBe(fake.sessions)
   })
 
+  it("go on with runs of so many steps for a time, and for more steps", async () => {
+    const options = { sides: ["nasp"], given: { ...small, seeds: 1, epochs: 5000 } }
+    const ends = async (budget: string) =>
+      (await run("figure3", { ...options, budget })).map((h) => h.moments.at(-1)!)[0]!
+    expect((await ends("4")).step).toBe(4)
+    expect((await ends("9")).step).toBe(9)
+    const { seconds, step } = await ends("0.05s")
+    expect(seconds).toBeGreaterThanOrEqual(0.05)
+    expect(step).toBeGreaterThan(9)
+  })
+
+  it("do again, and count only once, what was done behind a run's last checkpoint", async () => {
+    const options = { sides: ["nasp"], given: { ...small, seeds: 1, epochs: 5000 } }
+    await run("figure3", { ...options, budget: "4" })
+    const events = at("figure3/runs/nasp-seed0/events.jsonl")
+    const step = readFileSync(events, "utf8")
+      .split("\n")
+      .find((line) => line.includes('"type":"step"'))!
+    const lost = { ...(JSON.parse(step) as object), step: 5, seconds: 1000 }
+    writeFileSync(events, `${readFileSync(events, "utf8")}${JSON.stringify(lost)}\n`)
+    const [history] = await run("figure3", { ...options, budget: "0.05s" })
+    expect(history!.moments.at(-1)!.step).toBeGreaterThan(4)
+    expect(history!.moments.at(-1)!.seconds).toBeLessThan(1000)
+  })
+
   it("take the methods' options that fit them", async () => {
     const histories = await run("figure3", {
       sides: ["nasp", "darts"],
@@ -132,6 +157,10 @@ describe("what is refused", () => {
     [{ set: ["value"] }, /Expected name=value for set/],
     [{ set: ["value=nope"] }, /for value but received nope/],
     [{ budget: "soon" }, /for budget but received soon/],
+    [
+      { budget: "4", given: { ...small, compareOrders: 5 } },
+      /the 5 steps of compareOrders for budget but received 4/,
+    ],
     [{ given: { ...small, seeds: 0 } }, /for seeds but received 0/],
     [{ given: { ...small, space: "nope" } }, /for space but received nope/],
   ])("%j", async (options, message) => {
@@ -298,5 +327,24 @@ describe("reports", () => {
     const { alpha_first, forward, backward, data, overhead, total } = entries[0]!.row.seconds
     expect(alpha_first! + forward! + backward! + data! + overhead!).toBeCloseTo(total, 6)
     expect(entries[0]!.row.search_error?.mean).toBeGreaterThan(0)
+  })
+
+  it("table 6 from runs leaves out an epoch that a resume cut in two, whatever its seconds", async () => {
+    await run("figure3", { sides: ["nasp"], budget: "21", given: { ...small, seeds: 1 } })
+    const file = at("figure3/runs/nasp-seed0/events.jsonl")
+    const lines = readFileSync(file, "utf8").split("\n").filter(Boolean)
+    const resume = (line: string) =>
+      JSON.stringify({ ...(JSON.parse(lines[0]!) as object), type: "resume", at: line })
+    const found = () => {
+      const addon = { ...fakeAddon, operationTensors: () => [] } as never
+      return entriesOfRuns(readHistories([at("figure3")]), addon)[0]!.row.spread.total!.n
+    }
+    expect(found()).toBe(3)
+    const between = lines.findIndex((line) => line.includes('"type":"epoch"'))
+    const after = (n: number) => [...lines.slice(0, n), resume(""), ...lines.slice(n)].join("\n")
+    writeFileSync(file, after(between + 1)) // between two epochs: both are whole
+    expect(found()).toBe(3)
+    writeFileSync(file, after(between - 2)) // before the epoch's last steps
+    expect(found()).toBe(2)
   })
 })

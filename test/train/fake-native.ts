@@ -4,6 +4,7 @@
  */
 import { NaspError } from "../../src/errors.js"
 import type {
+  AugmentOptions,
   NativeAddon,
   NativeSession,
   NativeSessionOptions,
@@ -19,12 +20,19 @@ export const fake = {
   hang: false,
   sessions: 0,
   disposed: 0,
+  /** What was queued, batch by batch. */
+  queued: [] as { indices: number[]; augment: AugmentOptions }[],
+  /** Learning rates of the weight steps. */
+  rates: [] as number[],
   /** Called before each weight step with the number of those before it. */
   onStep: (_n: number): void => {},
 }
 
 export function resetFake(): void {
-  Object.assign(fake, { isa: "fake", divergeAt: 0, hang: false, sessions: 0, disposed: 0, onStep: () => {} })
+  Object.assign(fake, {
+    ...{ isa: "fake", divergeAt: 0, hang: false, sessions: 0, disposed: 0, queued: [], rates: [] },
+    onStep: () => {},
+  })
 }
 
 function permutation(seed: number, substream: number, n: number): Uint32Array {
@@ -54,7 +62,7 @@ function session(options: NativeSessionOptions): NativeSession {
     { name: "selected.alphas_reduce", group: "selection", shape: [14, options.reduce.length] },
   ]
   const values = new Map(infos.map((t) => [t.name, new Float32Array(t.shape.reduce((n, d) => n * d, 1))]))
-  const tickets = new Map<number, number>()
+  const tickets = new Map<number, { sum: number; count: number }>()
   let nextTicket = 1
   let isDisposed = false
   let cancelRunning: (() => void) | null = null
@@ -65,15 +73,15 @@ function session(options: NativeSessionOptions): NativeSession {
     return found
   }
   const take = (ticket: number, keep = false) => {
-    const sum = tickets.get(ticket)
-    if (sum === undefined) throw new NaspError("ERR_NASP_ARGUMENT", `no ticket ${ticket}`)
+    const batch = tickets.get(ticket)
+    if (batch === undefined) throw new NaspError("ERR_NASP_ARGUMENT", `no ticket ${ticket}`)
     if (!keep) tickets.delete(ticket)
-    return sum
+    return batch
   }
-  const result = (loss: number): StepResult => ({
+  const result = (loss: number, count: number): StepResult => ({
     loss,
-    correct: Math.abs(Math.round(loss * 1000)) % 17,
-    count: 17,
+    correct: Math.abs(Math.round(loss * 1000)) % (count + 1),
+    count,
     forwardSeconds: 0,
     backwardSeconds: 0,
     waitSeconds: 0,
@@ -95,7 +103,9 @@ function session(options: NativeSessionOptions): NativeSession {
     write: (name, data) => get(name).set(data as Float32Array),
     queue(_dataset, indices, augment) {
       if (tickets.size >= 8) throw new NaspError("ERR_NASP_BUSY", "too many batches")
-      tickets.set(nextTicket, indices.reduce((s, v, i) => s + v * (i + 1), 0) + (augment.counter % 1009))
+      const sum = indices.reduce((s, v, i) => s + v * (i + 1), 0) + (augment.counter % 1009)
+      tickets.set(nextTicket, { sum, count: indices.length })
+      fake.queued.push({ indices: [...indices], augment })
       return nextTicket++
     },
     load: () => 0,
@@ -122,13 +132,13 @@ function session(options: NativeSessionOptions): NativeSession {
     combine: () => {},
     norm: () => 1,
     async architectureGradient(ticket, how = {}) {
-      const sum = take(ticket, how.keepBatch)
+      const { sum, count } = take(ticket, how.keepBatch)
       await pause()
       get("grad.w")[0] = sum
       for (const type of ["normal", "reduce"] as const)
         get(`grad.alphas_${type}`).forEach((_, i, gradient) => (gradient[i] = Math.sin(sum * (i + 1))))
       get("b")[0] = (get("b")[0] as number) * 0.9 + (sum % 13)
-      return result(2 + (sum % 7) / 10)
+      return result(2 + (sum % 7) / 10, count)
     },
     updateAlpha(how) {
       const step = get("adam.step")
@@ -142,7 +152,8 @@ function session(options: NativeSessionOptions): NativeSession {
       if (how.discretise) this.discretise(how.discretise)
     },
     async weightStep(ticket, how) {
-      const sum = take(ticket, how.keepBatch)
+      const { sum, count } = take(ticket, how.keepBatch)
+      fake.rates.push(how.lr)
       const n = get("adam.step")[0] as number
       fake.onStep(n - 1)
       await pause()
@@ -151,12 +162,15 @@ function session(options: NativeSessionOptions): NativeSession {
         momentum[i] = m * how.momentum + Math.cos(sum + i)
         w[i] = (w[i] as number) - how.lr * (momentum[i] as number)
       })
-      return result(n === fake.divergeAt ? NaN : 2 + Math.sin(w[0] as number))
+      return result(n !== 0 && n === fake.divergeAt ? NaN : 2 + Math.sin(w[0] as number), count)
     },
     async evaluate(ticket) {
-      const sum = take(ticket)
+      const { sum, count } = take(ticket)
       await pause()
-      return result(2 + Math.sin((get("w")[1] as number) + sum))
+      // of the net too: methods rank by it
+      const net = ["normal", "reduce"].map((type) => get(`selected.alphas_${type}`))
+      const mixture = net.reduce((total, d) => d.reduce((t, v, i) => t + v * i, total), 0)
+      return result(2 + Math.sin((get("w")[1] as number) + sum + mixture), count)
     },
     cancel: () => cancelRunning?.(),
     memory: () => ({ peakActivations: 1000, allocated: 1000 }),
@@ -196,4 +210,11 @@ export const fakeAddon = {
   permutation,
   normals: (seed: number, substream: number, n: number): Float64Array =>
     Float64Array.from({ length: n }, (_, i) => Math.sin(seed + 31 * substream + i)),
+  uniforms: (seed: number, substream: number, counter: number, n: number): Float64Array =>
+    Float64Array.from({ length: n }, (_, i) => {
+      const x =
+        Math.sin(12.9898 * (seed + 1) + 78.233 * substream + 37.719 * (counter % 99991) + 4.581 * i) *
+        43758.5453
+      return x - Math.floor(x)
+    }),
 } satisfies Partial<NativeAddon>

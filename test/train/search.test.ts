@@ -13,7 +13,7 @@ import { join } from "node:path"
 import { describe, expect, it, vi } from "vitest"
 
 import { generateTextures } from "../../src/data/generated.js"
-import type { EpochEvent, SearchEvent } from "../../src/train/events.js"
+import type { EndEvent, EpochEvent, SearchEvent, StepEvent } from "../../src/train/events.js"
 import { search } from "../../src/train/search.js"
 import { fake, fakeAddon } from "./fake-native.js"
 import { collect, data, small, useFakeRuns } from "./fake-runs.js"
@@ -47,7 +47,19 @@ describe("a run", () => {
       [1, 26],
       [2, 39],
     ])
-    expect(epochs[0]?.lr).toBe(0.025)
+    // A cosine from lr to lrMin over the epochs, told and handed to the engine.
+    const cosine = [0, 1, 2].map((e) => 0.001 + 0.012 * (1 + Math.cos((Math.PI * e) / 3)))
+    epochs.forEach((e, i) => expect(e.lr).toBeCloseTo(cosine[i]!, 12))
+    const steps = told.filter((e): e is StepEvent => e.type === "step")
+    expect(fake.rates).toEqual(steps.map((s) => s.lr))
+    // Means over images: the last batch of an epoch has 4 of them, the others 8.
+    for (const e of epochs) {
+      const of = steps.filter((s) => s.epoch === e.epoch)
+      const sum = (what: (s: StepEvent) => number) => of.reduce((total, s) => total + what(s), 0)
+      expect(sum((s) => s.count)).toBe(100)
+      expect(e.train_loss).toBeCloseTo(sum((s) => s.loss * s.count) / 100, 12)
+      expect(e.train_acc).toBe(sum((s) => s.correct) / 100)
+    }
     expect(told.at(-1)?.type).toBe("finished")
     expect(readdirSync(at("a")).sort()).toEqual([
       "alpha.safetensors",
@@ -143,8 +155,12 @@ describe("resuming", () => {
     fake.onStep = () => {}
     await search({ resume: run, data }).result()
     const before = bytesOf(run)
-    expect(await collect(search({ resume: run, data }))).toEqual([])
-    expect(bytesOf(run)).toEqual(before)
+    const told = events(run)
+    const { genotype } = told.at(-1) as EndEvent
+    expect(await collect(search({ resume: run, data }))).toEqual([
+      { type: "finished", step: 39, epoch: 2, genotype },
+    ])
+    expect([bytesOf(run), events(run)]).toEqual([before, told])
   })
 
   it("falls back on the checkpoint before a damaged one, with a warning", async () => {

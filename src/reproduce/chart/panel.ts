@@ -28,7 +28,6 @@ export interface Panel {
   y: string
   series: readonly Series[]
   /** Shared by panels that are to be compared. Default: what is drawn. */
-  xDomain?: readonly [number, number]
   yDomain?: readonly [number, number]
   /** How a value of y is written. Default: as a number. */
   yTick?: (value: number) => string
@@ -81,8 +80,7 @@ export function drawPanel(panel: Panel, frame: Frame): string {
 }
 
 function domainOf(panel: Panel, axis: "x" | "y"): [number, number] {
-  const given = axis === "x" ? panel.xDomain : panel.yDomain
-  if (given) return [given[0], given[1]]
+  if (axis === "y" && panel.yDomain) return [...panel.yDomain]
   const values = panel.series.flatMap((s) => [
     ...s.points.map((p) => p[axis]),
     ...(axis === "y" ? (s.band ?? []).flatMap((b) => [b.low, b.high]) : []),
