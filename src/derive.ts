@@ -6,6 +6,7 @@
  *             none's, stable on ties, each with its largest operation other than none (quark0/darts model_search.py)
  */
 import type { Genotype, GenotypeEdge } from "./genotype.js"
+import { softmaxRows } from "./softmax.js"
 import { edges, nodes, type Space } from "./spaces/index.js"
 
 /** Rows by columns, row after row: (14, K). */
@@ -64,11 +65,8 @@ export function searchedGenotype(space: Space, selected: CellMatrices, alpha: Ce
 
 /** The released code's ranking by softmax; edges of a node in the order of their strength, as it prints them. */
 export function softmaxGenotype(space: Space, alpha: CellMatrices): Genotype {
-  const weights = (type: "normal" | "reduce") => {
-    const width = space[type].length
-    const rows = Array.from({ length: edges }, (_, e) => softmax(row(alpha[type], width, e)))
-    return rows.flat()
-  }
+  const weights = (type: "normal" | "reduce") =>
+    softmaxRows(Float64Array.from(alpha[type]), space[type].length)
   return rankedGenotype(space, { normal: weights("normal"), reduce: weights("reduce") })
 }
 
@@ -173,13 +171,6 @@ export function sameCell(a: Genotype, b: Genotype): boolean {
 /** How many of a cell's edges are skip_connect. */
 export function skips(edges: readonly GenotypeEdge[]): number {
   return edges.filter(([operation]) => operation === "skip_connect").length
-}
-
-function softmax(values: readonly number[]): number[] {
-  const top = Math.max(...values)
-  const powers = values.map((v) => Math.exp(v - top))
-  const sum = powers.reduce((s, v) => s + v, 0)
-  return powers.map((v) => v / sum)
 }
 
 function eachNode(edgesOf: (node: number, first: number, count: number) => GenotypeEdge[]): GenotypeEdge[] {

@@ -3,6 +3,7 @@
  * comparison take the same matrices: bench/nasp_torch.py draws them with the same generator from the same seed.
  */
 import { NaspError } from "../errors.js"
+import { mulberry32 } from "../mulberry32.js"
 import { encodeSafetensors, readSafetensors, tensor } from "../safetensors.js"
 import { edges, type Space } from "../spaces/index.js"
 import { writeWhole } from "../train/files.js"
@@ -28,7 +29,7 @@ export function randomAlpha(space: Space, seed: number): Alpha {
 }
 
 /** @throws NaspError ERR_NASP_FORMAT if the file is not an alpha.safetensors of this space */
-export function readAlpha(file: string, space: Space): Alpha {
+export function readAlphaFile(file: string, space: Space): Alpha {
   const { tensors } = readSafetensors(file)
   const matrix = (name: string, candidates: number) => {
     const found = tensors.get(name)
@@ -45,7 +46,7 @@ export function readAlpha(file: string, space: Space): Alpha {
   }
 }
 
-export function writeAlpha(file: string, space: Space, { normal, reduce }: Alpha): void {
+export function writeAlphaFile(file: string, space: Space, { normal, reduce }: Alpha): void {
   const tensors = [
     tensor("alphas_normal", [edges, space.normal.length], normal),
     tensor("alphas_reduce", [edges, space.reduce.length], reduce),
@@ -72,15 +73,4 @@ export function mixText(mix: Record<string, number>): string {
   return Object.entries(mix)
     .map(([name, count]) => `${count} ${name}`)
     .join(", ")
-}
-
-// Tommy Ettinger's Mulberry32: small enough to be written twice, here and in the twin.
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), state | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
 }

@@ -19,7 +19,7 @@ import { loadNative, type NativeSession } from "../native.js"
 import { findSpace, spaces } from "../spaces/index.js"
 import { learningEpoch, timedEpochs } from "./learning-epoch.js"
 import { describeMachine, type Machine } from "./machine.js"
-import { operationMix, randomAlpha, readAlpha, writeAlpha } from "./selection.js"
+import { operationMix, randomAlpha, readAlphaFile, writeAlphaFile } from "./selection.js"
 import { spread } from "./statistics.js"
 
 export const stepBenchFields = {
@@ -114,8 +114,8 @@ export async function benchStep(options: StepBenchOptions = {}): Promise<StepBen
   if (!selects && (selection !== "random" || saveSelection !== undefined)) {
     throw invalid("method", "one that selects, beside selection or saveSelection", name)
   }
-  const alpha = selection === "random" ? randomAlpha(space, seed) : readAlpha(selection, space)
-  if (saveSelection !== undefined) writeAlpha(saveSelection, space, alpha)
+  const alpha = selection === "random" ? randomAlpha(space, seed) : readAlphaFile(selection, space)
+  if (saveSelection !== undefined) writeAlphaFile(saveSelection, space, alpha)
 
   const native = onDevice(loadNative(), device)
   const classes = 10

@@ -6,6 +6,7 @@
  *
  * Classes alternate, so that any prefix of the records is balanced.
  */
+import { mulberry32 } from "../mulberry32.js"
 import type { DataSource, ImageData } from "./index.js"
 
 const size = 32
@@ -76,17 +77,5 @@ function addPatch(waves: Float64Array, label: number, random: () => number): voi
         waves[at] = (waves[at] as number) + amplitude * wave
       })
     }
-  }
-}
-
-// Tommy Ettinger's mulberry32: 32 bits of state, uniform in [0, 1).
-export function mulberry32(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let z = state
-    z = Math.imul(z ^ (z >>> 15), z | 1)
-    z ^= z + Math.imul(z ^ (z >>> 7), z | 61)
-    return ((z ^ (z >>> 14)) >>> 0) / 4294967296
   }
 }

@@ -4,11 +4,12 @@
  */
 import { firstOrder, secondOrder } from "../methods/darts.js"
 import { gradientThrough, relax } from "../methods/relaxed.js"
+import { cellTypes, inPrecision } from "../methods/matrices.js"
 import type { NativeAddon, Precision } from "../native.js"
 import { findSpace } from "../spaces/index.js"
 import type { GoldenFile } from "./file.js"
 import type { Recomputed } from "./index.js"
-import { cellTypes, loadBatch, logitsOfAlpha, openSession, typed } from "./supernet.js"
+import { loadBatch, logitsOfAlpha, openSession } from "./supernet.js"
 
 export async function recomputeDarts(
   addon: NativeAddon,
@@ -21,7 +22,7 @@ export async function recomputeDarts(
   const session = openSession(addon, file, precision, alpha)
   try {
     for (const { name, group, shape } of session.tensors()) {
-      if (group === "momentum") session.write(name, typed(precision, file.values(name, shape)))
+      if (group === "momentum") session.write(name, inPrecision(precision, file.values(name, shape)))
     }
     const weights = relax(session, space, alpha)
     const through = () => gradientThrough(session, space, weights)

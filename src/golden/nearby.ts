@@ -7,7 +7,7 @@
  * values are drawn from a fixed seed a try: the same file is always tried on the same inputs. What is not finite, or
  * of another length, lies on no kink and is not tried again.
  */
-import { mulberry32 } from "../data/generated.js"
+import { mulberry32 } from "../mulberry32.js"
 import type { Comparison } from "./compare.js"
 import { type GoldenFile, numbers } from "./file.js"
 

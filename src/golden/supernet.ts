@@ -1,22 +1,15 @@
 /** What the supernet's kinds share: a session with the file's weights and matrices, its batches and options. */
+import { cellTypes, inPrecision } from "../methods/matrices.js"
 import type {
   AlphaUpdateOptions,
   DiscretiseOptions,
   NativeAddon,
   NativeSession,
   Precision,
-  Values,
   WeightUpdateOptions,
 } from "../native.js"
 import { edges, findSpace, type Space } from "../spaces/index.js"
 import type { GoldenFile } from "./file.js"
-
-export const cellTypes = ["normal", "reduce"] as const
-
-/** Values in the session's precision. */
-export function typed(precision: Precision, values: ArrayLike<number>): Values {
-  return precision === "f32" ? Float32Array.from(values) : Float64Array.from(values)
-}
 
 /** The matrices whose softmax a file's step goes by. */
 export function logitsOfAlpha(file: GoldenFile, space: Space) {
@@ -48,11 +41,11 @@ export function openSession(
   try {
     const parameters = session.tensors().filter((t) => t.group === "parameter")
     for (const { name, shape } of parameters)
-      session.write(name, typed(precision, file.values(`w.${name}`, shape)))
+      session.write(name, inPrecision(precision, file.values(`w.${name}`, shape)))
     const known = new Set(parameters.map((t) => t.name))
     for (const name of file.names("w."))
       if (!known.has(name)) throw file.wrong(`the net has no parameter ${name}`)
-    for (const type of cellTypes) session.write(`alphas_${type}`, typed(precision, alphas[type]))
+    for (const type of cellTypes) session.write(`alphas_${type}`, inPrecision(precision, alphas[type]))
     session.discretise(discretiseOptions(file))
     return session
   } catch (error) {
@@ -69,7 +62,7 @@ export function loadBatch(session: NativeSession, file: GoldenFile, index: numbe
   if (targets.some((t) => !Number.isInteger(t) || t < 0 || t >= classes)) {
     throw file.wrong(`target.${index} holds a class outside 0..${classes - 1}`)
   }
-  return session.load(typed(precision, x), Int32Array.from(targets))
+  return session.load(inPrecision(precision, x), Int32Array.from(targets))
 }
 
 export function discretiseOptions(file: GoldenFile): DiscretiseOptions {

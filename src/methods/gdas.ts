@@ -11,19 +11,11 @@
 import { cosine } from "../cosine.js"
 import { genotypeOfMatrices, rowsOfNode, softmaxGenotype } from "../derive.js"
 import { choiceField, numberField, type FieldValues } from "../expect.js"
+import { softmaxRows, softmaxRowsBackward } from "../softmax.js"
 import { edges, nodes, type Space } from "../spaces/index.js"
 import { gumbels, sum } from "./gumbel.js"
 import type { MethodContext, RunningMethod, SearchMethod } from "./index.js"
-import {
-  cellTypes,
-  eachType,
-  mixWeights,
-  readMatrices,
-  softmaxRows,
-  softmaxRowsBackward,
-  startAlpha,
-  type Matrices,
-} from "./matrices.js"
+import { cellTypes, eachType, mixWeights, readMatrices, startAlpha, type Matrices } from "./matrices.js"
 import { startDeviation, writeGradient } from "./relaxed.js"
 import { adam, sgd } from "./steps.js"
 

@@ -8,6 +8,7 @@
  */
 import { matricesOfGenotype, rankedGenotype, rowsOfNode } from "../derive.js"
 import { integerField, type FieldValues } from "../expect.js"
+import { softmaxRows, softmaxRowsBackward } from "../softmax.js"
 import { edges, nodes, type Space } from "../spaces/index.js"
 import { adamFromJson, adamStep, adamToJson, newAdam, type AdamJson } from "./adam.js"
 import type { MethodContext, RunningMethod, SearchMethod } from "./index.js"
@@ -16,8 +17,6 @@ import {
   eachType,
   mixWeights,
   readMatrices,
-  softmaxRows,
-  softmaxRowsBackward,
   startAlpha,
   type CellType,
   type Matrices,

@@ -1,6 +1,6 @@
 /**
  * Random search with weight sharing (Li, Talwalkar, UAI 2019): every step trains the weights of one random sample; at
- * the end samples are scored on some validation batches and the best of them on the whole validation half.
+ * the end samples are scored on some validation batches and the best of them on all whole batches of the validation half.
  * Defaults: liamcli/randomNAS_release (train_batch, get_eval_arch): in a budget of B steps max(1, B / 10,000) rounds of
  * 1,000 samples on 10 batches, the best 10 again on everything. Shorter runs score in that proportion, a sample for
  * every 10 steps. Between epochs, where the release looks at the last sample only, the best of a few becomes the
@@ -24,7 +24,7 @@ const fields = {
     10,
     1,
     1000,
-    "samples that are ranked again at the end, on the whole validation half",
+    "samples that are ranked again at the end, on all whole batches of the validation half",
   ),
 }
 

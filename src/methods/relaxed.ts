@@ -4,6 +4,7 @@
  */
 import { matricesOfGenotype, softmaxGenotype } from "../derive.js"
 import type { NativeSession } from "../native.js"
+import { softmaxRows, softmaxRowsBackward } from "../softmax.js"
 import { edges, type Space } from "../spaces/index.js"
 import type { Derived } from "./index.js"
 import {
@@ -11,8 +12,6 @@ import {
   eachType,
   mixWeights,
   readMatrices,
-  softmaxRows,
-  softmaxRowsBackward,
   writeMatrices,
   type CellType,
   type Matrices,

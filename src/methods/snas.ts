@@ -9,10 +9,11 @@
  */
 import { matricesOfGenotype, rankedGenotype, softmaxGenotype } from "../derive.js"
 import { choiceField, numberField, type FieldValues } from "../expect.js"
+import { softmaxRows, softmaxRowsBackward } from "../softmax.js"
 import { checkCost, costField, costVectors } from "./cost.js"
 import { gumbels, sum } from "./gumbel.js"
 import type { MethodContext, RunningMethod, SearchMethod } from "./index.js"
-import { eachType, readMatrices, softmaxRows, softmaxRowsBackward, startAlpha } from "./matrices.js"
+import { eachType, readMatrices, startAlpha } from "./matrices.js"
 import { gradientThrough, relax, writeGradient } from "./relaxed.js"
 import { adam, sgd } from "./steps.js"
 

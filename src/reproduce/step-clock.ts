@@ -3,6 +3,7 @@
  * however many passes and vector sums that takes.
  */
 import type { NativeSession, StepResult, WeightUpdateOptions } from "../native.js"
+import { now } from "../train/epoch-totals.js"
 
 export interface StepClock {
   /** To be given to the method in place of the session. */
@@ -68,8 +69,4 @@ export function clockedSession(session: NativeSession): StepClock {
 
 function isStepResult(value: unknown): value is StepResult {
   return typeof value === "object" && value !== null && "waitSeconds" in value
-}
-
-function now(): number {
-  return performance.now() / 1000
 }

@@ -79,10 +79,7 @@ export interface SearchConfig extends FieldValues<typeof searchFields> {
   options: Record<string, unknown>
 }
 
-/**
- * What `search` takes: any of the table's options, the method's own options (for nasp: value, edges, eta, ...), and
- * beside them data by value, the run folder and an AbortSignal, which are no part of the configuration.
- */
+/** Any of the table's options, and the method's own (for nasp: value, edges, eta, ...). */
 export type SearchOptions = Partial<FieldValues<typeof searchFields>> & { options?: Record<string, unknown> }
 
 /** @throws NaspError ERR_NASP_ARGUMENT that names the field, the expectation and the value */

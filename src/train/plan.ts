@@ -9,6 +9,7 @@ import { resolveConfig, type SearchConfig, type SearchOptions as ConfigOptions }
 import { writeWhole } from "./files.js"
 import { checkFree, ownData, readRunRecord } from "./run-folder.js"
 
+/** What `search` takes: a configuration, and beside it data by value, the run folder and an AbortSignal, which are no part of it. */
 export type SearchOptions = Omit<ConfigOptions, "data"> & {
   /** A registered data set's name, or images by value. Default "generated". */
   data?: string | ImageData

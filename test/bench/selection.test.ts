@@ -4,7 +4,13 @@ import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
 
 import { work } from "../../src/bench/ops.js"
-import { mixText, operationMix, randomAlpha, readAlpha, writeAlpha } from "../../src/bench/selection.js"
+import {
+  mixText,
+  operationMix,
+  randomAlpha,
+  readAlphaFile,
+  writeAlphaFile,
+} from "../../src/bench/selection.js"
 import { spread } from "../../src/bench/statistics.js"
 import { edges, findSpace } from "../../src/spaces/index.js"
 
@@ -27,9 +33,9 @@ test("the random selection is the one that bench/nasp_torch.py draws from the sa
 test("a saved selection is read back, and refused for another space", () => {
   const file = join(folder, "alpha.safetensors")
   const alpha = randomAlpha(space, 3)
-  writeAlpha(file, space, alpha)
-  expect(readAlpha(file, space)).toEqual(alpha)
-  expect(() => readAlpha(file, findSpace("darts7"))).toThrow(
+  writeAlphaFile(file, space, alpha)
+  expect(readAlphaFile(file, space)).toEqual(alpha)
+  expect(() => readAlphaFile(file, findSpace("darts7"))).toThrow(
     `Expected alphas_normal of shape [14, 7] (space darts7) in ${file} but received shape [14, 8]`,
   )
 })
