@@ -12,4 +12,6 @@ export const isBuilt = !isEmulated || existsSync(`${root}build/emulation/nasp_cu
 export const native = loadNative()
 export const there = onDevice(native, device)
 
-if (!isBuilt) console.log("skipped: build/emulation has no nasp_cuda_emu.so (build:cuda -- --emulation)")
+const absent = "build/emulation has no nasp_cuda_emu.so (npm run build:cuda -- --emulation)"
+if (!isBuilt && process.env.NASP_REQUIRE_CUDA) throw new Error(absent)
+if (!isBuilt) console.log(`skipped: ${absent}`)

@@ -4,14 +4,13 @@
  * move more than 1.1 times its ideal, on maps whose channels, or parts of them, fill sectors.
  */
 import { execFileSync } from "node:child_process"
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { describe, expect, test } from "vitest"
 
-const root = fileURLToPath(new URL("../..", import.meta.url))
-const library = join(root, "build/emulation/nasp_cuda_emu.so")
+import { isBuilt, isEmulated, root } from "./device.js"
+
 const once = ["--batch", "1", "--repeats", "1", "--warmup", "0"]
 const limit = 1.1
 
@@ -23,7 +22,7 @@ interface Counts {
   idealCycles: number
 }
 
-describe.skipIf(!existsSync(library))("cuda-emulated", () => {
+describe.skipIf(!isEmulated || !isBuilt)("cuda-emulated", () => {
   test.each([
     {
       args: ["ops", "--op", "sep_conv_5x5", "--channels", "64", "--size", "8"],
