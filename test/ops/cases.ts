@@ -47,6 +47,10 @@ const sizes: Size[] = [
   })),
   { batch: 2, channels: 72, height: 4, width: 16 }, // a row and its taps in blocks
   {
+    ...{ batch: 2, channels: 72, height: 4, width: 64, strides: [2] }, // blocks where columns have no tap
+    ops: ["conv_1x1", "skip_connect"],
+  },
+  {
     ...{ batch: 9, channels: 18, height: 48, width: 16, strides: [2] }, // and several pieces of an image
     ops: ["conv_7x1_1x7", "conv_3x3", "conv_3x1_1x3"],
   },

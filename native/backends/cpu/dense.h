@@ -33,6 +33,7 @@ struct Tap {
 };
 
 // What a row of pixels is made of: its taps, `lines` rows of `across` neighbouring columns, and how far the next input channel.
+// No taps, which make zeros: neither a line nor a column.
 template <class S>
 struct TapRow {
   const Tap<S>* taps;

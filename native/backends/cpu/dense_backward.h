@@ -34,6 +34,7 @@ void dense_data_gradient(const DensePart& part, int channels, int first, const t
                            packed + static_cast<ptrdiff_t>(s * part.kernel_w + t) * part.out * tile_outputs};
         }
       }
+      if (count == 0) lines = 0;  // no tap reaches these columns: zeros
       dense_row<L, 1>({taps, lines, lines ? count / lines : 0, part.out, dy.channel_pitch}, channels,
                       group_pitch, 0, row, parity, pixels, buffer, epilogue);
     }
