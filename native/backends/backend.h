@@ -1,9 +1,9 @@
 // What a backend gives to the nets: a table of functions over units.
 //
 // Contract  outputs first, then inputs, then parameters; dx is the gradient of x. Forward writes (=). Backward obeys
-//           Write::{overwrite, accumulate}; a null pointer or view means "not wanted". No kernel allocates in a step
-//           (workspaces grow in the first steps and are kept; a list of its units aside), throws, or reads a clock or a
-//           global.
+//           Write::{overwrite, accumulate}; a null pointer or view means "not wanted". No kernel reads a clock or a global.
+// Errors    kernels throw where memory is wanting, and only then (Error ERR_NASP_OUT_OF_MEMORY, bad_alloc): workspaces grow in
+//           the first steps and are kept, a call's list of units and packing take some as well
 // Layout    the backend's own (see core/tensor.h); load and store convert from and to (N, C, H, W).
 // Memory    views lie in the backend's memory (device.h); everything else is host memory, and is read and written before
 //           a function returns.
@@ -85,8 +85,8 @@ template <class S>
 struct ForwardUnit {
   const Unit* unit;
   const S* packed;   // null for pools and identity
-  View<S> y;         // null: nothing is stored (probe)
-  View<const S> g;   // null: no products with the gradient
+  View<S> y;         // stored (propagate); null where g is given
+  View<const S> g;   // y is multiplied with it, and not stored (probe); null where y is given
   Moments* moments;  // one an output channel
 };
 
@@ -123,10 +123,10 @@ struct Backend {
   const char* name;
   int lanes;
 
-  // Scalars of a view of `blocks(batch)` blocks.
-  int (*blocks)(int batch);
+  int (*blocks)(int batch);  // of images that lie side by side
   View<S> (*view)(S* data, int channels, int height, int width);
-  std::size_t (*size)(int batch, int channels, int height, int width);
+  std::size_t (*size)(int batch, int channels, int height,
+                      int width);  // scalars of a view of blocks(batch) blocks
   void (*load)(const Run&, View<S> y, const S* x, int first,
                int count);                           // images [first, first + count), (count, C, H, W)
   void (*store)(const Run&, S* y, View<const S> x);  // (N, C, H, W)

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../core/augment.h"
 #include "backend.h"
 
 namespace nasp {
@@ -129,13 +130,6 @@ struct ImageBytes {
   const double *mean, *deviation;  // (C), of byte / 255
   int channels, height, width;
 };
-// The training transform (data/augment.h).
-struct AugmentStep {
-  int pad;
-  bool flip;
-  int cutout;
-  std::uint64_t seed, counter;
-};
 
 template <class S>
 struct StepFunctions {
@@ -168,7 +162,7 @@ struct StepFunctions {
   void (*update_alpha)(const Run&, const AlphaTable<S> (&)[2], const AlphaStep&);
   // x and targets of a batch of images by their indices; null: the host prepares batches.
   void (*augment)(const Run&, View<S> x, int* targets, const ImageBytes&, const std::uint32_t* indices,
-                  const AugmentStep&);
+                  const Augment&);
 };
 
 // The backend's own, else the host's.

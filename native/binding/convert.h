@@ -15,6 +15,7 @@
 namespace nasp {
 
 constexpr double safe_integer = 9007199254740991.0;  // 2^53 - 1
+constexpr double least_int = -2147483648.0, most_int = 2147483647.0;
 
 [[noreturn]] void refuse(const std::string& what, const std::string& name, const std::string& received);
 std::string describe(const Napi::Value& value);  // for messages: 1.5, "text", a Float32Array of 3, undefined
@@ -41,7 +42,7 @@ class Fields {
   Napi::Value get(const char* field) const { return object_.Get(field); }
   std::string name(const char* field) const { return prefix_ + field; }
 
-  int integer(const char* field, double low, double high) const;
+  int integer(const char* field, double low = least_int, double high = most_int) const;
   std::uint64_t counter(const char* field) const;
   double finite(const char* field) const { return to_finite(get(field), name(field)); }
   bool flag(const char* field) const { return to_flag(get(field), name(field)); }

@@ -46,21 +46,22 @@ Napi::Array from_named_tensors(Napi::Env env, const std::vector<NamedTensor>& te
 
 }  // namespace
 
+// How large a number may be, the engine says (net/supernet_config.cpp).
 SupernetConfig to_supernet_config(const Napi::Value& value) {
   const Fields fields(value, "");
   SupernetConfig config;
-  config.channels = fields.integer("channels", 1, 4096);
-  config.layers = fields.integer("layers", 1, 1024);
-  config.classes = fields.integer("classes", 1, 1 << 20);
-  config.image_size = fields.integer("imageSize", 1, 4096);
-  config.image_channels = fields.integer("imageChannels", 1, 1024);
-  config.batch = fields.integer("batch", 1, 1 << 16);
+  config.channels = fields.integer("channels");
+  config.layers = fields.integer("layers");
+  config.classes = fields.integer("classes");
+  config.image_size = fields.integer("imageSize");
+  config.image_channels = fields.integer("imageChannels");
+  config.batch = fields.integer("batch");
   config.normal = candidates(fields, "normal");
   config.reduce = candidates(fields, "reduce");
   config.precision = fields.choice("precision", {"f32", "f64"}) == 0 ? Precision::f32 : Precision::f64;
   config.isa = fields.text("isa");
-  config.threads = fields.integer("threads", 0, 1024);
-  config.partial_channels = fields.integer_or("partialChannels", 1, 64, 1);
+  config.threads = fields.integer("threads");
+  config.partial_channels = fields.integer_or("partialChannels", least_int, most_int, 1);
   config.dense = fields.flag("dense");
   config.seed = fields.counter("seed");
   return config;

@@ -11,7 +11,7 @@
 
 namespace nasp {
 
-// What a job on another thread leaves behind instead of an exception.
+// An exception of the engine's, in words.
 struct Failure {
   std::string code, message;
 };

@@ -37,6 +37,12 @@ void SessionState::begin() {
   job_ = Job::waiting;
 }
 
+void SessionState::settle() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  busy_ = false;
+  job_ = Job::none;
+}
+
 void SessionState::cancel() {
   Session& session = open();
   std::lock_guard<std::mutex> lock(mutex_);

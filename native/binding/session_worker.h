@@ -8,6 +8,7 @@
 #include <napi.h>
 
 #include <condition_variable>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -26,7 +27,7 @@ struct SessionState {
   Session& open() const;  // throws ERR_NASP_DISPOSED after close()
   Session& idle() const;  // throws ERR_NASP_BUSY from begin() to settle() as well
   void begin();
-  void settle() { busy_ = false; }
+  void settle();  // the job has ended, or could not be handed over
   void cancel();
   void close();
   bool closed() const { return !session_; }
@@ -52,12 +53,14 @@ class Worker : public Napi::AsyncWorker {
   using Work = std::function<Result()>;
   using Convert = Napi::Value (*)(Napi::Env, const Result&);
 
+  // Where it throws, nothing runs and settled() is not called.
   static Napi::Promise start(Napi::Env env, const Napi::Object& keep, Work work, Convert convert,
                              std::function<void()> settled) {
-    Worker* worker = new Worker(env, std::move(work), convert, std::move(settled));
+    std::unique_ptr<Worker> worker(new Worker(env, std::move(work), convert, std::move(settled)));
     worker->keep_ = Napi::Persistent(keep);
     const Napi::Promise promise = worker->deferred_.Promise();
-    worker->Queue();  // owns itself from here
+    worker->Queue();
+    worker.release();  // owns itself from here
     return promise;
   }
 
@@ -66,22 +69,26 @@ class Worker : public Napi::AsyncWorker {
     try {
       result_ = work_();
     } catch (...) {
-      failure_ = current_failure();
+      failure_ = std::current_exception();
     }
   }
 
   // Nothing may leave: while an environment ends no JavaScript can run, and every call here may fail.
   void OnOK() override {
     try {
-      settled_();
-      if (failure_)
-        deferred_.Reject(make_error(Env(), *failure_));
-      else
+      guard(Env(), [&] {
+        settled_();
+        if (failure_) std::rethrow_exception(failure_);
         deferred_.Resolve(convert_(Env(), *result_));
+      });
     } catch (const Napi::Error& error) {
       reject(error.Value());
-    } catch (...) {
-      reject(Env().Undefined());
+    } catch (...) {  // no memory for the failure's own text
+      napi_value code, text, error;
+      if (napi_create_string_utf8(Env(), "ERR_NASP_OUT_OF_MEMORY", NAPI_AUTO_LENGTH, &code) == napi_ok &&
+          napi_create_string_utf8(Env(), "The engine is out of memory", NAPI_AUTO_LENGTH, &text) == napi_ok &&
+          napi_create_error(Env(), code, text, &error) == napi_ok)
+        reject(Napi::Value(Env(), error));
     }
   }
 
@@ -106,7 +113,7 @@ class Worker : public Napi::AsyncWorker {
   Napi::Promise::Deferred deferred_;
   Napi::ObjectReference keep_;
   std::optional<Result> result_;
-  std::optional<Failure> failure_;
+  std::exception_ptr failure_;
 };
 
 }  // namespace nasp

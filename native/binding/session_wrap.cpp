@@ -9,10 +9,10 @@
 namespace nasp {
 
 Napi::Function SessionWrap::define(Napi::Env env) {
-  // V8 checks the receiver of every method: `this` is a Session in all of them.
+  // V8 checks the receiver of every method: `this` is a Session in all of them. It checks none of an accessor's, so there is
+  // none: what a session shows is its own property.
   return DefineClass(env, "Session",
                      {
-                         InstanceAccessor<&SessionWrap::options>("options", napi_enumerable),
                          InstanceMethod<&SessionWrap::tensors>("tensors"),
                          InstanceMethod<&SessionWrap::read>("read"),
                          InstanceMethod<&SessionWrap::write>("write"),
@@ -41,8 +41,8 @@ SessionWrap::SessionWrap(const Napi::CallbackInfo& info)
   guard(info.Env(), [&] {
     live_ = info.Env().GetInstanceData<AddonData>()->live;
     auto session = make_session(to_supernet_config(info[0]));
-    describe_tensors(*session);
     Napi::Object self = info.This().As<Napi::Object>();
+    describe_net(*session, self);
     self.DefineProperty(Napi::PropertyDescriptor::Value(
         "lanes", Napi::Number::New(info.Env(), session->lanes()), napi_enumerable));
     state_ = std::make_shared<SessionState>(std::move(session));
@@ -80,22 +80,18 @@ std::size_t SessionWrap::size_of(const std::string& name) const {
   return found->second;
 }
 
-void SessionWrap::describe_tensors(const Session& session) {
+void SessionWrap::describe_net(const Session& session, Napi::Object self) {
   config_ = session.config();
-  infos_ = session.tensors();
   sizes_.clear();
-  for (const TensorInfo& tensor : infos_) sizes_[tensor.name] = tensor.size();
-}
-
-Napi::Value SessionWrap::options(const Napi::CallbackInfo& info) {
-  return guard(info.Env(), [&]() -> Napi::Value { return from_supernet_config(info.Env(), config_); });
+  for (const TensorInfo& tensor : session.tensors()) sizes_[tensor.name] = tensor.size();
+  self.DefineProperty(Napi::PropertyDescriptor::Value(
+      "options", from_supernet_config(self.Env(), config_),
+      static_cast<napi_property_attributes>(napi_enumerable | napi_configurable)));
 }
 
 Napi::Value SessionWrap::tensors(const Napi::CallbackInfo& info) {
-  return guard(info.Env(), [&]() -> Napi::Value {
-    state_->open();
-    return from_tensor_infos(info.Env(), infos_);
-  });
+  return guard(info.Env(),
+               [&]() -> Napi::Value { return from_tensor_infos(info.Env(), state_->open().tensors()); });
 }
 
 Napi::Value SessionWrap::read(const Napi::CallbackInfo& info) {
@@ -172,11 +168,16 @@ void SessionWrap::skip_dropout(const Napi::CallbackInfo& info) {
 
 void SessionWrap::rebuild(const Napi::CallbackInfo& info) {
   guard(info.Env(), [&] {
-    const int layers = static_cast<int>(to_integer(info[0], "layers", 3, 1000));
+    const int layers = static_cast<int>(to_integer(info[0], "layers", least_int, most_int));
     const auto seed = static_cast<std::uint64_t>(to_integer(info[1], "seed", 0, safe_integer));
     Session& session = state_->idle();
-    session.rebuild(layers, seed);
-    describe_tensors(session);
+    try {
+      session.rebuild(layers, seed);
+    } catch (...) {
+      account();
+      throw;
+    }
+    describe_net(session, info.This().As<Napi::Object>());
     account();
   });
 }

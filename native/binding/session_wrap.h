@@ -35,8 +35,6 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
   void set_bypass(const Napi::CallbackInfo& info);
   void skip_dropout(const Napi::CallbackInfo& info);
   void rebuild(const Napi::CallbackInfo& info);
-  Napi::Value options(const Napi::CallbackInfo& info);
-  void describe_tensors(const Session& session);
   void combine(const Napi::CallbackInfo& info);
   Napi::Value norm(const Napi::CallbackInfo& info);
   void update_alpha(const Napi::CallbackInfo& info);
@@ -49,6 +47,7 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
   void dispose(const Napi::CallbackInfo& info);
 
   Napi::Value start(const Napi::CallbackInfo& info, const std::function<Step()>& read_arguments);
+  void describe_net(const Session& session, Napi::Object self);  // of a session just made or rebuilt
   std::size_t size_of(const std::string& name) const;
   void check_costs(const AlphaUpdate& options) const;
   void account();  // tells the garbage collector what the engine holds
@@ -56,7 +55,6 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
 
   napi_env env_;
   SupernetConfig config_;
-  std::vector<TensorInfo> infos_;
   std::unordered_map<std::string, std::size_t> sizes_;
   std::shared_ptr<LiveSessions> live_;
   std::shared_ptr<SessionState> state_;

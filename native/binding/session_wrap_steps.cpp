@@ -66,8 +66,14 @@ Napi::Value SessionWrap::start(const Napi::CallbackInfo& info, const std::functi
       const auto convert = [](Napi::Env env, const StepResult& result) -> Napi::Value {
         return from_step_result(env, result);
       };
-      return Worker<StepResult>::start(
-          env, info.This().As<Napi::Object>(), [state, step] { return state->run(step); }, convert, settled);
+      try {
+        return Worker<StepResult>::start(
+            env, info.This().As<Napi::Object>(), [state, step] { return state->run(step); }, convert,
+            settled);
+      } catch (...) {
+        state_->settle();
+        throw;
+      }
     });
   } catch (const Napi::Error& error) {
     const Napi::Promise::Deferred deferred = Napi::Promise::Deferred::New(env);

@@ -51,6 +51,9 @@ Parallel::Parallel(int threads) {
     stop();
     throw Error("ERR_NASP_OUT_OF_MEMORY", "Could not start thread " + std::to_string(started + 1) + " of " +
                                               std::to_string(threads) + ": " + error.what());
+  } catch (...) {  // no memory for what a thread begins with
+    stop();
+    throw;
   }
 }
 

@@ -1,4 +1,5 @@
-// One stretch of memory that stays for as long as its owner: parameters, alpha, the numbers of a step. Zero at the start.
+// One stretch of memory that stays for as long as its owner: parameters, alpha, the numbers of a step, a data set. Zero at
+// the start.
 #pragma once
 #include <cstdlib>
 #include <string>
@@ -30,7 +31,7 @@ class Store {
     if (!p)
       throw Error("ERR_NASP_OUT_OF_MEMORY", "Expected " + std::to_string((bytes >> 20) + 1) + " MiB of " +
                                                 (memory.host() ? "memory" : "device memory") +
-                                                " for parameters, which are not free");
+                                                ", which are not free");
     data_ = static_cast<T*>(p);
     count_ = count;
     memory.fill_at(data_, 0, bytes);

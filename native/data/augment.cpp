@@ -8,46 +8,38 @@
 #include "../core/image_draws.h"
 
 namespace nasp {
-namespace {
-
-void expect(bool holds, const char* what, const std::string& name, const std::string& received) {
-  if (!holds)
-    throw Error("ERR_NASP_ARGUMENT",
-                std::string("Expected ") + what + " for " + name + " but received " + received);
-}
-
-}  // namespace
 
 void check_dataset(const Dataset& dataset) {
   const auto text = [](auto value) { return std::to_string(value); };
-  expect(dataset.count >= 1, "at least one image", "images", text(dataset.count));
-  expect(dataset.channels >= 1 && dataset.channels <= 1024, "1 to 1024", "channels", text(dataset.channels));
-  expect(dataset.height >= 1 && dataset.height <= 4096, "1 to 4096", "height", text(dataset.height));
-  expect(dataset.width >= 1 && dataset.width <= 4096, "1 to 4096", "width", text(dataset.width));
+  expect(dataset.count >= 1, "at least one image for images", text(dataset.count));
+  expect(dataset.channels >= 1 && dataset.channels <= 1024, "1 to 1024 for channels", text(dataset.channels));
+  expect(dataset.height >= 1 && dataset.height <= 4096, "1 to 4096 for height", text(dataset.height));
+  expect(dataset.width >= 1 && dataset.width <= 4096, "1 to 4096 for width", text(dataset.width));
   const std::size_t pixels = static_cast<std::size_t>(dataset.channels) * dataset.height * dataset.width;
-  expect(dataset.images.size() == pixels * dataset.count, "count * channels * height * width bytes", "images",
-         text(dataset.images.size()) + " bytes");
-  expect(dataset.labels.size() == static_cast<std::size_t>(dataset.count), "one label an image", "labels",
+  expect(dataset.images.size() == pixels * dataset.count,
+         "count * channels * height * width bytes for images", text(dataset.images.size()) + " bytes");
+  expect(dataset.labels.size() == static_cast<std::size_t>(dataset.count), "one label an image for labels",
          text(dataset.labels.size()));
   const std::size_t channels = static_cast<std::size_t>(dataset.channels);
-  expect(dataset.mean.size() == channels, "one value a channel", "mean", text(dataset.mean.size()));
-  expect(dataset.std.size() == channels, "one value a channel", "std", text(dataset.std.size()));
-  for (double value : dataset.mean) expect(std::isfinite(value), "finite values", "mean", text(value));
+  expect(dataset.mean.size() == channels, "one value a channel for mean", text(dataset.mean.size()));
+  expect(dataset.std.size() == channels, "one value a channel for std", text(dataset.std.size()));
+  for (double value : dataset.mean) expect(std::isfinite(value), "finite values for mean", text(value));
   for (double value : dataset.std)
-    expect(std::isfinite(value) && value > 0, "values above 0", "std", text(value));
+    expect(std::isfinite(value) && value > 0, "values above 0 for std", text(value));
 }
 
 void check_augment(const Dataset& dataset, const Augment& augment) {
-  expect(augment.pad >= 0 && augment.pad <= 4096, "0 to 4096", "augment.pad", std::to_string(augment.pad));
+  expect(augment.pad >= 0 && augment.pad <= 4096, "0 to 4096 for augment.pad", std::to_string(augment.pad));
   const int largest = 2 * std::max(dataset.height, dataset.width);
-  expect(augment.cutout >= 0 && augment.cutout <= largest, "0 to twice the image's size", "augment.cutout",
+  expect(augment.cutout >= 0 && augment.cutout <= largest, "0 to twice the image's size for augment.cutout",
          std::to_string(augment.cutout));
 }
 
 void check_indices(const Dataset& dataset, const std::uint32_t* indices, int count) {
   for (int i = 0; i < count; i++) {
-    expect(indices[i] < static_cast<std::uint32_t>(dataset.count), "less than the data set's count",
-           "indices[" + std::to_string(i) + "]", std::to_string(indices[i]));
+    expect(indices[i] < static_cast<std::uint32_t>(dataset.count),
+           "less than the data set's count for indices[" + std::to_string(i) + "]",
+           std::to_string(indices[i]));
   }
 }
 

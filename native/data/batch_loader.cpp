@@ -1,13 +1,22 @@
 #include "batch_loader.h"
 
 #include <algorithm>
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include "../core/error.h"
 
 namespace nasp {
 
-BatchLoader::BatchLoader() : thread_([this] { work(); }) {}
+BatchLoader::BatchLoader() {
+  try {
+    thread_ = std::thread([this] { work(); });
+  } catch (const std::system_error& error) {
+    throw Error("ERR_NASP_OUT_OF_MEMORY",
+                std::string("Could not start the thread that prepares batches: ") + error.what());
+  }
+}
 
 BatchLoader::~BatchLoader() {
   {

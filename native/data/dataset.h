@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "../core/augment.h"
+
 namespace nasp {
 
 struct Dataset {
@@ -10,16 +12,6 @@ struct Dataset {
   std::vector<std::uint8_t> images;  // (N, C, H, W)
   std::vector<std::uint8_t> labels;  // (N)
   std::vector<double> mean, std;     // one a channel, of pixel / 255
-};
-
-// The training transform of quark0/darts: crop from a zero-padded image (padded before normalisation), flip,
-// normalise, cutout (a square of zeros after normalisation, its centre uniform in the image, cut at the border).
-// Image i of the batch draws at counter `counter + i` of the augment stream.
-struct Augment {
-  int pad = 0;  // 0 = no crop
-  bool flip = false;
-  int cutout = 0;  // side in pixels, 0 = off
-  std::uint64_t seed = 0, counter = 0;
 };
 
 }  // namespace nasp

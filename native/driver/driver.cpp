@@ -122,7 +122,10 @@ int check_operations() {
         check_operation(op.name, stride, true, false, 4, 4, 8, 19, isa);
         check_operation(op.name, stride, true, true, 10, 2, 2, 3, isa);
         check_operation(op.name, stride, false, true, 4, 12, 10, 2, isa);
-        cases += 4;
+        // channels enough for Winograd, and for blocks of channels
+        check_operation(op.name, stride, false, true, 20, 8, 12, 5, isa);
+        check_operation(op.name, stride, true, true, 34, 8, 8, 3, isa);
+        cases += 6;
       }
     }
   }

@@ -1,4 +1,5 @@
-// Data sets in a device's memory, from which its batches are prepared in the step.
+// Data sets in a device's memory, from which its batches are prepared in the step. They stay there for as long as anybody
+// has them: the caller, or a batch that is queued.
 #pragma once
 #include <map>
 #include <memory>
@@ -11,10 +12,10 @@ namespace nasp {
 
 class HeldData {
  public:
-  // Copied there when it is first asked for.
-  const ImageBytes& of(const std::shared_ptr<const Dataset>& dataset, const Memory& memory) {
-    const auto found = held_.find(dataset);
-    if (found != held_.end()) return found->second.bytes;
+  // Before a step: copied there unless it is there, in the place of those that nobody has any more.
+  void hold(const std::shared_ptr<const Dataset>& dataset, const Memory& memory) {
+    std::erase_if(held_, [](const auto& held) { return held.first.expired(); });
+    if (held_.count(dataset)) return;
     const Dataset& d = *dataset;
     Held held = {Store<unsigned char>(d.images.size(), memory),
                  Store<unsigned char>(d.labels.size(), memory),
@@ -26,7 +27,10 @@ class HeldData {
     memory.write_at(mean, d.mean.data(), d.mean.size() * sizeof(double));
     memory.write_at(deviation, d.std.data(), d.std.size() * sizeof(double));
     held.bytes = {held.images.data(), held.labels.data(), mean, deviation, d.channels, d.height, d.width};
-    return held_.emplace(dataset, std::move(held)).first->second.bytes;
+    held_.emplace(dataset, std::move(held));
+  }
+  const ImageBytes& of(const std::shared_ptr<const Dataset>& dataset) const {
+    return held_.at(dataset).bytes;
   }
 
  private:
@@ -35,7 +39,7 @@ class HeldData {
     Store<double> normalisation;  // means, then deviations
     ImageBytes bytes;
   };
-  std::map<std::shared_ptr<const Dataset>, Held> held_;
+  std::map<std::weak_ptr<const Dataset>, Held, std::owner_less<std::weak_ptr<const Dataset>>> held_;
 };
 
 }  // namespace nasp

@@ -1,7 +1,9 @@
 // The head of a net: linear classifier and mean softmax cross-entropy, forward and backward. Small (a batch times a few
 // hundred features), so plain loops on one thread.
 #pragma once
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <vector>
 
 #include "../backends/step_functions.h"
@@ -10,11 +12,14 @@ namespace nasp {
 
 template <class S>
 void linear_forward(const Run&, S* y, const Classifier<S>& l) {
-  for (int n = 0; n < l.batch; n++) {
+  const std::ptrdiff_t channels = l.channels;
+  for (int n = 0; n < l.batch; n++, y += l.outputs) {
+    const S* x = l.x + n * channels;
     for (int o = 0; o < l.outputs; o++) {
+      const S* w = l.w + o * channels;
       S sum = l.b[o];
-      for (int c = 0; c < l.channels; c++) sum += l.x[n * l.channels + c] * l.w[o * l.channels + c];
-      y[n * l.outputs + o] = sum;
+      for (int c = 0; c < channels; c++) sum += x[c] * w[c];
+      y[o] = sum;
     }
   }
 }
@@ -22,16 +27,18 @@ void linear_forward(const Run&, S* y, const Classifier<S>& l) {
 // dx (N, C); dw (O, C) and db (O) where not null.
 template <class S>
 void linear_backward(const Run&, S* dx, S* dw, S* db, const S* dy, const Classifier<S>& l) {
-  const int channels = l.channels;
-  for (int i = 0; i < l.batch * channels; i++) dx[i] = 0;
-  for (int i = 0; dw && i < l.outputs * channels; i++) dw[i] = 0;
-  for (int i = 0; db && i < l.outputs; i++) db[i] = 0;
-  for (int n = 0; n < l.batch; n++) {
+  const std::ptrdiff_t channels = l.channels;
+  std::fill_n(dx, l.batch * channels, S(0));
+  if (dw) std::fill_n(dw, l.outputs * channels, S(0));
+  if (db) std::fill_n(db, l.outputs, S(0));
+  for (int n = 0; n < l.batch; n++, dx += channels, dy += l.outputs) {
+    const S* x = l.x + n * channels;
     for (int o = 0; o < l.outputs; o++) {
-      const S g = dy[n * l.outputs + o];
-      for (int c = 0; c < channels; c++) dx[n * channels + c] += g * l.w[o * channels + c];
-      if (dw)
-        for (int c = 0; c < channels; c++) dw[o * channels + c] += g * l.x[n * channels + c];
+      const S g = dy[o];
+      const S* w = l.w + o * channels;
+      for (int c = 0; c < channels; c++) dx[c] += g * w[c];
+      S* to = dw ? dw + o * channels : nullptr;
+      for (int c = 0; to && c < channels; c++) to[c] += g * x[c];
       if (db) db[o] += g;
     }
   }
@@ -46,8 +53,8 @@ void softmax_cross_entropy(const Run& run, S* d_logits, StepNumbers* numbers, co
   double loss = 0;
   int correct = 0;
   std::vector<double> e(static_cast<std::size_t>(classes));
-  for (int n = 0; n < batch; n++) {
-    const S* row = logits + n * classes;
+  for (int n = 0; n < batch; n++, d_logits += classes) {
+    const S* row = logits + static_cast<std::ptrdiff_t>(n) * classes;
     int best = 0;
     for (int o = 1; o < classes; o++) {
       if (row[o] > row[best]) best = o;
@@ -57,10 +64,8 @@ void softmax_cross_entropy(const Run& run, S* d_logits, StepNumbers* numbers, co
       sum += e[static_cast<std::size_t>(o)] = std::exp(static_cast<double>(row[o]) - row[best]);
     loss += std::log(sum) - (static_cast<double>(row[targets[n]]) - row[best]);
     correct += best == targets[n];
-    for (int o = 0; o < classes; o++) {
-      d_logits[n * classes + o] =
-          static_cast<S>((e[static_cast<std::size_t>(o)] / sum - (o == targets[n])) / batch);
-    }
+    for (int o = 0; o < classes; o++)
+      d_logits[o] = static_cast<S>((e[static_cast<std::size_t>(o)] / sum - (o == targets[n])) / batch);
   }
   numbers->loss = loss / batch;
   numbers->correct = correct;

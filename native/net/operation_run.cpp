@@ -19,9 +19,7 @@ std::vector<S> converted(const std::vector<double>& v) {
   return std::vector<S>(v.begin(), v.end());
 }
 
-void expect(bool ok, const std::string& what) {
-  if (!ok) throw Error("ERR_NASP_SHAPE", what);
-}
+constexpr char shape[] = "ERR_NASP_SHAPE";
 
 // A chain with its parameters, ready for passes over one input.
 template <class S>
@@ -103,19 +101,17 @@ struct Bench {
 };
 
 void check(const OperationRequest& r) {
-  expect(r.stride == 1 || r.stride == 2,
-         "Expected 1 or 2 for stride but received " + std::to_string(r.stride));
+  expect(r.stride == 1 || r.stride == 2, "1 or 2 for stride", std::to_string(r.stride), shape);
   for (auto [name, v] :
        {std::pair{"channels", r.channels}, {"height", r.height}, {"width", r.width}, {"batch", r.batch}}) {
-    expect(v >= 1 && v <= 65536, std::string("Expected a whole number from 1 to 65536 for ") + name +
-                                     " but received " + std::to_string(v));
+    expect(v >= 1 && v <= 65536, std::string("a whole number from 1 to 65536 for ") + name, std::to_string(v),
+           shape);
   }
   const double pixels = static_cast<double>(r.channels) * r.height * r.width * r.batch;
-  expect(pixels <= 1e9, "Expected at most 1e9 values for x but received " + std::to_string(pixels));
+  expect(pixels <= 1e9, "at most 1e9 values for x", std::to_string(pixels), shape);
   if (r.op == "skip_connect" && r.stride == 2) {
-    expect(r.height % 2 == 0 && r.width % 2 == 0,
-           "Expected an even height and width for skip_connect at stride 2 but received " +
-               std::to_string(r.height) + " x " + std::to_string(r.width));
+    expect(r.height % 2 == 0 && r.width % 2 == 0, "an even height and width for skip_connect at stride 2",
+           std::to_string(r.height) + " x " + std::to_string(r.width), shape);
   }
 }
 
@@ -124,18 +120,17 @@ OperationResult run(const OperationRequest& r) {
   check(r);
   Bench<S> b(r);
   const std::size_t n = static_cast<std::size_t>(r.batch) * r.channels;
-  expect(r.x.size() == n * r.height * r.width, "Expected " + std::to_string(n * r.height * r.width) +
-                                                   " values for x but received " +
-                                                   std::to_string(r.x.size()));
-  expect(r.dy.size() == n * b.out_height * b.out_width,
-         "Expected " + std::to_string(n * b.out_height * b.out_width) + " values for dy but received " +
-             std::to_string(r.dy.size()));
+  const auto expect_values = [](const char* name, std::size_t received, std::size_t expected) {
+    expect(received == expected, std::to_string(expected) + " values for " + name, std::to_string(received),
+           shape);
+  };
+  expect_values("x", r.x.size(), n * r.height * r.width);
+  expect_values("dy", r.dy.size(), n * b.out_height * b.out_width);
   for (const NamedTensor& t : r.parameters) {
     bool found = false;
     const auto take = [&](const Slot& s, S* to) {
       if (s.name != t.name) return;
-      expect(t.data.size() == s.size, "Expected " + std::to_string(s.size) + " values for " + t.name +
-                                          " but received " + std::to_string(t.data.size()));
+      expect_values(t.name.c_str(), t.data.size(), s.size);
       const std::vector<S> values = converted<S>(t.data);
       b.parameters.write(to, values.data(), values.size());
       found = true;
@@ -153,9 +148,10 @@ OperationResult run(const OperationRequest& r) {
   OperationResult result;
   result.y_shape = {r.batch, r.channels, b.out_height, b.out_width};
   // the probe first, on statistics of its own, so that the buffers afterwards are of one forward
-  b.parameters.save_buffers();
-  result.probe = b.probe();
-  b.parameters.restore_buffers();
+  {
+    const KeptBuffers<S> kept(b.parameters, true);
+    result.probe = b.probe();
+  }
 
   b.forward();
   const Term<S> term = {b.chain.output(), S(1)};
@@ -185,10 +181,8 @@ OperationResult run(const OperationRequest& r) {
 template <class S>
 std::vector<double> time(const OperationRequest& r, const std::string& pass, int repeats) {
   check(r);
-  if (pass != "forward" && pass != "probe" && pass != "backward" && pass != "both") {
-    throw Error("ERR_NASP_ARGUMENT",
-                "Expected forward, probe, backward or both for pass but received " + pass);
-  }
+  expect(pass == "forward" || pass == "probe" || pass == "backward" || pass == "both",
+         "forward, probe, backward or both for pass", pass);
   OperationRequest unguarded = r;
   unguarded.guarded = false;
   Bench<S> b(unguarded);

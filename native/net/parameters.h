@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -179,6 +178,23 @@ class Parameters {
   Store<WeightPiece> pieces_;
   Store<unsigned char> flags_;
   Store<double> partial_;
+};
+
+// Running statistics are, at its end, as they were at its start, however it ends; where not `wanted` it does nothing.
+template <class S>
+class KeptBuffers {
+ public:
+  KeptBuffers(Parameters<S>& parameters, bool wanted) : parameters_(wanted ? &parameters : nullptr) {
+    if (parameters_) parameters_->save_buffers();
+  }
+  ~KeptBuffers() {
+    if (parameters_) parameters_->restore_buffers();
+  }
+  KeptBuffers(const KeptBuffers&) = delete;
+  KeptBuffers& operator=(const KeptBuffers&) = delete;
+
+ private:
+  Parameters<S>* parameters_;
 };
 
 }  // namespace nasp

@@ -12,7 +12,6 @@
 #include "../core/store.h"
 #include "alpha_selection.h"
 #include "held_data.h"
-#include "loss.h"
 #include "step_batches.h"
 #include "supernet.h"
 #include "tensor_names.h"
@@ -61,18 +60,16 @@ struct PlacedNet {
   // Before a batch's step, within which a device takes no memory: a batch of its size is planned, its data set held.
   void expect_batch(const StepBatch<S>& batch) {
     if (planned.insert(batch.count).second) supernet.plan(*device, batch.count);
-    if (batch.dataset) data.of(batch.dataset, supernet.parameters().memory());
+    if (batch.dataset) data.hold(batch.dataset, supernet.parameters().memory());
   }
 
   // x and targets; from a held data set's images, augmented, or from what the loader or the caller prepared.
   void take_batch(const Pass<S>& p, const View<S>& x, const StepBatch<S>& batch) {
     const Memory& memory = supernet.parameters().memory();
     if (batch.dataset) {
-      const ImageBytes& images = data.of(batch.dataset, memory);
+      const ImageBytes& images = data.of(batch.dataset);
       memory.write_at(indices.data(), batch.indices.data(), batch.indices.size() * sizeof(std::uint32_t));
-      const Augment& a = batch.augment;
-      p.between().augment(p.run, x, targets.data(), images, indices.data(),
-                          {a.pad, a.flip, a.cutout, a.seed, a.counter});
+      p.between().augment(p.run, x, targets.data(), images, indices.data(), batch.augment);
     } else {
       backend.load(p.run, x, batch.planes.data(), 0, batch.count);
       backend.clear_dead(p.run, x);

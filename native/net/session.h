@@ -45,7 +45,7 @@ struct TensorInfo {
   }
 };
 
-// How alpha becomes the discrete matrix D (paper, Algorithm 1 steps 3 and 5; reproduction.md 4.1).
+// How alpha becomes the discrete matrix D (paper, Algorithm 1 steps 3 and 5; docs/methods.md).
 struct Discretise {
   bool value_one = true;  // true: 1, as the released code; false: the row's own value, as the paper's text
   bool two_edges = true;  // true: keep two rows a node; false: keep all
@@ -132,7 +132,7 @@ class Session {
   // From here on identity skips are followed by dropout in steps; `counter`: of the masks.
   virtual void skip_dropout(double rate, std::uint32_t counter) = 0;
   // The net anew: so many cells, weights drawn from `seed`, alpha, optimizers and mixture as at the start. Queued batches
-  // stay.
+  // stay. Where it fails there is no net until another rebuild makes one: what needs one throws ERR_NASP_DISPOSED.
   virtual void rebuild(int layers, std::uint64_t seed) = 0;
 
   // grad.alphas_* = dL/dmixture, exact, every entry that is not absent.
@@ -143,7 +143,7 @@ class Session {
   // The mixture's net with running statistics, or with the batch's own (running ones stay as they were).
   virtual StepResult evaluate(int ticket, bool batch_statistics) = 0;
 
-  // Vectors over all weights, by name: weights, gradient (of the last step; 0 where it gave none), momentum, and any
+  // Vectors over all weights, by name: weights, gradient (net/weight_vectors.h), momentum, and any
   // others, made by naming them as `to`. to = sum of factor * vector; not to gradient.
   virtual void combine(const std::string& to, const std::vector<WeightTerm>& terms) = 0;
   virtual double norm(const std::string& vector) = 0;

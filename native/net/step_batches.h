@@ -16,14 +16,10 @@
 
 namespace nasp {
 
-inline void expect(bool ok, const std::string& what, const std::string& received) {
-  if (!ok) throw Error("ERR_NASP_ARGUMENT", "Expected " + what + " but received " + received);
-}
-
 template <class S>
 struct StepBatch {
   bool used = false, by_value = false;
-  int ticket = 0;
+  int ticket = 0;  // 0: no step may ask for it, since it is not filled yet
   BatchLoader::Ticket job = 0;
   int count = 0;
   std::vector<S> planes;  // (count, C, H, W), filled by the loader's thread
@@ -60,30 +56,34 @@ class StepBatches {
     for (std::uint32_t i : indices)
       expect(dataset->labels[i] < classes_, "labels below " + std::to_string(classes_),
              std::to_string(dataset->labels[i]));
-    StepBatch<S>& batch = reserve(static_cast<int>(indices.size()), !in_step_);
-    batch.by_value = in_step_;
-    batch.augment = augment;
-    if (in_step_) {
-      batch.dataset = std::move(dataset), batch.indices = std::move(indices);
-      return batch.ticket;
-    }
-    batch.job = loader_.submit([&batch, dataset = std::move(dataset), indices = std::move(indices), augment] {
-      const auto start = std::chrono::steady_clock::now();
-      augment_batch(*dataset, indices.data(), batch.count, augment, batch.planes.data(),
-                    batch.targets.data());
-      batch.prepare_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return put(static_cast<int>(indices.size()), [&](StepBatch<S>& batch) {
+      batch.by_value = in_step_;
+      batch.augment = augment;
+      if (in_step_) {
+        batch.dataset = std::move(dataset), batch.indices = std::move(indices);
+        return;
+      }
+      make_room(batch);
+      batch.job =
+          loader_.submit([&batch, dataset = std::move(dataset), indices = std::move(indices), augment] {
+            const auto start = std::chrono::steady_clock::now();
+            augment_batch(*dataset, indices.data(), batch.count, augment, batch.planes.data(),
+                          batch.targets.data());
+            batch.prepare_seconds =
+                std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+          });
     });
-    return batch.ticket;
   }
 
   int load(const S* x, const std::vector<int>& targets) {
     for (int t : targets)
       expect(t >= 0 && t < classes_, "targets from 0 to " + std::to_string(classes_ - 1), std::to_string(t));
-    StepBatch<S>& batch = reserve(static_cast<int>(targets.size()), true);
-    std::copy(x, x + image_values() * targets.size(), batch.planes.begin());
-    batch.targets = targets;
-    batch.by_value = true;
-    return batch.ticket;
+    return put(static_cast<int>(targets.size()), [&](StepBatch<S>& batch) {
+      make_room(batch);
+      std::copy(x, x + image_values() * targets.size(), batch.planes.begin());
+      std::copy(targets.begin(), targets.end(), batch.targets.begin());
+      batch.by_value = true;
+    });
   }
 
   // Ready to be used: waits for the loader.
@@ -95,7 +95,7 @@ class StepBatches {
   StepBatch<S>& of(int ticket) {
     const std::lock_guard<std::mutex> lock(mutex_);
     for (StepBatch<S>& b : batches_) {
-      if (b.used && b.ticket == ticket) return b;
+      if (ticket > 0 && b.ticket == ticket) return b;
     }
     throw Error("ERR_NASP_ARGUMENT",
                 "Expected the ticket of a queued batch but received " + std::to_string(ticket));
@@ -103,6 +103,8 @@ class StepBatches {
 
   void free(StepBatch<S>& batch) {
     const std::lock_guard<std::mutex> lock(mutex_);
+    batch.dataset.reset();
+    batch.ticket = 0;
     batch.used = false;
   }
 
@@ -117,19 +119,34 @@ class StepBatches {
     return static_cast<std::size_t>(image_channels_) * image_size_ * image_size_;
   }
 
-  StepBatch<S>& reserve(int count, bool planes) {
+  void make_room(StepBatch<S>& batch) {
+    batch.planes.resize(static_cast<std::size_t>(most_) * image_values());
+    batch.targets.resize(static_cast<std::size_t>(most_));
+  }
+
+  // A slot that fill(batch) has filled, under a ticket.
+  template <class Fill>
+  int put(int count, const Fill& fill) {
+    StepBatch<S>& batch = reserve(count);
+    try {
+      fill(batch);
+    } catch (...) {
+      free(batch);
+      throw;
+    }
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return batch.ticket = ++tickets_;
+  }
+
+  StepBatch<S>& reserve(int count) {
     expect(count >= 1 && count <= most_, "1 to " + std::to_string(most_) + " images for a batch",
            std::to_string(count));
     const std::lock_guard<std::mutex> lock(mutex_);
     for (StepBatch<S>& b : batches_) {
       if (b.used) continue;
       b.used = true;
-      b.ticket = ++tickets_;
       b.count = count;
       b.prepare_seconds = 0;
-      b.dataset.reset();
-      if (planes) b.planes.resize(static_cast<std::size_t>(most_) * image_values());
-      b.targets.resize(static_cast<std::size_t>(most_));
       return b;
     }
     throw Error("ERR_NASP_BUSY",

@@ -1,9 +1,9 @@
 #include "supernet_config.h"
 
 #include "../backends/registry.h"
+#include "../core/error.h"
 #include "../core/parallel.h"
 #include "../ops/operation.h"
-#include "step_batches.h"
 
 namespace nasp {
 

@@ -7,7 +7,6 @@
 #include "../core/parallel.h"
 #include "../backends/registry.h"
 #include "../backends/workspace.h"
-#include "optimizer.h"
 #include "placed_net.h"
 #include "step_batches.h"
 #include "supernet_config.h"
@@ -29,7 +28,7 @@ class SupernetSession final : public Session {
         parallel_(config_.threads),
         workspace_(parallel_.threads()),
         batches_(config_, step_functions(backend_).augment != nullptr) {
-    build();
+    build(config_);
   }
 
   const SupernetConfig& config() const override { return config_; }
@@ -39,37 +38,42 @@ class SupernetSession final : public Session {
 
   void read(const std::string& name, void* data) const override {
     S* to = static_cast<S*>(data);
+    PlacedNet<S>& net = placed();
     if (name == "adam.step") {
       *to = static_cast<S>(adam_step_);
       return;
     }
     for (int t = 0; t < 2; t++) {
-      const AlphaMatrix<S>& a = net().alpha(t);
+      const AlphaMatrix<S>& a = net.supernet.alpha(t);
       if (name != "selected." + a.name) continue;
       std::copy(a.mixture.weight.begin(), a.mixture.weight.end(), to);
       return;
     }
-    const auto place = placed_->names.find(net(), name);
+    const auto place = net.names.find(net.supernet, name);
     if (place.zero)
       std::fill(to, to + place.size, S(0));
     else
-      net().parameters().read(to, place.data, place.size);
-    device().check();
+      net.supernet.parameters().read(to, place.data, place.size);
+    net.device->check();
   }
 
   void write(const std::string& name, const void* data) override {
     const S* from = static_cast<const S*>(data);
+    PlacedNet<S>& net = placed();
     if (name == "adam.step") {
-      adam_step_ = static_cast<std::uint64_t>(std::max<S>(0, *from));
+      expect(*from >= 0 && *from <= S(1ull << 53) && *from == std::floor(*from),
+             "a whole number from 0 to 2^53 for adam.step", std::to_string(*from));
+      adam_step_ = static_cast<std::uint64_t>(*from);
       return;
     }
     const bool alpha_gradient = name == "grad.alphas_normal" || name == "grad.alphas_reduce";
     if ((name.rfind("grad.", 0) == 0 && !alpha_gradient) || name.rfind("selected.", 0) == 0)
       throw Error("ERR_NASP_UNSUPPORTED", "Expected a tensor that can be written but received " + name);
-    const auto place = placed_->names.find(net(), name);
-    net().parameters().write(place.data, from, place.size);
-    device().check();
-    if (place.slot >= 0) net().parameters().slot(place.slot).version++;
+    const auto place = net.names.find(net.supernet, name);
+    Parameters<S>& parameters = net.supernet.parameters();
+    parameters.write(place.data, from, place.size);
+    net.device->check();
+    if (place.slot >= 0) parameters.slot(place.slot).version++;
   }
 
   int queue(std::shared_ptr<const Dataset> dataset, std::vector<std::uint32_t> indices,
@@ -81,11 +85,7 @@ class SupernetSession final : public Session {
     return batches_.load(static_cast<const S*>(x), targets);
   }
 
-  void discretise(const Discretise& options) override {
-    AlphaStep step = {};
-    take(step, options);
-    run_alpha(step, {});
-  }
+  void discretise(const Discretise& options) override { discretise(placed(), options); }
 
   void set_mixture(int type, const std::vector<double>& weight, const std::vector<Use>& use) override {
     AlphaMatrix<S>& alpha = net().alpha(type);
@@ -114,8 +114,7 @@ class SupernetSession final : public Session {
   void rebuild(int layers, std::uint64_t seed) override {
     SupernetConfig config = config_;
     config.layers = layers, config.seed = seed;
-    config_ = checked(config);
-    build();
+    build(checked(config));
   }
 
   StepResult architecture_gradient(int ticket, const GradientOptions& o) override {
@@ -142,8 +141,9 @@ class SupernetSession final : public Session {
     step.correction1 = 1 - std::pow(o.beta1, static_cast<double>(adam_step_));
     step.correction2 = 1 - std::pow(o.beta2, static_cast<double>(adam_step_));
     step.project_discrete = o.projection == AlphaProjection::discrete;
-    if (o.discretise) take(step, *o.discretise);
-    run_alpha(step, {&o.cost_normal, &o.cost_reduce});
+    PlacedNet<S>& net = placed();
+    if (o.discretise) take(step, net.config, *o.discretise);
+    run_alpha(net, step, {&o.cost_normal, &o.cost_reduce});
   }
 
   StepResult weight_step(int ticket, const WeightUpdate& o) override {
@@ -156,7 +156,7 @@ class SupernetSession final : public Session {
       if (o.apply) {
         p.between().sgd(p.run, table,
                         {o.lr, o.momentum, o.weight_decay, o.clip, o.nesterov, o.decay_unselected},
-                        placed_->numbers());
+                        placed().numbers());
         for (Slot& s : net().parameters().slots()) s.version += s.has_gradient || o.decay_unselected;
       }
       r.backward_seconds += seconds_since(start);
@@ -168,57 +168,78 @@ class SupernetSession final : public Session {
   }
 
   void combine(const std::string& to, const std::vector<WeightTerm>& terms) override {
-    placed_->vectors.combine(run(config_.batch), step_functions(backend_), to, terms);
-    device().check();
+    PlacedNet<S>& net = placed();
+    net.vectors.combine(run(net, config_.batch), step_functions(backend_), to, terms);
+    net.device->check();
   }
   double norm(const std::string& vector) override {
-    const double norm = placed_->vectors.norm(run(config_.batch), step_functions(backend_), vector);
-    device().check();
+    PlacedNet<S>& net = placed();
+    const double norm = net.vectors.norm(run(net, config_.batch), step_functions(backend_), vector);
+    net.device->check();
     return norm;
   }
 
   void cancel(bool on) override { cancelled_.store(on); }
 
   std::pair<std::size_t, std::size_t> memory(bool reset) override {
+    const std::size_t held = workspace_.bytes() + batches_.bytes();
+    if (!placed_) return {0, held};
     const std::size_t peak = placed_->arena->peak();
-    const std::size_t held = placed_->bytes() + workspace_.bytes() + batches_.bytes();
     if (reset) placed_->arena->reset_peak();
-    return {peak, held};
+    return {peak, held + placed_->bytes()};
   }
 
   std::optional<std::pair<unsigned long, unsigned long>> device_counts() override {
     if (!backend_.device) return std::nullopt;
-    const DeviceCounts counts = device().counts();
+    const DeviceCounts counts = placed().device->counts();
     return std::pair{counts.launches, counts.waits};
   }
 
  private:
-  void build() {
+  // Where it fails, no net is left, and the configuration is the one before.
+  void build(SupernetConfig config) {
     placed_.reset();  // gives its memory back before the next takes any
+    auto next = std::make_unique<PlacedNet<S>>(config, backend_);
+    discretise(*next, {});
+    next->reserve_activations();
+    config_ = std::move(config);
     adam_step_ = 0;
-    placed_ = std::make_unique<PlacedNet<S>>(config_, backend_);
-    discretise({});
-    placed_->reserve_activations();
+    placed_ = std::move(next);
   }
 
-  Supernet<S>& net() const { return placed_->supernet; }
-  const Device& device() const { return *placed_->device; }
+  PlacedNet<S>& placed() const {
+    if (!placed_)
+      throw Error("ERR_NASP_DISPOSED",
+                  "This session has had no net since a rebuild failed: rebuild it or dispose of it");
+    return *placed_;
+  }
+  Supernet<S>& net() const { return placed().supernet; }
 
-  Run run(int batch) { return {parallel_, workspace_, batch, device().handle()}; }
-
-  void run_alpha(const AlphaStep& step, const std::array<const std::vector<double>*, 2>& costs) {
-    placed_->selection->run(net(), step_functions(backend_), run(config_.batch), step, costs);
-    device().check();
+  Run run(const PlacedNet<S>& placed, int batch) {
+    return {parallel_, workspace_, batch, placed.device->handle()};
   }
 
-  void take(AlphaStep& step, const Discretise& o) const {
+  void discretise(PlacedNet<S>& placed, const Discretise& options) {
+    AlphaStep step = {};
+    take(step, placed.config, options);
+    run_alpha(placed, step, {});
+  }
+
+  void run_alpha(PlacedNet<S>& placed, const AlphaStep& step,
+                 const std::array<const std::vector<double>*, 2>& costs) {
+    placed.selection->run(placed.supernet, step_functions(backend_), run(placed, placed.config.batch), step,
+                          costs);
+    placed.device->check();
+  }
+
+  static void take(AlphaStep& step, const SupernetConfig& config, const Discretise& o) {
     step.discretise = true, step.value_one = o.value_one, step.two_edges = o.two_edges;
     step.epsilon = o.epsilon, step.counter = o.counter;
-    step.seed = config_.seed, step.dense = config_.dense;
+    step.seed = config.seed, step.dense = config.dense;
   }
 
   void take_gradient_norm(const Pass<S>& p, const WeightTable<S>& table) {
-    p.between().norm(p.run, &placed_->numbers()->gradient_norm, table, table.gradients, true);
+    p.between().norm(p.run, &placed().numbers()->gradient_norm, table, table.gradients, true);
   }
 
   const SkipDropout* dropout() const { return skip_dropout_.rate > 0 ? &skip_dropout_ : nullptr; }
@@ -243,26 +264,25 @@ class SupernetSession final : public Session {
     auto start = std::chrono::steady_clock::now();
     batches_.ready(batch);
     result.prepare_seconds = std::exchange(batch.prepare_seconds, 0);
-    PlacedNet<S>& net = *placed_;
+    PlacedNet<S>& net = placed();
     net.reserve_activations();
     net.expect_batch(batch);
     const DeviceStep step(*net.device);
-    Parameters<S>& parameters = net.supernet.parameters();
-    const bool restored = options.training && options.keep_statistics;
-    if (restored) parameters.save_buffers();
-    const Pass<S> p = {backend_,   run(batch.count), *net.arena,
-                       parameters, options.training, options.weight_gradients};
-    const View<S> x = p.take(config_.image_channels, config_.image_size, config_.image_size);
-    net.take_batch(p, x, batch);
-    result.wait_seconds = seconds_since(start);
+    {
+      const KeptBuffers<S> kept(net.supernet.parameters(), options.training && options.keep_statistics);
+      const Pass<S> p = {backend_,         run(net, batch.count),   *net.arena, net.supernet.parameters(),
+                         options.training, options.weight_gradients};
+      const View<S> x = p.take(config_.image_channels, config_.image_size, config_.image_size);
+      net.take_batch(p, x, batch);
+      result.wait_seconds = seconds_since(start);
 
-    start = std::chrono::steady_clock::now();
-    net.supernet.forward(p, x, net.logits(), options.dropout ? dropout() : nullptr, cancelled_);
-    p.between().cross_entropy(p.run, net.d_logits.data(), net.numbers(), net.logits(), net.targets.data(),
-                              config_.classes);
-    result.forward_seconds = seconds_since(start);
-    rest(p, result);
-    if (restored) parameters.restore_buffers();
+      start = std::chrono::steady_clock::now();
+      net.supernet.forward(p, x, net.logits(), options.dropout ? dropout() : nullptr, cancelled_);
+      p.between().cross_entropy(p.run, net.d_logits.data(), net.numbers(), net.logits(), net.targets.data(),
+                                config_.classes);
+      result.forward_seconds = seconds_since(start);
+      rest(p, result);
+    }
 
     start = std::chrono::steady_clock::now();
     step.end();
@@ -275,7 +295,7 @@ class SupernetSession final : public Session {
 
   void differentiate(const Pass<S>& p, StepResult& result, bool mixture, bool node_sums) {
     const auto start = std::chrono::steady_clock::now();
-    net().backward(p, placed_->d_logits.data(), mixture, node_sums, dropout(), cancelled_);
+    net().backward(p, placed().d_logits.data(), mixture, node_sums, dropout(), cancelled_);
     result.backward_seconds = seconds_since(start);
   }
 

@@ -1,7 +1,7 @@
 // Named vectors over all weights of a net, and sums of them: what an unrolled step and finite differences are made of.
 //
 //   weights, momentum   the net's own
-//   gradient            of the last step that had weight gradients; 0 where it gave none
+//   gradient            of the last step that went backward; 0 where that gave none (all of it, without weight gradients)
 //   any other name      a copy, made when it is first written
 #pragma once
 #include <map>

@@ -7,8 +7,12 @@
 // write two halves of y (factorized reduce). Pools and the identity are units too, without weights.
 // Sizes only: the kernels are the backends'.
 #pragma once
+#include <cstddef>
 
 namespace nasp {
+
+constexpr std::size_t most_weights = std::size_t{1}
+                                     << 30;  // of a unit that is run: kernels count them in an int
 
 enum class UnitKind { convolve, max_pool, avg_pool, identity };
 
@@ -60,15 +64,19 @@ struct Unit {
     return paired() ? row.pad_w : reach;
   }
   // Weights of the first convolution (depthwise or row), and of a dense part.
-  int first_weights() const {
-    return depthwise() ? in * kernel * kernel : paired() ? row.out * in * row.taps() : 0;
+  std::size_t first_weights() const {
+    const std::size_t inputs = static_cast<std::size_t>(in);
+    return depthwise() ? inputs * kernel * kernel : paired() ? inputs * row.out * row.taps() : 0;
   }
-  int dense_weights(int part) const { return dense[part].out * between() * dense[part].taps(); }
+  std::size_t dense_weights(int part) const {
+    return static_cast<std::size_t>(dense[part].out) * between() * dense[part].taps();
+  }
   // Multiply-adds of one image of height x width.
   double multiply_adds(int height, int width) const {
     const double pixels = static_cast<double>(out_height(height)) * out_width(width);
-    double n = first_weights() * (paired() ? static_cast<double>(height) * out_width(width) : pixels);
-    for (int i = 0; i < parts; i++) n += dense_weights(i) * pixels;
+    double n = static_cast<double>(first_weights()) *
+               (paired() ? static_cast<double>(height) * out_width(width) : pixels);
+    for (int i = 0; i < parts; i++) n += static_cast<double>(dense_weights(i)) * pixels;
     return n;
   }
 };

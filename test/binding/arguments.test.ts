@@ -122,6 +122,25 @@ test.each<[string, () => unknown, RegExp]>([
   ],
   ["epsilon", () => session.discretise({ ...discrete, epsilon: 2 }), /0 to 1 for epsilon/],
   ["an operation", () => addon.operationCost("conv_9x9", 4, 8, 1), /conv_9x9/],
+  [
+    "a size beyond the engine's",
+    () => new Session({ ...options, layers: 2000 }),
+    /a whole number from 3 to 1000 for layers but received 2000/,
+  ],
+  ["a size below it", () => new Session({ ...options, imageSize: 3 }), /from 4 to 4096 for imageSize/],
+  ["too few layers anew", () => session.rebuild(2, 0), /a whole number from 3 to 1000 for layers/],
+  [
+    "an endless step count",
+    () => session.write("adam.step", Float32Array.of(Infinity)),
+    /for adam.step but received inf/,
+  ],
+  [
+    "a negative step count",
+    () => session.write("adam.step", Float32Array.of(-1)),
+    /a whole number from 0 .* for adam.step but received -1/,
+  ],
+  ["half a step", () => session.write("adam.step", Float32Array.of(1.5)), /for adam.step but received 1.5/],
+  ["no step count", () => session.write("adam.step", Float32Array.of(NaN)), /for adam.step/],
   ["an isa", () => new Session({ ...options, isa: "mmx" }), /for isa but received mmx/],
 ])("%s is refused", (_, call, message) => {
   expect(call).toThrow(message)
@@ -132,6 +151,17 @@ test("an unknown tensor", () => {
   expect(() => session.read("stem")).toThrow(expect.objectContaining({ code: "ERR_NASP_UNKNOWN_TENSOR" }))
 })
 
+test("weights are counted beyond 2^31, and so many are not run", async () => {
+  expect(addon.operationCost("conv_1x1", 65536, 8, 1)).toEqual({
+    ...{ parameters: 65536 ** 2, multiplyAdds: 65536 ** 2 * 64 },
+  })
+  expect(addon.operationCost("conv_3x3", 16384, 8, 1).parameters).toBe(9 * 16384 ** 2)
+  expect(addon.operationCost("conv_7x1_1x7", 65536, 8, 2).parameters).toBe(14 * 65536 ** 2)
+  const request = { op: "conv_1x1", channels: 65536, height: 1, width: 1, batch: 1, stride: 1 as const }
+  const timed = addon.timeOperation({ ...request, affine: false, precision: "f32" }, "forward", 1)
+  await expect(timed).rejects.toMatchObject({ code: "ERR_NASP_SHAPE" })
+})
+
 test("a step's bad arguments reject", async () => {
   const codes = { code: "ERR_NASP_ARGUMENT" }
   await expect(loose.evaluate!("x")).rejects.toMatchObject(codes)
@@ -140,11 +170,23 @@ test("a step's bad arguments reject", async () => {
 })
 
 test("a receiver of another kind", () => {
-  for (const name of Object.getOwnPropertyNames(Object.getPrototypeOf(session))) {
-    if (name === "constructor") continue
-    for (const self of [dataset, {}, null, Object.create(session) as object])
-      expect(() => loose[name]!.call(self)).toThrow(TypeError)
+  for (const type of [addon.Session, addon.Dataset]) {
+    const prototype = (type as unknown as { prototype: object }).prototype
+    for (const name of Object.getOwnPropertyNames(prototype)) {
+      if (name === "constructor") continue
+      const { value, get, set } = Object.getOwnPropertyDescriptor(prototype, name)!
+      expect([get, set], `${name} is no accessor: V8 checks receivers of methods alone`).toEqual([
+        undefined,
+        undefined,
+      ])
+      for (const self of [dataset, {}, null, Object.create(session) as object])
+        expect(() => (value as () => void).call(self), name).toThrow(TypeError)
+    }
   }
+  for (const self of [dataset, {}])
+    expect(Reflect.get((addon.Session as unknown as { prototype: object }).prototype, "options", self)).toBe(
+      undefined,
+    )
   expect(() => (addon.Session as unknown as () => void)()).toThrow(/without 'new'/)
 })
 

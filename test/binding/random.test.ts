@@ -38,3 +38,21 @@ test("normals are Box-Muller on the alpha stream", () => {
   expect(Math.abs(mean)).toBeLessThan(0.03)
   expect(many.reduce((sum, v) => sum + (v - mean) ** 2, 0) / many.length).toBeCloseTo(1, 1)
 })
+
+test("uniforms are draws of 1,024 counters each on the methods' stream", () => {
+  for (const [seed, substream, counter] of [
+    [5, 3, 0],
+    [2 ** 40 + 7, 2 ** 32 - 1, 12],
+    [0, 1, 2 ** 43 - 1],
+  ] as const) {
+    const values = addon.uniforms(seed, substream, counter, 11)
+    for (const [k, value] of values.entries()) {
+      const word = philox(seed, 8, substream, counter * 1024 + Math.floor(k / 4))[k % 4]!
+      expect(value, `${counter}, ${k}`).toBe((word + 0.5) / 2 ** 32)
+    }
+  }
+  // The last of a draw lie before the next draw's first.
+  const whole = addon.uniforms(5, 3, 6, 4096)
+  expect(whole[4095]).toBe((philox(5, 8, 3, 6 * 1024 + 1023)[3]! + 0.5) / 2 ** 32)
+  expect(new Set([...whole, ...addon.uniforms(5, 3, 7, 4096)]).size).toBeGreaterThan(8190)
+})

@@ -39,8 +39,8 @@ struct SweepUnit {
     if (composed) {
       weights = static_cast<std::size_t>(composed_weights(unit));
     } else {
-      weights = static_cast<std::size_t>(unit.first_weights());
-      for (int i = 0; i < unit.parts; i++) weights += static_cast<std::size_t>(unit.dense_weights(i));
+      weights = unit.first_weights();
+      for (int i = 0; i < unit.parts; i++) weights += unit.dense_weights(i);
     }
   }
   std::size_t partial_size(int pieces) const {
@@ -88,9 +88,9 @@ void finish_unit(const Run& run, const SweepUnit<S>& results, int pieces) {
                               b.packed + layout.column, unit, dw + weights);
   }
   std::size_t at = 0;
-  const auto add_up = [&](S* gradient, int count) {
-    if (gradient) add_pieces(run, gradient, results.partial + at, pieces, weights, count);
-    at += static_cast<std::size_t>(count);
+  const auto add_up = [&](S* gradient, std::size_t count) {
+    if (gradient) add_pieces(run, gradient, results.partial + at, pieces, weights, static_cast<int>(count));
+    at += count;
   };
   add_up(b.first_gradient, unit.first_weights());
   for (int i = 0; i < unit.parts; i++) add_up(b.dense_gradient[i], unit.dense_weights(i));

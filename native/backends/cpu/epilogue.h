@@ -2,10 +2,10 @@
 // epilogue takes them from there while they lie in the first-level cache, so kernels do not know whether pixels are kept
 // or only measured, and sums stay in registers over many pixels.
 //
-//   Forward<Store, Gradient>   y is stored (propagate), or multiplied with dL/dnode (probe: nothing is stored);
-//                              either way its sums are gathered for the BatchNorm that follows
-//   DataGradient               dx (+)= pixels, where the forward input was positive
-//   ToBand                     into another band (an intermediate result of the same piece): the lines are its rows
+//   Forward<Store>   y is stored (propagate), or multiplied with dL/dnode (probe: nothing is stored);
+//                    either way its sums are gathered for the BatchNorm that follows
+//   DataGradient     dx (+)= pixels, where the forward input was positive
+//   ToBand           into another band (an intermediate result of the same piece): the lines are its rows
 //
 // segment(channel, row, column, count, pixels): `count` pixels of a row from `column` on.
 #pragma once
@@ -32,12 +32,12 @@ NASP_INLINE void clear(L (&ways)[Ways]) {
   NASP_UNROLL for (int i = 0; i < Ways; i++) ways[i] = L::zero();
 }
 
-template <class L, bool Store, bool Gradient>
+template <class L, bool Store>
 struct Forward {
   using S = typename L::scalar;
   static constexpr bool in_place = false;
-  View<S> y;             // of the block; unused unless Store
-  View<const S> g;       // of the block; unused unless Gradient
+  View<S> y;             // of the block; used where Store
+  View<const S> g;       // of the block; used where not Store
   ChannelSums<L>* sums;  // one an output channel of the unit
   int first_row;         // of the piece, whose first pixel is the centre of the sums
   bool past_caches;      // how y is stored
@@ -52,13 +52,13 @@ struct Forward {
  private:
   template <bool PastCaches>
   NASP_INLINE void take(int channel, int row, int column, int count, const S* pixels) const {
-    constexpr int ways = Gradient ? 2 : 4;
+    constexpr int ways = Store ? 4 : 2;
     ChannelSums<L>& kept = sums[channel];
     if (row == first_row && column == 0) kept.centre = L::splat(*pixels);
     const L centre = kept.centre;
     const ptrdiff_t at = static_cast<ptrdiff_t>(column) * L::count;
     S* to = Store ? y.data + row * y.row_pitch + channel * y.channel_pitch + at : nullptr;
-    const S* from = Gradient ? g.data + row * g.row_pitch + channel * g.channel_pitch + at : nullptr;
+    const S* from = !Store ? g.data + row * g.row_pitch + channel * g.channel_pitch + at : nullptr;
     L sum[ways], squares[ways], gradient[ways], product[ways];
     clear(sum), clear(squares), clear(gradient), clear(product);
     by_ways<ways>(count, [&](int i, int p) NASP_LAMBDA_INLINE {
@@ -70,7 +70,7 @@ struct Forward {
         value.store(to + pixel);
       sum[i] += centred;
       squares[i] += centred * centred;
-      if constexpr (Gradient) {
+      if constexpr (!Store) {
         const L g_pixel = L::load(from + pixel);
         gradient[i] += g_pixel;
         product[i] += centred * g_pixel;
@@ -78,7 +78,7 @@ struct Forward {
     });
     kept.y.add(sum_of(sum));
     kept.y_squared.add(sum_of(squares));
-    if constexpr (Gradient) kept.gradient += sum_of(gradient), kept.gradient_y += sum_of(product);
+    if constexpr (!Store) kept.gradient += sum_of(gradient), kept.gradient_y += sum_of(product);
   }
 };
 

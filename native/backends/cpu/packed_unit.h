@@ -43,14 +43,14 @@ struct PackedLayout {
       if (u.paired())
         half->first = add(u.row, u.in);
       else
-        size += static_cast<std::size_t>(u.first_weights());
+        size += u.first_weights();
       for (int i = 0; i < u.parts; i++) half->dense[i] = add(u.dense[i], u.between());
       half->composed = {size, size};
       if (composes(u)) half->composed = add(composed_part(u), u.in, composed_runs_direct(u));
       if (!transposed) forward_size = size;
     }
-    row = size, column = row + static_cast<std::size_t>(u.first_weights());
-    if (composes(u)) size = column + static_cast<std::size_t>(u.dense_weights(0));
+    row = size, column = row + u.first_weights();
+    if (composes(u)) size = column + u.dense_weights(0);
   }
 };
 

@@ -1,4 +1,5 @@
-// Max and average pooling on batch lanes, odd windows, stride 1 or 2, padding (k - 1) / 2.
+// Max and average pooling on batch lanes, stride 1 or 2, padding (k - 1) / 2: odd windows, and the 2 x 2 one that halves a map,
+// which reaches one pixel to the right and down.
 //
 //   max    pads with -inf; on ties the gradient goes to the first maximum in row-major order (as PyTorch)
 //   avg    count_include_pad = false: the mean over the window's pixels inside the image
@@ -38,7 +39,6 @@ inline void with_pool(const Unit& unit, const Body& body) {
       else
         body.template operator()<K, 2, Max>();
     };
-    if (unit.stride > 2) return body.template operator()<0, 0, Max>();
     if (unit.kernel == 3) return strided.template operator()<3>();
     if (unit.kernel == 5) return strided.template operator()<5>();
     if (unit.kernel == 7) return strided.template operator()<7>();
@@ -50,10 +50,13 @@ inline void with_pool(const Unit& unit, const Body& body) {
     typed.template operator()<false>();
 }
 
+// Columns of a row that windows reach.
+inline int pooled_columns(const Unit& unit, int width) { return width + unit.pad() + unit.window_reach(); }
+
 // Scalars of scratch that a pool, or the identity, needs forward.
 template <class L>
 std::size_t pool_scratch(const Unit& unit, int width) {
-  return (static_cast<std::size_t>(width) + 2 * unit.pad() + 2 * unit.out_width(width)) * L::count;
+  return (static_cast<std::size_t>(pooled_columns(unit, width)) + 2 * unit.out_width(width)) * L::count;
 }
 
 // Rows [row0, row1) of y from a band loaded as is, padded with -inf (max) or 0 (avg). `scratch` holds a padded row, a
@@ -63,7 +66,7 @@ void pool_rows(const Unit& unit, const Band<L>& x, int height, int row0, int row
                typename L::scalar* scratch, const Epilogue& epilogue) {
   using S = typename L::scalar;
   const int k = K ? K : unit.kernel, s = K ? Stride : unit.stride, pad = (k - 1) / 2;
-  const int out_width = unit.out_width(x.width), columns = x.width + 2 * pad;
+  const int out_width = unit.out_width(x.width), columns = pooled_columns(unit, x.width);
   S *line = scratch, *y = line + static_cast<ptrdiff_t>(columns) * L::count,
     *share = y + static_cast<ptrdiff_t>(out_width) * L::count;
   if (!Max) column_shares<L>(share, k, s, x.width, out_width);

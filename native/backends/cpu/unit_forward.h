@@ -134,15 +134,15 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
       }
       const int from = output_row(row0, unit.stride_h()), to = output_row(row1, unit.stride_h());
       const int out_width = unit.out_width(width), pixels = (to - from) * out_width;
-      const auto into = [&]<bool Store, bool Gradient>() {
+      const auto into = [&]<bool Store>() {
         const auto epilogue = [&](const ForwardUnit<S>& of, ChannelSums<L>* own) {
-          return Forward<L, Store, Gradient>{block_of(of.y, block), block_of(of.g, block), own, from,
-                                             leaves_caches(of.y, ceil_div(run.batch, L::count))};
+          return Forward<L, Store>{block_of(of.y, block), block_of(of.g, block), own, from,
+                                   leaves_caches(of.y, ceil_div(run.batch, L::count))};
         };
         if (together.count == 1 && !ringed)
           return unit_piece(unit, step.packed, band, height, from, to, scratch, epilogue(step, sums));
-        RingedUnit<S, Forward<L, Store, Gradient>> over_ring[most_together];
-        WinogradOutput<S, Forward<L, Store, Gradient>> results[most_together];
+        RingedUnit<S, Forward<L, Store>> over_ring[most_together];
+        WinogradOutput<S, Forward<L, Store>> results[most_together];
         ChannelSums<L>* own = sums;
         for (int i = 0; i < together.count; i++) {
           const ForwardUnit<S>& of = units[together.units[i]];
@@ -158,12 +158,10 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
       };
       if (pixels > 0) {
         for (int c = 0; c < together.outputs; c++) sums[c].begin();
-        if (step.y && step.g)
-          into.template operator()<true, true>();
-        else if (step.g)
-          into.template operator()<false, true>();
+        if (step.g)
+          into.template operator()<false>();
         else
-          into.template operator()<true, false>();
+          into.template operator()<true>();
       }
       const ChannelSums<L>* own = sums;
       for (int i = 0; i < together.count; i++) {

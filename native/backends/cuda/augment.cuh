@@ -12,7 +12,7 @@ namespace nasp::NASP_KERNELS {
 __global__ void augment(AugmentArguments a) {
   NASP_SHARED(float, row, most_row_values);
   const ImageBytes& d = a.data;
-  const AugmentStep& o = a.step;
+  const Augment& o = a.step;
   const int n = blockIdx.x / d.height, y = blockIdx.x % d.height;
   const std::uint32_t index = read(a.indices, n);
   const std::uint64_t counter = o.counter + n;

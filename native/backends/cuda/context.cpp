@@ -90,6 +90,7 @@ Context::~Context() {
   }
   if (staging_) cudaFreeHost(staging_);
   if (queue.stream) cudaStreamDestroy(queue.stream);
+  (void)cudaGetLastError();  // of what failed here: no launch of another session is to find it
 }
 
 void Context::begin_step() {
@@ -153,6 +154,7 @@ void Context::release(void* memory) {
   queue.end_step();  // only a session at its end gives memory back in one
   cudaStreamSynchronize(queue.stream);
   cudaFree(memory);
+  (void)cudaGetLastError();
 }
 
 }  // namespace nasp::cuda

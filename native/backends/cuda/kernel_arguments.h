@@ -206,7 +206,7 @@ struct AugmentArguments {
   int* targets;
   ImageBytes data;
   const std::uint32_t* indices;
-  AugmentStep step;
+  Augment step;
   int batch;
 };
 

@@ -20,6 +20,7 @@ void Queue::fail(const DeviceFailure& failure) {
 
 bool Queue::check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return true;
+  (void)cudaGetLastError();  // no launch of another session is to find it
   fail(error == cudaErrorMemoryAllocation ? "ERR_NASP_OUT_OF_MEMORY" : "ERR_NASP_INTERNAL",
        "CUDA failed: %s: %s (error %d, %s); this session is at its end", what, cudaGetErrorString(error),
        static_cast<int>(error), cudaGetErrorName(error));

@@ -100,7 +100,7 @@ void update_alpha(const Run& run, const AlphaTable<float> (&tables)[2], const Al
 }
 
 void augment(const Run& run, View<float> x, int* targets, const ImageBytes& data,
-             const std::uint32_t* indices, const AugmentStep& step) {
+             const std::uint32_t* indices, const Augment& step) {
   Call call(run, __func__);
   launch_augment(call.context.queue, {x.data, targets, data, indices, step, run.batch});
 }

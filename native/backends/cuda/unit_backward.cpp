@@ -92,7 +92,7 @@ void Backward::depthwise() const {
   }
   if (b.first_gradient) {
     const int taps = unit.kernel * unit.kernel;
-    const std::size_t n = static_cast<std::size_t>(unit.first_weights());
+    const std::size_t n = unit.first_weights();
     float* total = scratch.take<float>(queue, n);
     a.y = d_mid;
     a.partial = scratch.take<float>(queue, n * static_cast<std::size_t>(depthwise_pieces(between)));

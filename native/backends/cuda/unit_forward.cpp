@@ -170,7 +170,7 @@ void plan_unit(Context& context, const Unit& unit, int batch, int height, int wi
 
 std::size_t packed_size(const Unit& unit, bool) {
   std::size_t n = packed_first(unit);
-  for (int i = 0; i < unit.parts; i++) n += static_cast<std::size_t>(unit.dense_weights(i));
+  for (int i = 0; i < unit.parts; i++) n += unit.dense_weights(i);
   return n;
 }
 

@@ -7,7 +7,7 @@
 namespace nasp::cuda {
 
 inline std::size_t packed_first(const Unit& unit) {  // scalars
-  return (static_cast<std::size_t>(unit.first_weights()) + 3) / 4 * 4;
+  return (unit.first_weights() + 3) / 4 * 4;
 }
 std::size_t packed_size(const Unit& unit, bool backward);
 void pack_unit(const Run& run, const Backend<float>&, const Unit& unit, float* packed,
