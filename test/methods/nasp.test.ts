@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest"
 
 import { generateTextures } from "../../src/data/generated.js"
 import { costVectors, type CostOptions } from "../../src/methods/cost.js"
+import { findMethod } from "../../src/methods/index.js"
 import { loadNative } from "../../src/native.js"
 import { findSpace, spaces } from "../../src/spaces/index.js"
 import type { EpochEvent } from "../../src/train/events.js"
@@ -79,17 +80,66 @@ describe("on the engine", () => {
     for (const a of noisy) expect(Math.abs(a - 0.5)).toBeLessThan(6e-3)
   })
 
-  it("minds every option", async () => {
-    const plain = await alphaAfter({}, { archLr: 0.02 })
-    expect(await alphaAfter({}, { archLr: 0.02 })).toEqual(plain)
+  /** Of every option a value that matters, and what else it takes to matter (`beside`, a search's options in `run`). */
+  interface Variant {
+    value: unknown
+    beside?: Record<string, unknown>
+    run?: SearchOptions
+  }
+  const costly = { eta: 10, costOn: "alpha" }
+  const table = { sep_conv_3x3: 1, dil_conv_5x5: 0.25, max_pool_3x3: 2 }
+  const variants: Record<string, Variant[]> = {
+    // Large steps, which leave [0, 1].
+    projection: [
+      { value: "none", run: { archLr: 0.3 } },
+      { value: "discrete", run: { archLr: 0.3 } },
+    ],
+    optimizer: [{ value: "sgd", run: { archLr: 1 } }],
+    value: [{ value: "kept" }],
+    edges: [{ value: "all" }],
+    unselected: [{ value: "decayed", run: { weightDecay: 0.1 } }],
+    alphaNoise: [{ value: 1e-3 }],
+    epsilon: [{ value: 0.5 }],
+    eta: [{ value: 10 }],
+    // FLOPs are in proportion to parameters: only their scale tells them apart.
+    cost: [
+      { value: "flops", beside: { ...costly, costScale: "none", eta: 1e-5 } },
+      { value: table, beside: costly },
+    ],
+    costScale: ["mean", "none"].map((value) => ({ value, beside: costly })),
+    costCells: [{ value: "both", beside: { ...costly, cost: table } }],
+    costOn: [{ value: "alpha", beside: { eta: 10 } }],
+    costChannels: [{ value: "net", beside: costly }],
+  }
+
+  it("knows of every option a value that matters", () => {
+    expect(Object.keys(variants).sort()).toEqual(Object.keys(findMethod("nasp").fields).sort())
+  })
+
+  it.each(Object.entries(variants).flatMap(([name, all]) => all.map((variant) => [name, variant] as const)))(
+    "minds the option %s: %j",
+    async (name, { value, beside = {}, run = {} }) => {
+      const { initial } = findMethod("nasp").fields[name]!
+      expect(value).not.toEqual(initial)
+      // The reduction cell's costs matter where it has candidates of a cost.
+      const settings = { archLr: 0.02, space: name === "costCells" ? "darts7" : "darts7-split", ...run }
+      const without = await alphaAfter(beside, settings)
+      expect(await alphaAfter({ ...beside, [name]: initial }, settings)).toEqual(without)
+      const changed = await alphaAfter({ ...beside, [name]: value }, settings)
+      expect(changed).not.toEqual(without)
+    },
+  )
+
+  it("no two options do the same", async () => {
     const options = [
+      {},
       { value: "kept" },
       { edges: "all" },
       { epsilon: 0.5 },
       { eta: 10 },
       { eta: 10, costOn: "alpha" },
     ]
-    const seen = [plain]
+    const seen: unknown[] = []
     for (const option of options) {
       const alpha = await alphaAfter(option, { archLr: 0.02 })
       for (const other of seen) expect(alpha).not.toEqual(other)

@@ -1,8 +1,8 @@
-/** From alpha to the discrete matrix and back: ties, edges, the fused update against plain Adam. */
+/** From alpha to the discrete matrix and back: ties, edges, the fused update against plain Adam and SGD. */
 import { describe, expect, test } from "vitest"
 
 import { relativeError } from "../../src/golden/compare.js"
-import type { AlphaUpdateOptions, NativeSession } from "../../src/native.js"
+import type { AlphaUpdateOptions, DiscretiseOptions, NativeSession } from "../../src/native.js"
 import { alphaUpdate, discrete, loadBatch, makeSession } from "./sessions.js"
 
 const names = ["alphas_normal", "alphas_reduce"] as const
@@ -72,19 +72,56 @@ test("epsilon draws operations at random, by the counter", () =>
     expect(selection(session, "alphas_normal")).toEqual(greedy)
   }))
 
-/** PyTorch's Adam with coupled weight decay, then the clip to [0, 1]. */
-function adam(
-  a: number,
-  g: number,
-  moments: { m: number; v: number },
-  t: number,
-  o: AlphaUpdateOptions,
-): number {
+// A fresh draw a counter: with probability epsilon every row takes a random operation, each cell type by draws of its own.
+test("epsilon is how often a selection is drawn and not greedy", () =>
+  withSession((session) => {
+    session.discretise(discrete)
+    const greedy = names.map((name) => selection(session, name))
+    const times = 400
+    const differ = names.map(() => 0)
+    for (let counter = 0; counter < times; counter++) {
+      session.discretise({ ...discrete, epsilon: 0.25, counter })
+      names.forEach((name, which) => {
+        differ[which]! += Number(String(selection(session, name)) !== String(greedy[which]))
+      })
+    }
+    for (const count of differ) {
+      expect(count).toBeGreaterThan(60) // 100 +- 9 are expected
+      expect(count).toBeLessThan(140)
+    }
+  }))
+
+interface Moments {
+  m: number
+  v: number
+}
+
+/** One entry's step with coupled weight decay: PyTorch's Adam, or its SGD without momentum. */
+function stepped(a: number, g: number, moments: Moments, t: number, o: AlphaUpdateOptions): number {
   const gradient = g + o.weightDecay * a
+  if (o.optimizer === "sgd") return a - o.lr * gradient
   moments.m = o.beta1 * moments.m + (1 - o.beta1) * gradient
   moments.v = o.beta2 * moments.v + (1 - o.beta2) * gradient * gradient
   const denominator = Math.sqrt(moments.v) / Math.sqrt(1 - o.beta2 ** t) + o.eps
-  return Math.min(1, Math.max(0, a - ((o.lr / (1 - o.beta1 ** t)) * moments.m) / denominator))
+  return a - ((o.lr / (1 - o.beta1 ** t)) * moments.m) / denominator
+}
+
+const box = (a: number) => Math.min(1, Math.max(0, a))
+
+/** Proposition 1: each row's first maximum, at its own value or 1, in the two rows of a node where it is largest. */
+function proximal(alpha: number[], value: DiscretiseOptions["value"]): number[] {
+  const columns = alpha.length / nodeOf.length
+  const rows = nodeOf.map((node, r) => {
+    const row = alpha.slice(r * columns, (r + 1) * columns)
+    const top = Math.max(...row)
+    return { node, at: r * columns + row.indexOf(top), top }
+  })
+  const d = alpha.map(() => 0)
+  for (const node of new Set(nodeOf)) {
+    const ranked = rows.filter((row) => row.node === node).sort((x, y) => y.top - x.top || x.at - y.at)
+    for (const { at, top } of ranked.slice(0, 2)) d[at] = value === "one" ? 1 : top
+  }
+  return d
 }
 
 const cost = [0, 0.125, 0.25, 0.0625, 0.25, 0.0625, 0.125, 0.125]
@@ -99,37 +136,81 @@ const regularised: Record<string, Partial<AlphaUpdateOptions>> = {
   },
 }
 
-describe("the update is gradient + regulariser, Adam, clip to [0, 1], discretise", () => {
-  test.each(Object.entries(regularised))("%s", (_name, changes) =>
-    withSession(async (session) => {
-      const options = { ...alphaUpdate, ...changes, lr: 0.3 }
-      const moments = names.map((name) => [...session.read(name)].map(() => ({ m: 0, v: 0 })))
-      session.discretise(discrete)
-      let clipped = 0
-      for (let t = 1; t <= 3; t++) {
-        await session.architectureGradient(loadBatch(session, t))
-        const expected = names.map((name, which) => {
-          const costs = [options.costNormal, options.costReduce][which]!
-          const on = session.read(options.costOn === "alpha" ? name : `selected.${name}`)
-          const gradient = session.read(`grad.${name}`)
-          return [...session.read(name)].map((a, i) => {
-            const extra = costs.length > 0 ? 2 * options.eta * costs[i % costs.length]! * on[i]! : 0
-            return adam(a, gradient[i]! + extra, moments[which]![i]!, t, options)
+const optimizers: [string, Partial<AlphaUpdateOptions>][] = [
+  ["Adam", { optimizer: "adam", lr: 0.3 }],
+  ["SGD", { optimizer: "sgd", lr: 20 }],
+]
+// What is left out is the default: box, Adam.
+const projections: [string, Partial<AlphaUpdateOptions>][] = [
+  ["clip to [0, 1]", {}],
+  ["as it is", { projection: "none" }],
+  ["discrete itself", { projection: "discrete" }],
+]
+
+describe.each(optimizers)("the update is gradient + regulariser, %s", (optimizer, ofOptimizer) => {
+  describe.each(projections)("%s, discretise", (_, ofProjection) => {
+    test.each(
+      Object.entries(regularised).flatMap(([name, changes]) =>
+        (["one", "kept"] as const).map(
+          (value) => [`${name}; entries of D: ${value}`, changes, value] as const,
+        ),
+      ),
+    )("%s", (_name, changes, value) =>
+      withSession(async (session) => {
+        const discretise = { ...discrete, value }
+        const options = { ...alphaUpdate, ...changes, ...ofOptimizer, ...ofProjection, discretise }
+        if (optimizer === "Adam" && options.projection === undefined) delete options.optimizer
+        const moments = names.map((name) => [...session.read(name)].map(() => ({ m: 0, v: 0 })))
+        session.discretise(discretise)
+        let left = 0 // entries that the step took out of [0, 1]
+        let outside = 0 // and that stayed there
+        let clipped = 0
+        for (let t = 1; t <= 3; t++) {
+          await session.architectureGradient(loadBatch(session, t))
+          const expected = names.map((name, which) => {
+            const costs = [options.costNormal, options.costReduce][which]!
+            const on = session.read(options.costOn === "alpha" ? name : `selected.${name}`)
+            const gradient = session.read(`grad.${name}`)
+            const after = [...session.read(name)].map((a, i) => {
+              const extra = costs.length > 0 ? 2 * options.eta * costs[i % costs.length]! * on[i]! : 0
+              return stepped(a, gradient[i]! + extra, moments[which]![i]!, t, options)
+            })
+            left += after.filter((a) => a !== box(a)).length
+            const alpha = options.projection === undefined ? after.map(box) : after
+            const d = proximal(alpha, value)
+            return options.projection === "discrete" ? { alpha: d.map(box), d: d.map(box) } : { alpha, d }
           })
-        })
-        session.updateAlpha(options)
-        names.forEach((name, which) => {
-          expect(relativeError(expected[which]!, session.read(name)), name).toBeLessThan(1e-12)
-          const first = moments[which]!.map(({ m }) => m)
-          expect(relativeError(first, session.read(`adam.first.${name}`)), name).toBeLessThan(1e-12)
-          clipped += expected[which]!.filter((a) => a === 0 || a === 1).length
-        })
-        expect([...session.read("adam.step")]).toEqual([t])
-        const now = names.map((name) => selection(session, name))
-        session.discretise(discrete)
-        expect(names.map((name) => selection(session, name))).toEqual(now)
-      }
-      expect(clipped).toBeGreaterThan(0)
-    }),
-  )
+          session.updateAlpha(options)
+          names.forEach((name, which) => {
+            const { alpha, d } = expected[which]!
+            expect(relativeError(alpha, session.read(name)), name).toBeLessThan(1e-12)
+            expect(relativeError(d, session.read(`selected.${name}`)), name).toBeLessThan(1e-12)
+            if (options.projection === "discrete")
+              expect(session.read(name)).toEqual(session.read(`selected.${name}`))
+            for (const [moment, key] of [
+              ["first", "m"],
+              ["second", "v"],
+            ] as const) {
+              const wanted = moments[which]!.map((of) => of[key])
+              expect(relativeError(wanted, session.read(`adam.${moment}.${name}`)), name).toBeLessThan(1e-12)
+            }
+            clipped += alpha.filter((a) => a === 0 || a === 1).length
+            outside += alpha.filter((a) => a !== box(a)).length
+          })
+          expect([...session.read("adam.step")]).toEqual([optimizer === "Adam" ? t : 0])
+          const now = names.map((name) => selection(session, name))
+          if (options.projection !== "discrete") {
+            session.discretise(discretise)
+            expect(names.map((name) => selection(session, name))).toEqual(now)
+          }
+        }
+        expect(left).toBeGreaterThan(20)
+        if (options.projection === "none") expect(outside).toBe(left)
+        else {
+          expect(outside).toBe(0)
+          expect(clipped).toBeGreaterThan(0)
+        }
+      }),
+    )
+  })
 })
