@@ -1,6 +1,8 @@
 /**
  * A genotype: what a search finds. JSON as in genotype.json, and the Python text that quark0/darts and NASP-codes
- * print and read (`Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), ...)`).
+ * print and read (`Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), ...)`). Operations go by the names of
+ * docs/spaces.md: quark0/darts' where it has the operation; NASP-codes spells some otherwise ("conv 3x3", "sep_3x3"), which
+ * is read, not written.
  *
  * The edges of one cell type lie node by node, two a node; input 0 is the cell before last (c_{k-2}), 1 the last
  * cell (c_{k-1}), 2 the first node. The concat lists name the nodes in the cell's output, counted the same way.

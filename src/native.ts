@@ -118,6 +118,8 @@ export interface StepResult {
   count: number
   forwardSeconds: number
   backwardSeconds: number
+  /** Of a weight step: gradient norm, clipping, SGD. */
+  updateSeconds: number
   /** Until the step had its batch: waiting for it, and taking it into the engine's layout. */
   waitSeconds: number
   /** What preparing it took on the loader's thread, beside the steps; told by the first step that uses it. */
@@ -151,7 +153,10 @@ export interface NativeSession {
   setBypass(type: "normal" | "reduce", weight: Float64Array): void
   /** From here on, in steps, dropout of `rate` behind identity skips; `counter` (below 2^32): of the masks. */
   skipDropout(rate: number, counter: number): void
-  /** The net anew with so many cells and weights from `seed`; alpha and optimizers too. Queued batches stay. */
+  /**
+   * The net anew with so many cells and weights from `seed`; alpha and optimizers too. Queued batches stay. Where it fails, no
+   * net is left: what needs one throws ERR_NASP_DISPOSED until the next rebuild.
+   */
   rebuild(layers: number, seed: number): void
   /** `grad.<alpha>` = dL/dmixture: exact, every entry that is not absent. */
   architectureGradient(ticket: number, options?: GradientOptions): Promise<StepResult>
@@ -161,7 +166,7 @@ export interface NativeSession {
   /** The mixture's net with running statistics, or with the batch's own (the running ones stay as they were). */
   evaluate(ticket: number, options?: { batchStatistics?: boolean }): Promise<StepResult>
   /**
-   * Vectors over all weights, by name: `weights`, `momentum`, `gradient` (of the last step; 0 where it gave none), and
+   * Vectors over all weights, by name: `weights`, `momentum`, `gradient` (of the last step that went backward; 0 where it gave none), and
    * any others, made by naming them as `to`. to = sum of factor * vector; a copy where there is one factor, 1.
    */
   combine(to: string, terms: Record<string, number>): void

@@ -100,8 +100,9 @@ double to_finite(const Napi::Value& value, const std::string& name) {
 double to_integer(const Napi::Value& value, const std::string& name, double low, double high) {
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : std::nan("");
   if (!(number >= low && number <= high) || number != std::floor(number))
-    refuse("an integer from " + number_text(low) + " to " +
-               (high == safe_integer ? "2^53 - 1" : number_text(high)),
+    refuse(low == least_int ? "an integer"
+                            : "an integer from " + number_text(low) + " to " +
+                                  (high == safe_integer ? "2^53 - 1" : number_text(high)),
            name, describe(value));
   return number;
 }

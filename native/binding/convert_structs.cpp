@@ -275,6 +275,7 @@ Napi::Object from_step_result(Napi::Env env, const StepResult& result) {
   object.Set("count", result.count);
   object.Set("forwardSeconds", result.forward_seconds);
   object.Set("backwardSeconds", result.backward_seconds);
+  object.Set("updateSeconds", result.update_seconds);
   object.Set("waitSeconds", result.wait_seconds);
   object.Set("prepareSeconds", result.prepare_seconds);
   object.Set("gradientNorm", result.gradient_norm);

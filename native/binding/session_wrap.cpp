@@ -91,7 +91,7 @@ void SessionWrap::describe_net(const Session& session, Napi::Object self) {
 
 Napi::Value SessionWrap::tensors(const Napi::CallbackInfo& info) {
   return guard(info.Env(),
-               [&]() -> Napi::Value { return from_tensor_infos(info.Env(), state_->open().tensors()); });
+               [&]() -> Napi::Value { return from_tensor_infos(info.Env(), state_->idle().tensors()); });
 }
 
 Napi::Value SessionWrap::read(const Napi::CallbackInfo& info) {

@@ -202,7 +202,7 @@ async function timeIteration(
   const start = performance.now()
   const { alpha, weights } = await method.step(batches, { step: 0, epoch, stepsPerEpoch: 1, lr: 0.025 })
   const total = (performance.now() - start) / 1000
-  const weight = weights.forwardSeconds + weights.backwardSeconds
+  const weight = weights.forwardSeconds + weights.backwardSeconds + weights.updateSeconds
   return {
     total,
     alpha: total - weight,

@@ -103,7 +103,8 @@ async function runMethods(options: StepBenchOptions, json: boolean): Promise<voi
   for (const row of rows) {
     const report = await benchStep({ ...options, ...row })
     if (json) {
-      console.log(JSON.stringify(report))
+      const { peak_bytes: _, ...row } = report // the process's, of all methods so far
+      console.log(JSON.stringify(row))
       continue
     }
     if (before === null) {

@@ -58,6 +58,7 @@ Examples:
 }
 
 async function run(options: Given): Promise<void> {
+  if (options.out === "") throw invalid("out", "a folder", options.out)
   const addon = loadNative()
   const result = Array.isArray(options.from) ? ofRuns(options, addon) : await timed(options, addon)
   if (!result) return

@@ -121,12 +121,14 @@ export async function secondOrder(
 }
 
 function withSecondsOf(result: StepResult, others: StepResult[]): StepResult {
-  const sum = (field: "forwardSeconds" | "backwardSeconds" | "waitSeconds" | "prepareSeconds") =>
-    others.reduce((seconds, other) => seconds + other[field], result[field])
+  const sum = (
+    field: "forwardSeconds" | "backwardSeconds" | "updateSeconds" | "waitSeconds" | "prepareSeconds",
+  ) => others.reduce((seconds, other) => seconds + other[field], result[field])
   return {
     ...result,
     forwardSeconds: sum("forwardSeconds"),
     backwardSeconds: sum("backwardSeconds"),
+    updateSeconds: sum("updateSeconds"),
     waitSeconds: sum("waitSeconds"),
     prepareSeconds: sum("prepareSeconds"),
   }

@@ -1,5 +1,5 @@
 /** Two panels as in the paper's Figure 3: validation accuracy of the searched net against seconds and against epochs. */
-import type { Panel } from "./chart/panel.js"
+import { percentTick, type Panel } from "./chart/panel.js"
 import { drawFigure } from "./chart/figure.js"
 import { legendOf, validationCurve, seriesOf, type Axis, type SideRuns } from "./curves.js"
 import type { History } from "./history.js"
@@ -20,7 +20,7 @@ export function drawAccuracy({ title, letters, sides, caption }: AccuracyFigure)
     title: `(${letter}) against ${axis === "seconds" ? "time" : "epochs"}`,
     x: names[axis],
     y: "validation accuracy, searched net (%)",
-    yTick: (v) => String(Number((100 * v).toFixed(1))),
+    yTick: percentTick,
     series: sides.map((s) =>
       seriesOf(
         s.side,

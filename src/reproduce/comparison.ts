@@ -101,7 +101,7 @@ export function planRuns(
   for (const run of runs.slice(0, wanted.length)) resolveConfig(run.options)
   const { compareOrders } = settings
   if (steps !== null && compareOrders > steps) {
-    throw invalid("budget", `at least the ${compareOrders} steps of compareOrders`, budget)
+    throw invalid("compareOrders", `at most the ${steps} steps of a run`, compareOrders)
   }
   return { runs, seconds: parsed && "seconds" in parsed ? parsed.seconds : null }
 }

@@ -3,6 +3,7 @@
  * with the searched weights, over a search. 0 where the searched net is the final net, as NASP's is by construction.
  */
 import { drawFigure } from "./chart/figure.js"
+import { percentTick } from "./chart/panel.js"
 import type { ValidationFigure } from "../data/halves.js"
 import { NaspError } from "../errors.js"
 import type { Comparison } from "./comparison.js"
@@ -85,7 +86,7 @@ function draw(histories: readonly History[]): Report {
           title: statistics[kind],
           x: "epochs",
           y: "validation accuracy lost (percentage points)",
-          yTick: (v) => String(Number((100 * v).toFixed(1))),
+          yTick: percentTick,
           series: seriesOverEpochs(sides, (m) => gap(m, kind)),
         })),
         legend: legendOf(sides),

@@ -31,7 +31,7 @@ function draw(histories: readonly History[]): Report {
   const lines = caption(histories, differs)
   const pictures: Record<string, string> = {}
   // NASP alone is in c and d already.
-  if (ab.length > 1 || !cd.some(isPlain)) {
+  if (ab.some((s) => !cd.includes(s)) || !cd.some(isPlain)) {
     const title = "Figure 3 (a, b): convergence beside DARTS"
     pictures["figure3-ab"] = drawAccuracy({ title, letters: ["a", "b"], sides: ab, caption: lines })
   }

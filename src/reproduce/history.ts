@@ -39,6 +39,8 @@ export interface Moment {
   /** Over the steps since the moment before, or since the start. */
   sinceLast: {
     steps: number
+    /** That they trained on. */
+    images: number
     /** Changes of a row's largest operation, added up. */
     flips: number
     /** Mean of ||A_{t+1} - A_t||. */
@@ -159,7 +161,11 @@ function momentsOf(start: StartEvent, events: readonly SearchEvent[]): Moment[] 
     seconds += searchSeconds(event)
     since.push(event)
     if (event.type !== "epoch") continue
-    moments.push(moment(event, start, seconds, since))
+    const now = moment(event, start, seconds, since)
+    const before = moments.at(-1)
+    // What a method finds at a run's end stands for what it found after the epoch's last step.
+    if (before?.step === now.step) moments.splice(-1, 1, { ...now, sinceLast: before.sinceLast })
+    else moments.push(now)
     since = []
   }
   return moments
@@ -180,6 +186,7 @@ function moment(e: EpochEvent, start: StartEvent, seconds: number, since: readon
     genotype: e.genotype,
     sinceLast: {
       steps: steps.length,
+      images: sum((s) => s.count),
       flips: sum((s) => s.rows_flipped),
       alphaChange: steps.length === 0 ? 0 : sum((s) => s.alpha_change) / steps.length,
       stepSeconds: sum((s) => s.seconds),

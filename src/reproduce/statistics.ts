@@ -20,8 +20,17 @@ export interface CurvePoint extends Summary {
   x: number
 }
 
-/** The curves' mean where all of them have a point, at exactly the same x: for epochs and steps. */
+/**
+ * The curves' mean where all of them have a point, at exactly the same x: for epochs and steps. Where they have none in
+ * common, as where all of them ended inside the first epoch, point by point.
+ */
 export function meanAtCommonPoints(curves: readonly (readonly Point[])[]): CurvePoint[] {
+  const drawn = curves.filter((curve) => curve.length > 0)
+  const common = pointsInCommon(drawn)
+  return common.length > 0 || drawn.length === 0 ? common : meanByOrder(drawn)
+}
+
+function pointsInCommon(curves: readonly (readonly Point[])[]): CurvePoint[] {
   const [first = [], ...others] = curves
   const maps = others.map((curve) => new Map(curve.map(({ x, y }) => [x, y])))
   return first.flatMap(({ x, y }) => {

@@ -82,14 +82,14 @@ export function entriesOfRuns(histories: readonly History[], addon: NativeAddon)
   )
 }
 
-function epochSamples({ config, moments }: History): StepSeconds[] {
-  return moments.flatMap(({ sinceLast: { steps, phases, resumed } }) => {
+function epochSamples({ moments }: History): StepSeconds[] {
+  return moments.flatMap(({ sinceLast: { steps, images, phases, resumed } }) => {
     if (steps === 0 || resumed) return []
     const total = phases.total - phases.validation - phases.checkpoint - phases.measures - phases.listener
     const alpha = phases.alpha_forward + phases.alpha_backward + phases.ranking
     const { weight_forward: forward, weight_backward: backward, data } = phases
     const overhead = total - alpha - forward - backward - data
-    return [scaled({ alpha, forward, backward, data, overhead, total }, epochImages / (steps * config.batch))]
+    return [scaled({ alpha, forward, backward, data, overhead, total }, epochImages / images)]
   })
 }
 

@@ -6,7 +6,7 @@
 import { existsSync } from "node:fs"
 
 import { invalid } from "../expect.js"
-import { listCheckpoints } from "../train/checkpoint.js"
+import { savedStep } from "../train/checkpoint.js"
 import { configHash, resolveConfig } from "../train/config.js"
 import type { SearchEvent } from "../train/events.js"
 import type { SearchOptions } from "../train/plan.js"
@@ -44,7 +44,7 @@ export async function runInTurn(runs: readonly PlannedRun[], options: TurnOption
     const active = runs
       .filter((run) => run.seed === seed)
       .map(open)
-      .filter(({ used }) => options.seconds === null || used.seconds < options.seconds)
+      .filter(({ run, used }) => isLeft(run, used, options.seconds))
     try {
       await takeTurns(active, options)
     } finally {
@@ -54,6 +54,11 @@ export async function runInTurn(runs: readonly PlannedRun[], options: TurnOption
     if (options.signal.aborted) return false
   }
   return true
+}
+
+// A run that has had more than its budget stays as it is.
+function isLeft({ options }: PlannedRun, used: Active["used"], seconds: number | null): boolean {
+  return seconds === null ? used.steps <= (options.steps ?? Infinity) : used.seconds < seconds
 }
 
 async function takeTurns(active: Active[], options: TurnOptions): Promise<void> {
@@ -97,7 +102,7 @@ function open(run: PlannedRun): Active {
 // Up to its last checkpoint: what comes after is done again.
 function usedBy(folder: string): Active["used"] {
   const used = { steps: 0, seconds: 0 }
-  const saved = listCheckpoints(folder).at(-1)?.step ?? 0
+  const saved = savedStep(folder)
   for (const event of readRunEvents(folder)) {
     if (event.step > saved) break
     if (event.type === "step") used.steps = event.step

@@ -82,6 +82,18 @@ export function pruneCheckpoints(run: string, step: number, every: number, keep:
   for (const old of older) if (!kept.has(old)) rmSync(old.file, { force: true })
 }
 
+/** The step of the newest checkpoint that is whole; 0 if there is none. */
+export function savedStep(run: string): number {
+  const isWhole = ({ file }: { file: string }) => {
+    try {
+      return readSafetensors(file).metadata.nasp !== undefined
+    } catch {
+      return false
+    }
+  }
+  return listCheckpoints(run).reverse().find(isWhole)?.step ?? 0
+}
+
 /** Oldest first. */
 export function listCheckpoints(run: string): { step: number; file: string }[] {
   const folder = join(run, "checkpoints")

@@ -59,7 +59,7 @@ export interface StepEvent extends At {
   seconds: number
 }
 
-/** Parts of `total`, but for `preparation`; what is left of it is the loop's and the methods' own. */
+/** Parts of `total`, but for `preparation`; what is left of it is the weights' update, the loop's and the methods' own. */
 export interface PhaseSeconds {
   alpha_forward: number
   alpha_backward: number
@@ -84,6 +84,11 @@ export interface PhaseSeconds {
 
 export interface EpochEvent extends At {
   type: "epoch"
+  /**
+   * false: told at the end of a run that could go on (--steps, an evaluated stop): inside an epoch, or behind its own event, of
+   * what the method finds at a run's end. Going on drops it.
+   */
+  whole: boolean
   lr: number
   train_loss: number
   train_acc: TrainFigure

@@ -2,8 +2,9 @@
  * The epoch loop. It owns nothing: session, method, batches and run folder come from search.ts, which also closes
  * them. What it does a step:
  *   queue the next step's batches, let the method work on this step's, look at the losses
- *   after an epoch's last step, and where a run is cut short: evaluate the searched net
+ *   after an epoch's last step: evaluate the searched net
  *   on the cadence, and at the end: a checkpoint
+ *   where a run is cut short, behind its checkpoint: evaluate the searched net
  * Everything that goes into a checkpoint is a function of configuration and step.
  */
 import { relative } from "node:path"
@@ -54,7 +55,7 @@ export interface LoopParts {
 
 export interface LoopControl {
   signal: AbortSignal | undefined
-  /** Set to end after the running step; "evaluated": with an epoch event for the steps since the last one. */
+  /** Set to end after the running step; "evaluated": with an epoch event for where that is. */
   stopping: false | true | "evaluated"
 }
 
@@ -73,29 +74,15 @@ export function epochOf(step: number, stepsPerEpoch: number): number {
   return Math.max(0, Math.ceil(step / stepsPerEpoch) - 1)
 }
 
-/**
- * Of a run that is over: what it found. Where --steps cut it at an epoch's end its checkpoint is an uninterrupted run's, and
- * what the method does at a run's end is done anew.
- */
-export async function derivedOfFinished(parts: LoopParts): Promise<Derived> {
-  if (isCutBetweenEpochs(parts)) await endSteps(parts, { whole: false, last: true })
-  return parts.method.derive()
-}
-
-function isCutBetweenEpochs({ config, batches: { stepsPerEpoch }, progress }: LoopParts): boolean {
-  const { step, ended } = progress
-  return ended === null && step > 0 && step % stepsPerEpoch === 0 && step < config.epochs * stepsPerEpoch
-}
-
 export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, LoopEnd> {
   const { config, session, method, batches, run, progress, control, clock } = parts
   const { stepsPerEpoch } = batches
+  const total = config.epochs * stepsPerEpoch
   let last = progress.ended === null ? lastStep(config, stepsPerEpoch) : progress.step
   const lrAt = (step: number, epoch: number) =>
     method.learningRate?.({ step, epoch, stepsPerEpoch }) ??
     cosine(config.lr, config.lrMin, epoch, config.epochs)
   const watch = watchAlpha(session, parts.space)
-  let told = progress.step
   session.memory(true)
   clock.read() // what came before is no epoch's
 
@@ -142,14 +129,11 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
     if (config.compareOrders > 0 && progress.step % config.compareOrders === 0) {
       yield await measureOrders(parts, epoch, lr)
     }
-    const whole = progress.step % stepsPerEpoch === 0
-    if (whole || progress.step === last) {
-      // A run cut at an epoch's end may be gone on with: up to its checkpoint it does what an uninterrupted one does.
-      await endSteps(parts, { whole, last: progress.step === last && !isCutBetweenEpochs(parts) })
-      const event = await endEpoch(parts, epoch, lr, whole)
+    if (progress.step % stepsPerEpoch === 0) {
+      await endSteps(parts, { whole: true, last: progress.step === total })
+      const event = await endEpoch(parts, epoch, lr, true)
       yield event
-      told = progress.step
-      if (whole && progress.step < config.epochs * stepsPerEpoch) {
+      if (progress.step < total) {
         progress.ended = reasonToStop(config, event.skips.normal, progress.eigenvalues)
       }
       if (progress.ended !== null) {
@@ -164,26 +148,27 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
     }
   }
 
-  const epoch = epochOf(progress.step, stepsPerEpoch)
-  // What the method does at a run's end, and an event for it.
-  const endRun = async () => {
+  const { step } = progress
+  const epoch = epochOf(step, stepsPerEpoch)
+  const isOver = step >= last
+  if (run && !isOver && step % config.checkpointEvery !== 0) yield checkpoint(parts, run, epoch)
+  // What is saved of a run that could go on is an uninterrupted one's; what follows is of its end alone.
+  const couldGoOn = progress.ended === null && step > 0 && step < total
+  const isNew = step % stepsPerEpoch !== 0 || method.onEpoch !== undefined
+  if (couldGoOn && isNew && (isOver || control.stopping === "evaluated")) {
     await endSteps(parts, { whole: false, last: true })
-    return endEpoch(parts, epoch, lrAt(Math.max(0, progress.step - 1), epoch), false)
+    yield await endEpoch(parts, epoch, lrAt(step - 1, epoch), false)
   }
-  if (progress.step < last) {
-    if (control.stopping === "evaluated" && (told < progress.step || method.onEpoch)) yield await endRun()
-    const derived = method.derive()
-    if (run && progress.step % config.checkpointEvery !== 0) yield checkpoint(parts, run, epoch)
-    yield { type: "stopped", step: progress.step, epoch, genotype: derived.searched }
+  const derived = method.derive()
+  if (!isOver) {
+    yield { type: "stopped", step, epoch, genotype: derived.searched }
     return { status: "stopped", derived }
   }
-  if (isCutBetweenEpochs(parts) && method.onEpoch) yield await endRun()
-  const derived = method.derive()
   if (run) {
-    pruneCheckpoints(run.path, progress.step, config.checkpointEvery, config.keepCheckpoints)
+    pruneCheckpoints(run.path, step, config.checkpointEvery, config.keepCheckpoints)
     writeOutputs(run.path, session, derived)
   }
-  yield { type: "finished", step: progress.step, epoch, genotype: derived.searched }
+  yield { type: "finished", step, epoch, genotype: derived.searched }
   return { status: "finished", derived }
 }
 
@@ -223,6 +208,7 @@ async function endEpoch(parts: LoopParts, epoch: number, lr: number, whole: bool
     type: "epoch",
     step: progress.step,
     epoch,
+    whole,
     lr,
     train_loss: train.loss,
     train_acc: train.accuracy,

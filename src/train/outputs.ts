@@ -1,10 +1,11 @@
 /** The files of a finished run. Free of time stamps: equal runs leave equal bytes. */
+import { existsSync } from "node:fs"
 import { join } from "node:path"
 
 import { genotypeToJson, genotypeToText } from "../genotype.js"
 import type { Derived } from "../methods/index.js"
-import type { NativeSession } from "../native.js"
-import { encodeSafetensors, tensor } from "../safetensors.js"
+import type { NativeSession, Values } from "../native.js"
+import { encodeSafetensors, readSafetensors, tensor } from "../safetensors.js"
 import { writeWhole } from "./files.js"
 
 /** @throws NaspError ERR_NASP_IO */
@@ -17,4 +18,11 @@ export function writeOutputs(run: string, session: NativeSession, { searched, so
   writeWhole(join(run, "genotype-softmax.json"), genotypeToJson(softmax))
   writeWhole(join(run, "genotype.txt"), `${genotypeToText(searched)}\n`)
   writeWhole(join(run, "genotype.json"), genotypeToJson(searched))
+}
+
+/** The alpha that a finished run was left with; without its file, as it is. */
+export function restoreAlpha(session: NativeSession, run: string): void {
+  const file = join(run, "alpha.safetensors")
+  if (!existsSync(file)) return
+  for (const { name, data } of readSafetensors(file).tensors.values()) session.write(name, data as Values)
 }

@@ -39,7 +39,7 @@ export interface RunFolder {
   append(event: SearchEvent): void
   /** Events on the disk. */
   sync(): void
-  /** Drops what lies behind `step`, ends, and lines that a killed process left half. @returns what is left */
+  /** Drops what lies behind `step`, what is of a run's end alone, and lines that a killed process left half. @returns the rest */
   cutEvents(step: number): SearchEvent[]
   lastEvent(): SearchEvent | null
   /** Gives the lock back. */
@@ -154,9 +154,7 @@ export function openRunFolder(path: string): RunFolder {
     },
     cutEvents(step) {
       close()
-      const kept = readEvents(file).filter(
-        (e) => e.step <= step && e.type !== "finished" && e.type !== "stopped",
-      )
+      const kept = readEvents(file).filter((e) => e.step <= step && !isEnd(e))
       writeWhole(file, kept.map((event) => `${JSON.stringify(event)}\n`).join(""))
       return kept
     },
@@ -166,6 +164,11 @@ export function openRunFolder(path: string): RunFolder {
       release()
     },
   }
+}
+
+function isEnd(event: SearchEvent): boolean {
+  if (event.type === "epoch") return event.whole === false
+  return event.type === "finished" || event.type === "stopped"
 }
 
 /** What the run told so far; a line that a killed process left half is left out. */

@@ -21,17 +21,10 @@ import { listCheckpoints, loadCheckpoint, restoreTensors, type Progress } from "
 import { configHash, dataHash } from "./config.js"
 import { noTotals, now, phaseClock, type PhaseClock } from "./epoch-totals.js"
 import type { SearchEvent } from "./events.js"
-import {
-  derivedOfFinished,
-  epochOf,
-  lastStep,
-  runLoop,
-  type LoopControl,
-  type LoopEnd,
-  type LoopParts,
-} from "./loop.js"
+import { epochOf, lastStep, runLoop, type LoopControl, type LoopEnd, type LoopParts } from "./loop.js"
 import { parameterCount } from "./parameter-count.js"
 import { openSession, prepareMethod, registerData } from "./parts.js"
+import { restoreAlpha } from "./outputs.js"
 import { makePlan, rewriteSteps, type Plan, type SearchOptions } from "./plan.js"
 import { createRunFolder, openRunFolder, type RunFolder } from "./run-folder.js"
 
@@ -56,8 +49,8 @@ export interface Search extends AsyncIterable<SearchEvent> {
   /** Runs what is left, dropping the events, and gives the result. */
   result(): Promise<SearchResult>
   /**
-   * Ends after the running step, with a checkpoint if there is a run folder; `evaluated`: with an epoch event for the
-   * steps since the last one, as where --steps cuts a run short.
+   * Ends after the running step, with a checkpoint if there is a run folder; `evaluated`: with an epoch event for where that
+   * is, as where --steps cuts a run short.
    */
   stop(how?: { evaluated?: boolean }): void
   /** Aborts the running step and frees everything. Idempotent. */
@@ -66,7 +59,7 @@ export interface Search extends AsyncIterable<SearchEvent> {
 
 /**
  * @throws NaspError ERR_NASP_ARGUMENT at once, for an option that is refused. The iterable and `result()` reject with
- *   NaspError (ERR_NASP_DATA, ERR_NASP_IO, ERR_NASP_LOCKED, ERR_NASP_RUN_FOLDER, ERR_NASP_CHECKPOINT,
+ *   NaspError (ERR_NASP_ARGUMENT for what only data or a run folder show to be wrong, ERR_NASP_DATA, ERR_NASP_IO, ERR_NASP_LOCKED, ERR_NASP_RUN_FOLDER, ERR_NASP_CHECKPOINT,
  *   ERR_NASP_DIVERGED, ERR_NASP_UNSUPPORTED, ERR_NASP_OUT_OF_MEMORY, ERR_NASP_DISPOSED) or the signal's reason
  */
 export function search(options: SearchOptions = {}): Search {
@@ -246,6 +239,7 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
       folder.lastEvent()?.type === "finished"
     if (isFinished) {
       parts.records = false
+      restoreAlpha(session, folder.path) // a method's last ranking comes behind the checkpoint
     } else {
       if (steps !== undefined) rewriteSteps(folder.path, config.steps)
       isStarted = folder.cutEvents(progress.step).some(({ type }) => type === "start")
@@ -281,7 +275,7 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
   }
   let end: LoopEnd
   if (isFinished) {
-    end = { status: "finished", derived: await derivedOfFinished(loop) }
+    end = { status: "finished", derived: method.derive() }
     yield { type: "finished", ...at, genotype: end.derived.searched }
   } else {
     end = yield* runLoop(loop)
@@ -302,7 +296,8 @@ function explain(error: unknown, control: Control, step: number, folder: RunFold
   if (control.signal?.aborted) return control.signal.reason
   if (control.disposed) return disposed()
   if (!(error instanceof NaspError) || error.code !== "ERR_NASP_DIVERGED") return error
-  const last = folder ? listCheckpoints(folder.path).at(-1) : undefined
+  const good = folder ? listCheckpoints(folder.path).filter((c) => c.step <= step) : []
+  const last = good.at(-1)
   const kept = last ? ` The last good checkpoint is ${last.file}.` : ""
   return new NaspError(
     "ERR_NASP_DIVERGED",

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs"
 import { expect, test } from "vitest"
 
 import type { NativeSession } from "../../src/native.js"
-import { addon, alphaUpdate, discrete, weightUpdate } from "../net/sessions.js"
+import { addon, alphaUpdate, discrete } from "../net/sessions.js"
 
 /** Images so large, and so many of them, that 1000 cells ask for more than there are addresses; 3 do not. */
 function huge(): NativeSession {
@@ -14,7 +14,7 @@ function huge(): NativeSession {
   })
 }
 
-test("a rebuild that fails leaves a session that can be rebuilt", async () => {
+test("a rebuild that fails leaves a session that can be rebuilt", () => {
   const session = huge()
   try {
     const before = session.options
@@ -38,9 +38,6 @@ test("a rebuild that fails leaves a session that can be rebuilt", async () => {
       () => session.updateAlpha(alphaUpdate),
     ])
       expect(call).toThrow(expect.objectContaining(gone))
-    const small = session as unknown as Record<string, (...given: unknown[]) => Promise<unknown>>
-    for (const step of ["architectureGradient", "weightStep", "evaluate"])
-      await expect(small[step]!(1, step === "weightStep" ? weightUpdate : undefined)).rejects.toThrow()
     expect(session.memory().peakActivations).toBe(0)
     session.cancel()
     session.rebuild(4, 1)

@@ -54,6 +54,7 @@ describe("one job a session", () => {
     expect(thrown(() => session.discretise(discrete))).toBe("ERR_NASP_BUSY")
     expect(thrown(() => session.updateAlpha(alphaUpdate))).toBe("ERR_NASP_BUSY")
     expect(thrown(() => session.memory())).toBe("ERR_NASP_BUSY")
+    expect(thrown(() => session.tensors())).toBe("ERR_NASP_BUSY")
     expect(thrown(() => loadBatch(session, 2))).toBe("ERR_NASP_BUSY")
     expect(await code(again)).toBe("resolved")
     expect(session.read(name)).toHaveLength(14 * 8)

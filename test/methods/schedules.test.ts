@@ -183,6 +183,20 @@ describe("pdarts", () => {
     }),
   )
 
+  // Stages begin at the first whole epoch from a third, and from two thirds, of the epochs on.
+  test.each([
+    [4, [0.025, 0.0125, 0.025, 0.025]],
+    [5, [0.025, 0.0125, 0.025, 0.0125, 0.025]],
+    [2, [0.025, 0.025]],
+    [1, [0.025]],
+  ])("of %i epochs each stage has its cosine", (epochs, rates) =>
+    withMethod("pdarts", { settings: { lr: 0.025, lrMin: 0, epochs } }, async ({ method }) => {
+      const found = rates.map((_, epoch) => method.learningRate!({ step: 0, epoch, stepsPerEpoch: 10 }))
+      found.forEach((rate, epoch) => expect(rate, `epoch ${epoch}`).toBeCloseTo(rates[epoch]!, 14))
+      await Promise.resolve()
+    }),
+  )
+
   test("skip dropout falls within each stage: linearly while only the weights learn, then by exp(-0.2)", () =>
     withMethod(
       "pdarts",

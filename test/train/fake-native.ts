@@ -84,6 +84,7 @@ function session(options: NativeSessionOptions): NativeSession {
     count,
     forwardSeconds: 0,
     backwardSeconds: 0,
+    updateSeconds: 0,
     waitSeconds: 0,
     prepareSeconds: 0.5,
     gradientNorm: 1,

@@ -67,21 +67,37 @@ describe("a run cut at an epoch's end and gone on with", () => {
     expect([again.genotype, again.status]).toEqual([cut.genotype, "finished"])
     await search({ resume: at("cut"), steps: 39, data }).result()
     expect(bytesOf("cut")).toEqual(bytesOf("whole"))
-    const epochs = (run: string) => {
-      const all = told(run).filter((e): e is EpochEvent => e.type === "epoch")
-      return [0, 1, 2].map((epoch) => {
-        const { step, val_acc, flipped, genotype } = all.find((e) => e.epoch === epoch)!
-        return { step, val_acc, flipped, genotype }
+    const epochs = (run: string) =>
+      told(run).flatMap((e) => {
+        if (e.type !== "epoch") return []
+        const { step, epoch, whole, val_acc, flipped, genotype } = e
+        return [{ step, epoch, whole, val_acc, flipped, genotype }]
       })
-    }
     expect(epochs("cut")).toEqual(epochs("whole"))
+    expect(epochs("whole").map((e) => e.whole)).toEqual([true, true, true])
   })
 
   it("evaluates what a method finds at a run's end", async () => {
     const events = await collect(search({ ...small, method: "random", steps: 13 }))
     const epochs = events.filter((e): e is EpochEvent => e.type === "epoch")
-    expect(epochs.map((e) => e.step)).toEqual([13, 13])
+    expect(epochs.map((e) => [e.step, e.whole])).toEqual([
+      [13, true],
+      [13, false],
+    ])
     expect(events.at(-1)).toMatchObject({ type: "finished", genotype: epochs[1]!.genotype })
+  })
+
+  it("inside an epoch, or stopped there, too", async () => {
+    for (const method of ["nasp", "random"]) {
+      const options = { ...small, method }
+      await search({ ...options, out: at(`${method}-whole`) }).result()
+      await search({ ...options, steps: 17, out: at(`${method}-cut`) }).result()
+      await stoppedAt(24, { resume: at(`${method}-cut`), steps: 39, data }, true)
+      await search({ resume: at(`${method}-cut`), steps: 39, data }).result()
+      expect(bytesOf(`${method}-cut`)).toEqual(bytesOf(`${method}-whole`))
+      const steps = (run: string) => told(run).flatMap((e) => (e.type === "epoch" ? [e.step] : []))
+      expect(steps(`${method}-cut`)).toEqual([13, 26, 39])
+    }
   })
 
   it("ends early where the uninterrupted one does", async () => {
@@ -96,6 +112,9 @@ describe("a run cut at an epoch's end and gone on with", () => {
 
 describe("an evaluated stop", () => {
   it("tells the architecture and the learning rate of its last step", async () => {
+    const nothing = search({ ...small, method: "random" })
+    nothing.stop({ evaluated: true })
+    expect((await collect(nothing)).map((e) => e.type)).toEqual(["start", "stopped"])
     for (const method of ["gdas", "random"]) {
       const { events, result } = await stoppedAt(16, { ...small, method }, true)
       const step = events.filter((e): e is StepEvent => e.type === "step").at(-1)!

@@ -29,8 +29,8 @@ export interface Panel {
   series: readonly Series[]
   /** Shared by panels that are to be compared. Default: what is drawn. */
   yDomain?: readonly [number, number]
-  /** How a value of y is written. Default: as a number. */
-  yTick?: (value: number) => string
+  /** How a value of y is written; step: between ticks. Default: as a number. */
+  yTick?: (value: number, step: number) => string
 }
 
 export interface Frame {
@@ -50,6 +50,12 @@ const digitWidth = 6.4
 const fewPoints = 12
 
 type Scale = ScaleLinear<number, number>
+
+/** Fractions as per cent, with the digits that tell ticks apart. */
+export function percentTick(value: number, step: number): string {
+  const digits = Math.max(1, -Math.floor(Math.log10(100 * step) + 1e-9))
+  return String(Number((100 * value).toFixed(digits)))
+}
 
 export function drawPanel(panel: Panel, frame: Frame): string {
   const margin = frame.small
@@ -93,8 +99,10 @@ function domainOf(panel: Panel, axis: "x" | "y"): [number, number] {
 
 function yTicks(panel: Panel, y: Scale, small: boolean): { value: number; label: string }[] {
   const count = small ? 3 : 5
-  const tick = panel.yTick ?? y.tickFormat(count)
-  return y.ticks(count).map((value) => ({ value, label: tick(value) }))
+  const ticks = y.ticks(count)
+  const step = ticks.length > 1 ? ticks[1]! - ticks[0]! : 1
+  const write = panel.yTick ?? y.tickFormat(count)
+  return ticks.map((value) => ({ value, label: write(value, step) }))
 }
 
 function axes(panel: Panel, x: Scale, y: Scale, { left: outside, small }: Frame): string {
@@ -133,7 +141,11 @@ function axes(panel: Panel, x: Scale, y: Scale, { left: outside, small }: Frame)
 function drawSeries({ look, points, band, marks }: Series, x: Scale, y: Scale, small: boolean): string[] {
   const { className, dash } = seriesLook(look)
   const parts: string[] = []
-  if (band && band.length > 1) {
+  const [only, ...more] = band ?? []
+  if (only && more.length === 0) {
+    const ends = { x1: x(only.x), x2: x(only.x), y1: y(only.low), y2: y(only.high) }
+    parts.push(element("line", { class: `${className} ${small ? "thin " : ""}line`, ...ends }))
+  } else if (band && only) {
     const d = area<{ x: number; low: number; high: number }>(
       (p) => x(p.x),
       (p) => y(p.low),
