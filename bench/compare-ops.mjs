@@ -2,19 +2,19 @@
 // Each operation, this package beside PyTorch in both layouts, in turn for some rounds. Prints medians, the ratio to
 // PyTorch's better layout, and what is below --floor; writes them with the machine.
 //
-//   node bench/compare-ops.mjs --python PYTHON [--rounds 3] [--repeats 7] [--batch 64] [--threads 0] [--op NAME]
+//   node bench/compare-ops.mjs --python PYTHON [--rounds 3] [--repeats 7] [--batch 64] [--threads n] [--warmup 2] [--op NAME]
 //                              [--floor 3] [--out bench/results/ops.json]
 //
 // Each run is its own process. The twin (bench/ops.py) runs with the allocator tuned; the package runs as it is.
 import { cpus } from "node:os"
-import { flags, median, nasp, optionsOf, twin, writeResults } from "./contenders.mjs"
+import { flags, median, nasp, twin, twinOptionsOf, writeResults } from "./contenders.mjs"
 
-const values = optionsOf("ops", {
+const values = twinOptionsOf("ops", {
   repeats: { type: "string", default: "7" },
   op: { type: "string" },
   floor: { type: "string", default: "3" },
 })
-const shared = flags(values, ["batch", "threads", "repeats", "op"])
+const shared = flags(values, ["batch", "threads", "repeats", "warmup", "op"])
 
 const torch = (layout) => () => twin(values.python, "ops.py", ["--layout", layout, ...shared])
 const contenders = {

@@ -3,15 +3,15 @@
 // a slow minute of the machine hits everyone. Prints medians and ratios, writes them with the machine line.
 //
 //   node bench/compare.mjs --python PYTHON [--rounds 3] [--repeats 5] [--space nasp12] [--batch 64] [--channels 16]
-//                          [--layers 8] [--seed 0] [--threads 0] [--out bench/results/step.json] [--default-layout]
+//                          [--layers 8] [--seed 0] [--threads n] [--warmup 2] [--out bench/results/step.json] [--default-layout]
 //
 // Each run is its own process. The twins run with the allocator tuned (bench/step.py); the package runs as it is.
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { flags, median, nasp, optionsOf, twin, writeResults } from "./contenders.mjs"
+import { flags, median, nasp, twin, twinOptionsOf, writeResults } from "./contenders.mjs"
 
-const values = optionsOf("step", {
+const values = twinOptionsOf("step", {
   repeats: { type: "string", default: "5" },
   space: { type: "string", default: "nasp12" },
   channels: { type: "string", default: "16" },
@@ -21,7 +21,7 @@ const values = optionsOf("step", {
 })
 const work = mkdtempSync(join(tmpdir(), "nasp-bench-"))
 const selection = join(work, "alpha.safetensors")
-const shape = flags(values, ["space", "batch", "channels", "layers", "seed", "threads", "repeats"])
+const shape = flags(values, ["space", "batch", "channels", "layers", "seed", "threads", "repeats", "warmup"])
 
 const torch = (arch, layout) => () =>
   twin(values.python, "step.py", ["--arch", arch, "--layout", layout, "--selection", selection, ...shape])[0]

@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { loadNative } from "../dist/index.js"
 
 const here = dirname(fileURLToPath(import.meta.url))
 
@@ -22,14 +23,23 @@ const tunables = [
 export function optionsOf(results, own) {
   return parseArgs({
     options: {
-      python: { type: "string", default: "python3" },
       rounds: { type: "string", default: "3" },
-      batch: { type: "string", default: "64" },
-      threads: { type: "string", default: "0" },
       out: { type: "string", default: join(here, "results", `${results}.json`) },
       ...own,
     },
   }).values
+}
+
+/** Options of a comparison with PyTorch: both sides get the same numbers of threads and of runs to warm up. */
+export function twinOptionsOf(results, own) {
+  const threads = String(loadNative().info().threads)
+  return optionsOf(results, {
+    python: { type: "string", default: "python3" },
+    batch: { type: "string", default: "64" },
+    threads: { type: "string", default: threads }, // what this process may use: PyTorch does not ask for quotas
+    warmup: { type: "string", default: "2" },
+    ...own,
+  })
 }
 
 /** Those of `names` that are set, as command-line arguments. */

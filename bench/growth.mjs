@@ -62,6 +62,7 @@ async function measure({ batch = 64, layers = 8, threads = 0, operations = "nasp
     peak_bytes: process.resourceUsage().maxRSS * 1024,
     parameter_bytes: 4 * parameters,
     mflop_an_edge: flops / 1e6,
+    threads: used,
     machine: `${cpus()[0]?.model}, ${used} threads, ${isa}`,
   }
 }
@@ -124,7 +125,7 @@ const lines = [
     "weight step, seconds, same selection of 2, 7, 8, 12",
     ["2 operations", "darts7", "nasp12", "base"].map((name) => of(name, "weights").toFixed(3)),
   ],
-  ["1 thread over 2", [ratio(of("1 thread", "total"), of("base", "total"))]],
+  [`1 thread over ${runs.base[0].threads}`, [ratio(of("1 thread", "total"), of("base", "total"))]],
   [
     "peak memory, MB: weight step alone, whole step, all weights",
     [of("weight step alone", "peak_bytes"), of("base", "peak_bytes"), of("base", "parameter_bytes")].map(

@@ -73,17 +73,28 @@ function buildWithNodeGyp() {
   run([nodeGyp, "configure", "build", "--release", `--jobs=${jobs}`, ...headers])
 }
 
+// An old CMake, or one whose build fails where node-gyp's may not, is no reason to go without.
+function withCMakeOrNodeGyp() {
+  try {
+    buildWithCMake()
+  } catch (error) {
+    say(`the build with CMake failed (${error.message}): trying node-gyp`)
+    buildWithNodeGyp()
+  }
+}
+
 function main() {
   const found = existing()
   const fromSource = ["true", "1", "nasp"].includes(process.env.npm_config_build_from_source ?? "")
   if (found && !fromSource) {
-    const stale = existsSync(join(root, "native")) && statSync(found).mtimeMs < newestSource()
+    // A prebuild came with its sources: the times of unpacking say nothing.
+    const stale = found.startsWith(join(root, "build")) && statSync(found).mtimeMs < newestSource()
     if (!stale && loads(found)) return say(`using ${found}`)
     say(`${found} ${stale ? "is older than its sources" : "does not load here"}: building`)
   }
   const cmake = has("cmake")
   try {
-    if (cmake) buildWithCMake()
+    if (cmake) withCMakeOrNodeGyp()
     else buildWithNodeGyp()
   } catch (error) {
     console.error(`nasp: the native addon was not built: ${error.message}`)

@@ -98,7 +98,9 @@ struct WeightTerm {
 struct StepResult {
   double loss = 0;  // mean softmax cross-entropy over the batch
   int correct = 0, count = 0;
-  double forward_seconds = 0, backward_seconds = 0, wait_seconds = 0;  // wait: for the batch to be prepared
+  double forward_seconds = 0, backward_seconds = 0;
+  double update_seconds = 0;  // of a weight step: gradient norm, clipping, SGD
+  double wait_seconds = 0;    // for the batch to be prepared
   double prepare_seconds =
       0;  // what the batch took on the loader's thread, beside steps; in the first that uses it
   double gradient_norm = 0;    // weight step: before clipping
