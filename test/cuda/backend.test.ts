@@ -57,15 +57,40 @@ describe.skipIf(!isBuilt)(device, () => {
       const step = () => session.evaluate(session.load(new Float32Array(2 * 3 * 64), Int32Array.of(0, 1)))
       const codes = []
       for (let i = 0; i < 2; i++) await step().catch((error) => codes.push(error.code, error.message))
+      try {
+        session.combine("start", { weights: 1 })
+      } catch (error) {
+        codes.push(error.code, error.message)
+      }
       session.dispose()
       console.log(JSON.stringify(codes))`
       const env = { ...process.env, NASP_EMULATION_FAILING_LAUNCH: "5" }
       const out = execFileSync(process.execPath, ["--input-type=module", "-e", script], { cwd: root, env })
-      const [first, message, second] = JSON.parse(out.toString()) as string[]
-      expect([first, second]).toEqual(["ERR_NASP_INTERNAL", "ERR_NASP_INTERNAL"])
+      const [code, message, ...later] = JSON.parse(out.toString()) as string[]
+      expect(code).toBe("ERR_NASP_INTERNAL")
       expect(message).toMatch(/^CUDA failed: .*this session is at its end$/)
+      expect(later).toEqual([code, message, code, message])
     },
   )
+
+  test.skipIf(!isEmulated)("a card that the library has no code for is refused in one line", () => {
+    const script = `
+      import { onDevice } from "./dist/device.js"
+      import { loadNative } from "./dist/native.js"
+      const there = onDevice(loadNative(), "cuda-emulated")
+      const net = { channels: 2, layers: 3, classes: 2, imageSize: 8, imageChannels: 3, batch: 2 }
+      const ops = { normal: ["conv_1x1"], reduce: ["conv_1x1"], precision: "f32", isa: "", threads: 1 }
+      try {
+        new there.Session({ ...net, ...ops, dense: false, seed: 0 })
+      } catch (error) {
+        console.log(error.code, error.message)
+      }`
+    const env = { ...process.env, NASP_EMULATION_CAPABILITY: "7" }
+    const out = execFileSync(process.execPath, ["--input-type=module", "-e", script], { cwd: root, env })
+    expect(out.toString()).toMatch(
+      /^ERR_NASP_UNSUPPORTED No CUDA device can be used: .* has compute capability 7\.0, .*8\.0 or newer.*\n$/,
+    )
+  })
 
   test("float64 is refused in one line", () => {
     expect(() => there.runOperation({ ...cases[0]!.draw().request, precision: "f64" })).toThrow(

@@ -318,6 +318,11 @@ describe("reports", () => {
     expect(changes[0]?.selections_an_epoch.mean).toBe(differing.length)
   })
 
+  it("figure 3 leaves no side out: DARTS beside lazy PA alone has a picture of its own", async () => {
+    const histories = await run("figure3", { sides: ["darts", "lazy-pa"], budget: "1" })
+    expect(Object.keys(find("figure3").draw(histories).pictures)).toEqual(["figure3-ab", "figure3-cd"])
+  })
+
   it("table 6 from runs: seconds of whole epochs per 25,000 images add up to the total", async () => {
     const histories = await run("figure3", { sides: ["nasp", "darts"], budget: "14" })
     const entries = entriesOfRuns(histories, { ...fakeAddon, operationTensors: () => [] } as never)
@@ -330,6 +335,14 @@ describe("reports", () => {
     const { alpha_first, forward, backward, data, overhead, total } = entries[0]!.row.seconds
     expect(alpha_first! + forward! + backward! + data! + overhead!).toBeCloseTo(total, 6)
     expect(entries[0]!.row.search_error?.mean).toBeGreaterThan(0)
+    // Per 25,000 of the 100 images that an epoch trains on: its last batch has 4.
+    const totals = histories[0]!.moments
+      .concat(histories[1]!.moments)
+      .map(
+        ({ sinceLast: { phases: p } }) =>
+          250 * (p.total - p.validation - p.checkpoint - p.measures - p.listener),
+      )
+    expect(total).toBeCloseTo(totals.reduce((a, b) => a + b) / totals.length, 9)
   })
 
   it("table 6 from runs leaves out an epoch that a resume cut in two, whatever its seconds", async () => {

@@ -5,6 +5,7 @@ import { genotypeFromText } from "../../src/genotype.js"
 import { loadNative } from "../../src/native.js"
 import { parseBudget } from "../../src/reproduce/budget.js"
 import { drawFigure } from "../../src/reproduce/chart/figure.js"
+import { percentTick } from "../../src/reproduce/chart/panel.js"
 import { finalParameters } from "../../src/reproduce/final-net.js"
 import { paperRow } from "../../src/reproduce/paper-table6.js"
 import { findSide } from "../../src/reproduce/sides.js"
@@ -49,6 +50,12 @@ describe("statistics", () => {
       [2, 4],
     ])
     expect(mean[0]?.std).toBeCloseTo(Math.SQRT2, 12)
+    // One that has no points yet takes no part; where nothing is common, point by point.
+    expect(meanAtCommonPoints([[], a]).map(({ x }) => x)).toEqual(a.map(({ x }) => x))
+    expect(meanAtCommonPoints([[{ x: 0.5, y: 1 }], [{ x: 0.3, y: 3 }]])).toEqual([
+      { x: 0.4, mean: 2, std: expect.closeTo(Math.SQRT2, 12), n: 2 },
+    ])
+    expect(meanAtCommonPoints([[], []])).toEqual([])
   })
 
   it("interpolates curves whose points lie elsewhere, where all of them have values", () => {
@@ -141,6 +148,17 @@ describe("pictures", () => {
     })
     expect(drawn).toContain("<circle")
     expect(drawn).not.toMatch(/NaN|undefined|Infinity/)
+  })
+
+  it("draws a single point's spread, and labels that tell ticks apart", () => {
+    const spread = { look: 1, points: [{ x: 3, y: 0.4412 }], band: [{ x: 3, low: 0.441, high: 0.4415 }] }
+    const one = { ...panel, yTick: percentTick, series: [spread] }
+    const drawn = drawFigure({ title: "t", panels: [one], columns: 1, legend: [], caption: [] })
+    expect(drawn).toMatch(/<line class="s1 line" x1="([\d.]+)" x2="\1" y1="[\d.]+" y2="[\d.]+"/)
+    const labels = [...drawn.matchAll(/text-anchor="end"[^>]*>([^<]*)</g)].map(([, label]) => label)
+    expect(labels.length).toBeGreaterThan(2)
+    expect(new Set(labels).size).toBe(labels.length)
+    expect([percentTick(0.5, 0.1), percentTick(0.0001, 0.0001)]).toEqual(["50", "0.01"])
   })
 })
 
