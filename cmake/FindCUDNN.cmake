@@ -1,6 +1,7 @@
 # cuDNN 9 and cuBLAS: targets cuda::cudnn and cuda::cublas. Looked for, in this order, in CUDNN_ROOT, CUDNN_PATH or CUDNN_HOME
-# (variable or environment), in NVIDIA's Python wheels (nvidia-cudnn-cu12 or -cu13, nvidia-cublas) as NASP_PYTHON or python3
-# sees them, in the CUDA toolkit and in the system. Wheels hold versioned files only (libcudnn.so.9).
+# (variable or environment), in NVIDIA's Python wheels for the toolkit's CUDA (nvidia-cudnn-cu12 or -cu13, nvidia-cublas) as
+# NASP_PYTHON or python3 sees them, in the CUDA toolkit and in the system. Wheels hold versioned files only (libcudnn.so.9).
+# To be called after find_package(CUDAToolkit).
 include(FindPackageHandleStandardArgs)
 
 set(places "")
@@ -16,13 +17,16 @@ if(NOT NASP_PYTHON)
   find_program(NASP_PYTHON NAMES python3 python)
 endif()
 if(NASP_PYTHON)
-  # The packages have no __init__.py: find_spec knows where they are all the same.
+  # Folders are named the same for every CUDA before 13, the packages are not. They have no __init__.py: find_spec knows
+  # where they are all the same.
   execute_process(
     COMMAND ${NASP_PYTHON} -c "
-import importlib.util
-for name in 'nvidia.cudnn', 'nvidia.cu13', 'nvidia.cublas':
+import importlib.metadata, importlib.util
+cuda = 'cu${CUDAToolkit_VERSION_MAJOR}'
+for wheel, name in ('cudnn-' + cuda, 'cudnn'), ('cublas', cuda), ('cublas-' + cuda, 'cublas'):
     try:
-        spec = importlib.util.find_spec(name)
+        importlib.metadata.version('nvidia-' + wheel)
+        spec = importlib.util.find_spec('nvidia.' + name)
     except ModuleNotFoundError:
         spec = None
     if spec:
@@ -36,8 +40,8 @@ find_path(CUDNN_INCLUDE_DIR cudnn_backend.h HINTS ${places} ${CUDAToolkit_INCLUD
 find_library(CUDNN_LIBRARY NAMES libcudnn.so.9 cudnn HINTS ${places} ${CUDAToolkit_LIBRARY_DIR}
   PATH_SUFFIXES lib lib64)
 find_path(CUBLAS_INCLUDE_DIR cublas_v2.h HINTS ${places} ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include)
-find_library(CUBLAS_LIBRARY NAMES libcublas.so.13 libcublas.so.12 cublas HINTS ${places} ${CUDAToolkit_LIBRARY_DIR}
-  PATH_SUFFIXES lib lib64)
+find_library(CUBLAS_LIBRARY NAMES libcublas.so.${CUDAToolkit_VERSION_MAJOR} cublas
+  HINTS ${places} ${CUDAToolkit_LIBRARY_DIR} PATH_SUFFIXES lib lib64)
 
 if(CUDNN_INCLUDE_DIR AND EXISTS "${CUDNN_INCLUDE_DIR}/cudnn_version.h")
   file(STRINGS "${CUDNN_INCLUDE_DIR}/cudnn_version.h" numbers REGEX "#define CUDNN_(MAJOR|MINOR|PATCHLEVEL) ")

@@ -1,4 +1,4 @@
-# The CUDA backend, nasp_cuda.so beside nasp.node (docs/cuda.md): built where a CUDA toolkit 12 or 13 and cuDNN 9 are found,
+# The CUDA backend, nasp_cuda.so beside nasp.node (docs/cuda.md): built where a CUDA toolkit 12 or 13 and cuDNN 9.8 are found,
 # skipped with one line where they are not; NASP_CUDA=ON (npm run build:cuda) makes it required. NASP_CUDA_EMULATION=ON
 # builds the same objects over doubles of CUDA's libraries as well, build/emulation/nasp_cuda_emu.so, for tests.
 set(NASP_CUDA AUTO CACHE STRING "Build the CUDA backend: AUTO, ON or OFF")
@@ -20,26 +20,40 @@ if(CMAKE_VERSION VERSION_LESS 3.22)
   return()
 endif()
 if(NOT CMAKE_CUDA_COMPILER)
-  find_program(NASP_NVCC nvcc HINTS ENV CUDA_PATH PATHS /usr/local/cuda PATH_SUFFIXES bin)
+  unset(CMAKE_CUDA_COMPILER CACHE)  # of a check that failed the last time
+endif()
+if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+  find_program(NASP_NVCC nvcc HINTS ENV CUDA_PATH PATHS /usr/local/cuda PATH_SUFFIXES bin NO_CACHE)
   if(NOT NASP_NVCC)
     nasp_without_cuda("no nvcc in PATH, CUDA_PATH or /usr/local/cuda")
     return()
   endif()
-  set(CMAKE_CUDA_COMPILER ${NASP_NVCC})
+  set(ENV{CUDACXX} ${NASP_NVCC})  # not CMAKE_CUDA_COMPILER: check_language would check nothing
 endif()
 find_package(CUDAToolkit 12 QUIET)
-find_package(CUDNN 9 QUIET)
 if(NOT CUDAToolkit_FOUND)
   nasp_without_cuda("no CUDA toolkit 12 or newer")
   return()
 endif()
+find_path(NASP_NVTX nvtx3/nvToolsExt.h PATHS ${CUDAToolkit_INCLUDE_DIRS} NO_DEFAULT_PATH)
+if(NOT TARGET CUDA::cudart_static OR NOT NASP_NVTX)
+  nasp_without_cuda("the CUDA toolkit lacks libcudart_static.a or nvtx3/nvToolsExt.h")
+  return()
+endif()
+find_package(CUDNN 9.8 QUIET)
 if(NOT CUDNN_FOUND)
-  nasp_without_cuda("no cuDNN 9 with cuBLAS; set CUDNN_ROOT, or NASP_PYTHON to a Python with NVIDIA's wheels")
+  nasp_without_cuda("no cuDNN 9.8 or newer with cuBLAS; set CUDNN_ROOT, or NASP_PYTHON to a Python with NVIDIA's wheels")
   return()
 endif()
 
 if(NOT CMAKE_CUDA_ARCHITECTURES)
   set(CMAKE_CUDA_ARCHITECTURES 80-real 90)  # machine code for A100 and H100, and PTX for what follows
+endif()
+include(CheckLanguage)
+check_language(CUDA)
+if(NOT CMAKE_CUDA_COMPILER)
+  nasp_without_cuda("nvcc does not work; CMakeFiles/CMakeError.log says why (CUDAHOSTCXX names another C++ compiler)")
+  return()
 endif()
 enable_language(CUDA)
 foreach(kind STANDARD EXTENSION)  # nvcc 12 and 13 know C++20, CMake before 3.26 does not know it

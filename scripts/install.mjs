@@ -32,9 +32,10 @@ function loads(file) {
 
 function newestSource() {
   const native = readdirSync(join(root, "native"), { recursive: true })
-    .filter((name) => /\.(cpp|h|inc)$/.test(name))
+    .filter((name) => /\.(cpp|h|inc|cu|cuh)$/.test(name))
     .map((name) => join(root, "native", name))
-  const files = [...native, join(root, "CMakeLists.txt"), join(root, "binding.gyp")]
+  const cmake = readdirSync(join(root, "cmake")).map((name) => join(root, "cmake", name))
+  const files = [...native, ...cmake, join(root, "CMakeLists.txt"), join(root, "binding.gyp")]
   return Math.max(...files.map((file) => statSync(file).mtimeMs))
 }
 

@@ -42,12 +42,12 @@ void preload_cudnn() {
 
 std::string why_not_opened(const std::string& name, const std::string& path, const std::string& error) {
   if (error.find("libcudnn") != std::string::npos || error.find("libcublas") != std::string::npos) {
-    return "The CUDA library needs cuDNN 9 and cuBLAS, which were not found (" + error +
+    return "The CUDA library needs cuDNN 9.8 or newer and cuBLAS, which were not found (" + error +
            "): install them, or set NASP_CUDNN_PATH to their folder";
   }
   if (error.find(path + ": cannot open shared object file") != std::string::npos) {
     return "The " + name + " library is not built (" + path +
-           " is not there): `npm run build:cuda` builds it, with a CUDA toolkit 12 or 13 and cuDNN 9";
+           " is not there): `npm run build:cuda` builds it, with a CUDA toolkit 12 or 13 and cuDNN 9.8";
   }
   return "The CUDA library could not be loaded: " + error;
 }
@@ -66,7 +66,7 @@ const CudaTable& open_table(const std::string& name) {
   const CudaTable* table = function ? function() : nullptr;
   if (!table || table->version != CudaTable::current || table->size != sizeof(CudaTable) ||
       table->backend_size != sizeof(Backend<float>) || table->device_size != sizeof(DeviceFunctions) ||
-      table->step_size != sizeof(StepFunctions<float>)) {
+      table->step_size != sizeof(StepFunctions<float>) || table->layout != CudaTable::current_layout) {
     throw unsupported("The CUDA library " + path +
                       " is of another build than nasp.node: build both again with `npm run build:cuda`");
   }

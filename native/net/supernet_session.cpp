@@ -159,7 +159,7 @@ class SupernetSession final : public Session {
                         placed().numbers());
         for (Slot& s : net().parameters().slots()) s.version += s.has_gradient || o.decay_unselected;
       }
-      r.backward_seconds += seconds_since(start);
+      r.update_seconds = seconds_since(start);
     });
   }
 
@@ -169,6 +169,7 @@ class SupernetSession final : public Session {
 
   void combine(const std::string& to, const std::vector<WeightTerm>& terms) override {
     PlacedNet<S>& net = placed();
+    net.device->check();
     net.vectors.combine(run(net, config_.batch), step_functions(backend_), to, terms);
     net.device->check();
   }
@@ -265,6 +266,7 @@ class SupernetSession final : public Session {
     batches_.ready(batch);
     result.prepare_seconds = std::exchange(batch.prepare_seconds, 0);
     PlacedNet<S>& net = placed();
+    net.device->check();
     net.reserve_activations();
     net.expect_batch(batch);
     const DeviceStep step(*net.device);

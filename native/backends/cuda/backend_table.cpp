@@ -164,7 +164,7 @@ const DeviceFunctions device_functions = {
       context_of(device)->has_room(0, bytes, batch, failure);
     },
     [](void* device, const Unit& unit, int batch, int height, int width) {
-      plan_unit(*context_of(device), unit, batch, height, width);
+      if (context_of(device)->make_current()) plan_unit(*context_of(device), unit, batch, height, width);
     },
     [](void* device) { context_of(device)->begin_step(); },
     [](void* device) { context_of(device)->end_step(); },
@@ -211,6 +211,9 @@ const Backend<float> backend = {"cuda",
                                 &device_functions,
                                 &step_functions};
 
+// The library holds code for cards from this compute capability on (cmake/cuda.cmake).
+constexpr int least_capability = 8;
+
 int probe(char* text, std::size_t size) {
   int count = 0;
   cudaError_t error = cudaGetDeviceCount(&count);
@@ -220,6 +223,13 @@ int probe(char* text, std::size_t size) {
   if (error != cudaSuccess) {
     explain(error, text, size);
     return static_cast<int>(error);
+  }
+  if (properties.major < least_capability) {
+    std::snprintf(text, size,
+                  "No CUDA device can be used: %s has compute capability %d.%d, and a card of %d.0 or newer "
+                  "(Ampere) is needed",
+                  properties.name, properties.major, properties.minor, least_capability);
+    return static_cast<int>(cudaErrorNoKernelImageForDevice);
   }
   std::snprintf(text, size, "%s, compute capability %d.%d, %zu MiB", properties.name, properties.major,
                 properties.minor, properties.totalGlobalMem >> 20);
@@ -251,6 +261,7 @@ extern "C" __attribute__((visibility("default"))) const nasp::CudaTable* nasp_cu
                                   sizeof(Backend<float>),
                                   sizeof(DeviceFunctions),
                                   sizeof(StepFunctions<float>),
+                                  CudaTable::current_layout,
                                   &cuda::backend,
                                   cuda::probe,
                                   cuda::libraries};

@@ -12,6 +12,8 @@ constexpr std::size_t small_copies = 4 << 20;
 constexpr std::size_t blas_workspace_bytes = 32 << 20;  // cuBLAS's own on an H100
 // Activations that one unit has at work beside its own (unit_backward.cpp), and partial sums.
 constexpr std::size_t activations_at_work = 6, partial_bytes = 48 << 20;
+// What CUDA and the libraries take in the first steps: their code is loaded when it is first used.
+constexpr std::size_t loaded_later = 256 << 20;
 
 std::size_t padded(std::size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 }  // namespace
@@ -38,32 +40,39 @@ Context* Context::open(const DevicePlan& plan, DeviceFailure& failure) {
 }
 
 Context::Context(const DevicePlan& plan) {
-  const std::size_t fixed =
-      partial_bytes + Convolutions::workspace_bytes + blas_workspace_bytes + plan.parameters;
-  DeviceFailure failure;
   scratch.size = activations_at_work * (plan.largest * sizeof(float) + alignment) + partial_bytes;
   staging_size_ = padded(plan.images * sizeof(float)) + small_copies;
-  if (!queue.check(cudaSetDevice(0), "choosing device 0") ||
-      !has_room(fixed, scratch.size - partial_bytes + plan.activations, plan.batch, failure)) {
+  if (!open_libraries()) return;
+  // What the libraries hold by now is no longer free.
+  DeviceFailure failure;
+  if (!has_room(partial_bytes + plan.parameters, scratch.size - partial_bytes + plan.activations, plan.batch,
+                failure)) {
     queue.fail(failure);
     return;
   }
-  (void)(queue.check(cudaStreamCreateWithFlags(&queue.stream, cudaStreamNonBlocking), "making a stream") &&
+  (void)(queue.check(cudaMallocHost(reinterpret_cast<void**>(&staging_), staging_size_),
+                     "page-locked memory") &&
+         queue.check(cudaMalloc(reinterpret_cast<void**>(&scratch.base), scratch.size),
+                     "device memory for kernels"));
+}
+
+bool Context::open_libraries() {
+  return make_current() &&
+         queue.check(cudaStreamCreateWithFlags(&queue.stream, cudaStreamNonBlocking), "making a stream") &&
          queue.check(cublasCreate(&blas), "starting cuBLAS") &&
          queue.check(cublasSetStream(blas, queue.stream), "giving cuBLAS its stream") &&
          queue.check(cublasSetMathMode(blas, CUBLAS_PEDANTIC_MATH), "asking cuBLAS for float32") &&
          queue.check(cudaMalloc(&blas_workspace_, blas_workspace_bytes), "device memory for cuBLAS") &&
          queue.check(cublasSetWorkspace(blas, blas_workspace_, blas_workspace_bytes),
                      "giving cuBLAS its workspace") &&
-         convolutions.open(queue) &&
-         queue.check(cudaMallocHost(reinterpret_cast<void**>(&staging_), staging_size_),
-                     "page-locked memory") &&
-         queue.check(cudaMalloc(reinterpret_cast<void**>(&scratch.base), scratch.size),
-                     "device memory for kernels"));
+         convolutions.open(queue);
 }
+
+bool Context::make_current() { return queue.ok() && queue.check(cudaSetDevice(0), "choosing device 0"); }
 
 bool Context::has_room(std::size_t fixed, std::size_t proportional, int batch, DeviceFailure& failure) {
   std::size_t free = 0, total = 0;
+  fixed += loaded_later;
   if (!queue.check(cudaMemGetInfo(&free, &total), "asking for free memory")) {
     failure = queue.failure();
     return false;
@@ -94,6 +103,7 @@ Context::~Context() {
 }
 
 void Context::begin_step() {
+  make_current();
   if (staged_ > 0 && queue.wait()) staged_ = 0;
   queue.begin_step();
 }

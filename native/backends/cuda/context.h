@@ -45,7 +45,11 @@ class Context {
   Convolutions convolutions;
   cublasHandle_t blas = nullptr;
 
-  void begin_step();
+  // Makes the device the calling thread's: steps run on whichever thread is free, and one that has made no CUDA call yet has
+  // no device for cuDNN and cuBLAS to find. False after a failure.
+  bool make_current();
+
+  void begin_step();  // makes the device current
   void end_step() { queue.end_step(); }
 
   // Copies, in order with kernels; `from` of write is free when it returns, read waits.
@@ -58,12 +62,13 @@ class Context {
   // Device memory beside the session's own; null in a step or where there is none.
   void* reserve(std::size_t bytes);
   void release(void* memory);
-  // Whether the device has so many bytes free: `fixed` ones, and others in proportion to the batch. What it says of a batch
-  // that would fit goes to `failure`.
+  // Whether the device has so many bytes free, and some for what is loaded later: `fixed` ones, and others in proportion to
+  // the batch. What it says of a batch that would fit goes to `failure`.
   bool has_room(std::size_t fixed, std::size_t proportional, int batch, DeviceFailure& failure);
 
  private:
   explicit Context(const DevicePlan& plan);
+  bool open_libraries();
 
   char* staging_ = nullptr;
   std::size_t staging_size_ = 0, staged_ = 0;

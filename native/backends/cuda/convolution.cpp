@@ -158,7 +158,10 @@ ConvolutionPlan plan_convolution(const PlanTarget& target, const ConvolutionShap
                  std::vector<cudnnHandle_t>{target.handle});
       else
         plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *target.properties);
-      if (!plan.finalize().ok()) continue;
+      if (!plan.finalize().ok()) {
+        result.status = plan.status();
+        continue;
+      }
       const auto bytes = plan.get<int64_t>(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1);
       if (bytes.empty() || static_cast<std::size_t>(bytes.front()) > choice.most_workspace) continue;
       result.plan = std::move(plan);

@@ -31,15 +31,18 @@ bool Queue::check(cudnnStatus_t status, const char* what) {
   if (status == CUDNN_STATUS_SUCCESS) return true;
   char reason[256] = "";
   cudnnGetLastErrorString(reason, sizeof(reason));
-  fail("ERR_NASP_INTERNAL", "cuDNN failed: %s: %s (status %d) %s; this session is at its end", what,
-       cudnnGetErrorString(status), static_cast<int>(status), reason);
+  const bool no_memory = status == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED ||
+                         status == CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
+  fail(no_memory ? "ERR_NASP_OUT_OF_MEMORY" : "ERR_NASP_INTERNAL",
+       "cuDNN failed: %s: %s (status %d) %s; this session is at its end", what, cudnnGetErrorString(status),
+       static_cast<int>(status), reason);
   return false;
 }
 
 bool Queue::check(cublasStatus_t status, const char* what) {
   if (status == CUBLAS_STATUS_SUCCESS) return true;
-  fail("ERR_NASP_INTERNAL", "cuBLAS failed: %s: status %d; this session is at its end", what,
-       static_cast<int>(status));
+  fail(status == CUBLAS_STATUS_ALLOC_FAILED ? "ERR_NASP_OUT_OF_MEMORY" : "ERR_NASP_INTERNAL",
+       "cuBLAS failed: %s: status %d; this session is at its end", what, static_cast<int>(status));
   return false;
 }
 

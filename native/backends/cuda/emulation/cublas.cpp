@@ -42,6 +42,7 @@ cublasStatus_t cublasGetProperty(libraryPropertyType, int* value) {
 cublasStatus_t cublasSgemm_v2(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m,
                               int n, int k, const float* alpha, const float* a, int lda, const float* b,
                               int ldb, const float* beta, float* c, int ldc) {
+  if (!emulation::device_is_chosen()) return CUBLAS_STATUS_NOT_INITIALIZED;
   const bool turned_a = op_a != CUBLAS_OP_N, turned_b = op_b != CUBLAS_OP_N;
   const auto bytes = [](int columns, int ld, int rows) {
     return sizeof(float) * (static_cast<std::size_t>(columns - 1) * ld + rows);

@@ -62,6 +62,7 @@ struct Launch {
   void* stream;
 };
 thread_local Launch configured;
+thread_local bool chosen = false;
 
 bool valid(const void* p, std::size_t n, bool on_device) {
   return on_device ? memory::on_device(p, n) : memory::pinned(p, n);
@@ -128,6 +129,8 @@ cudaError_t drain(cudaStream_t stream) {
   return answer(cudaSuccess);
 }
 
+bool device_is_chosen() { return chosen; }
+
 bool anything_queued() {
   const std::lock_guard<std::recursive_mutex> lock(runtime().mutex);
   for (const auto& [_, s] : runtime().queues) {
@@ -181,11 +184,16 @@ cudaError_t cudaGetDeviceCount(int* count) {
   *count = 1;
   return cudaSuccess;
 }
-cudaError_t cudaSetDevice(int device) { return answer(device == 0 ? cudaSuccess : cudaErrorInvalidDevice); }
+cudaError_t cudaSetDevice(int device) {
+  chosen = chosen || device == 0;
+  return answer(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
+}
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
   *p = {};
   std::snprintf(p->name, sizeof(p->name), "emulated on the CPU");
-  p->major = 9;
+  // For the test of cards that are too old.
+  const char* capability = std::getenv("NASP_EMULATION_CAPABILITY");
+  p->major = capability ? std::atoi(capability) : 9;
   p->totalGlobalMem = memory::device_bytes;
   return cudaSuccess;
 }

@@ -233,6 +233,8 @@ cudnnStatus_t cudnnBackendSetAttribute(Raw d, Name name, cudnnBackendAttributeTy
 
 cudnnStatus_t cudnnBackendFinalize(Raw d) {
   const std::lock_guard<std::recursive_mutex> lock(mutex);
+  if (notes[d].type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR && !emulation::device_is_chosen())
+    return CUDNN_STATUS_NOT_INITIALIZED;
   const Raw device = properties();
   if (notes[d].type == CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR) REAL(cudnnBackendSetAttribute)
   (d, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &device);

@@ -11,5 +11,8 @@ namespace nasp::emulation {
 void enqueue(cudaStream_t stream, std::function<cudaError_t()> work);
 cudaError_t drain(cudaStream_t stream);
 bool anything_queued();  // by this thread
+// Whether this thread has called cudaSetDevice: the doubles of cuDNN and cuBLAS refuse to plan and compute without, where
+// on a card no context may be there.
+bool device_is_chosen();
 
 }  // namespace nasp::emulation
