@@ -12,7 +12,7 @@ export function buildOf(who) {
   const cache = join(cmake, "CMakeCache.txt")
   const text = existsSync(cache) ? readFileSync(cache, "utf8") : ""
   const cached = (name) => new RegExp(`^${name}:[A-Z]+=(.*)$`, "m").exec(text)?.[1]
-  const nvcc = cached("NASP_NVCC")
+  const nvcc = cached("CMAKE_CUDA_COMPILER")
   const cudnn = cached("CUDNN_LIBRARY")
   if (!nvcc || !cudnn || cudnn.endsWith("NOTFOUND")) {
     console.error(`${who}: no CUDA in build/cmake: run \`npm run build:cuda -- --emulation\` first`)
