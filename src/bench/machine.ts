@@ -1,4 +1,5 @@
 /** What a figure was measured on; printed beside every one. */
+import type { Place } from "../device.js"
 import { cpuName } from "../machine.js"
 import type { NativeAddon } from "../native.js"
 
@@ -9,13 +10,13 @@ export interface Machine {
   runtime: string
 }
 
-/** `threads` as asked for, 0 = what the process may use. */
-export function describeMachine(native: NativeAddon, threads: number): Machine {
+/** `threads` as asked for, 0 = what the process may use. A device stands in the instruction set's place. */
+export function describeMachine(native: NativeAddon, threads: number, device: Place = "cpu"): Machine {
   const info = native.info()
   return {
     cpu: cpuName(),
     threads: threads || info.threads,
-    isa: info.chosen,
+    isa: device === "cpu" ? info.chosen : device,
     runtime: `Node ${process.versions.node}`,
   }
 }

@@ -78,7 +78,7 @@ export function benchOps({ op, ...given }: OpsBenchOptions = {}): OpsBench {
   const native = onDevice(loadNative(), options.device)
   const names = native.operations().map((o) => o.name)
   const operations = op === undefined ? names : [canonicalOperation(op)]
-  const machine = { ...describeMachine(native, options.threads), ...(onCpu ? {} : { isa: options.device }) }
+  const machine = describeMachine(native, options.threads, options.device)
   const bounds = onCpu ? native.machineBounds("", options.threads) : null
 
   async function* rows(): AsyncGenerator<OpsBenchRow> {

@@ -84,10 +84,16 @@ export function leaveReport(artefact: string, out: string, report: Report): stri
   return writeReport(out, artefact, report).join("\n")
 }
 
-/** `--out`, or reproduce/<name>-<n> with the first n that is free. */
-export function outFolder(name: string, out: unknown): string {
+/** `--out`; null where it was not given. */
+export function givenOut({ out }: Given): string | null {
   if (out === "") throw invalid("out", "a folder", out)
-  if (typeof out === "string") return out
+  return typeof out === "string" ? out : null
+}
+
+/** `--out`, or reproduce/<name>-<n> with the first n that is free. */
+export function outFolder(name: string, options: Given): string {
+  const out = givenOut(options)
+  if (out !== null) return out
   for (let n = 1; ; n++) {
     const path = join("reproduce", `${name}-${n}`)
     if (!existsSync(path)) return path

@@ -15,7 +15,7 @@ import { table6Report, type Table6Notes } from "../reproduce/table6-report.js"
 import { timeSteps } from "../reproduce/table6-timing.js"
 import { findSpace } from "../spaces/index.js"
 import { addFlags, givenOf } from "./flags.js"
-import { drawnFrom, leaveReport, outFolder, searchAll, type Given } from "./reproduce-runs.js"
+import { drawnFrom, givenOut, leaveReport, outFolder, searchAll, type Given } from "./reproduce-runs.js"
 
 const defaultSpaces = "darts7,darts7-split,nasp12,nasp12-all"
 const defaultSides = "darts,darts-2,nasp"
@@ -58,12 +58,12 @@ Examples:
 }
 
 async function run(options: Given): Promise<void> {
-  if (options.out === "") throw invalid("out", "a folder", options.out)
+  const out = givenOut(options)
   const addon = loadNative()
   const result = Array.isArray(options.from) ? ofRuns(options, addon) : await timed(options, addon)
   if (!result) return
   const report = table6Report(result.entries, result.notes)
-  const files = typeof options.out === "string" ? `\n\n${leaveReport("table6", options.out, report)}` : ""
+  const files = out === null ? "" : `\n\n${leaveReport("table6", out, report)}`
   const rows = result.entries.map(({ row }) => JSON.stringify(row))
   process.stdout.write(`${options.json === true ? rows.join("\n") : `${report.text}${files}`}\n`)
 }
@@ -114,7 +114,6 @@ async function timed(options: Given, native: NativeAddon): Promise<Result | null
   )
   const drawn = `seeds ${seed + 1} to ${seed + batches}`
   tell(`NASP's selections: ${drawn}`) // on stdout as well, but not with --json
-  const onIsa = device === "cpu" ? {} : { isa: device }
   const lines = [
     `Seconds an epoch of ${epochImages} images, mean ± standard deviation of ${batches} timed batches of ${batch}; C ${channels}, ${layers} cells.`,
     `NASP's selections are drawn at random, one a batch: ${drawn}; final net (M) is the mean over them${histories.length > 0 ? ", or of the searched cell" : ""}.`,
@@ -123,7 +122,7 @@ async function timed(options: Given, native: NativeAddon): Promise<Result | null
   ]
   return {
     entries: entriesOfTimed(steps, histories, addon),
-    notes: { machine: machineLine({ ...describeMachine(addon, threads ?? 0), ...onIsa }), lines },
+    notes: { machine: machineLine(describeMachine(addon, threads ?? 0, device)), lines },
   }
 }
 
@@ -132,7 +131,7 @@ const differs =
 
 /** Each space's runs in a folder of its own; null where a signal ended them. */
 async function searches(options: Given, spaces: readonly string[]): Promise<History[] | null> {
-  const out = outFolder("table6", options.out)
+  const out = outFolder("table6", options)
   const histories: History[] = []
   for (const space of spaces) {
     const comparison: ComparedRuns = { sides: defaultSides.split(","), space, measures: {}, leastSteps: 0 }

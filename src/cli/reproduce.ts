@@ -47,7 +47,7 @@ function registerComparison(reproduce: Command, comparison: Comparison): void {
 }
 
 async function run(comparison: Comparison, options: Given): Promise<void> {
-  const out = outFolder(comparison.name, options.out)
+  const out = outFolder(comparison.name, options)
   const histories = Array.isArray(options.from)
     ? drawnFrom(options)
     : await searchAll(comparison, options, out)

@@ -10,7 +10,7 @@ import { savedStep } from "../train/checkpoint.js"
 import { configHash, resolveConfig } from "../train/config.js"
 import type { SearchEvent } from "../train/events.js"
 import type { SearchOptions } from "../train/plan.js"
-import { readRunEvents, readRunRecord } from "../train/run-folder.js"
+import { isEnd, readRunEvents, readRunRecord } from "../train/run-folder.js"
 import { searchSeconds } from "./history.js"
 import { search, type Search } from "../train/search.js"
 import type { Side } from "./sides.js"
@@ -99,12 +99,13 @@ function open(run: PlannedRun): Active {
   }
 }
 
-// Up to its last checkpoint: what comes after is done again.
+// Up to its last checkpoint: what comes after is done again, and its end is dropped.
 function usedBy(folder: string): Active["used"] {
   const used = { steps: 0, seconds: 0 }
   const saved = savedStep(folder)
   for (const event of readRunEvents(folder)) {
     if (event.step > saved) break
+    if (isEnd(event)) continue
     if (event.type === "step") used.steps = event.step
     used.seconds += searchSeconds(event)
   }

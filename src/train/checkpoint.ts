@@ -86,12 +86,28 @@ export function pruneCheckpoints(run: string, step: number, every: number, keep:
 export function savedStep(run: string): number {
   const isWhole = ({ file }: { file: string }) => {
     try {
-      return readSafetensors(file).metadata.nasp !== undefined
+      return readCheckpoint(file).state !== null
     } catch {
       return false
     }
   }
   return listCheckpoints(run).reverse().find(isWhole)?.step ?? 0
+}
+
+interface State {
+  format: number
+  config: string
+  isa: string
+  progress: Progress
+}
+
+/** @throws Error where it is damaged, or none */
+function readCheckpoint(file: string): { content: TensorFile; state: State } {
+  const content = readSafetensors(file)
+  const state = JSON.parse(content.metadata.nasp ?? "null") as State | null
+  if (state?.format !== format || !Number.isInteger(state.progress?.step))
+    throw new Error("it is no checkpoint")
+  return { content, state }
 }
 
 /** Oldest first. */
@@ -124,12 +140,9 @@ export function loadCheckpoint(
 ): Checkpoint | null {
   for (const { file } of listCheckpoints(run).reverse()) {
     let content: TensorFile
-    let state: { format: number; config: string; isa: string; progress: Progress }
+    let state: State
     try {
-      content = readSafetensors(file)
-      state = JSON.parse(content.metadata.nasp ?? "null") as typeof state
-      if (state?.format !== format || !Number.isInteger(state.progress?.step))
-        throw new Error("it is no checkpoint")
+      ;({ content, state } = readCheckpoint(file))
     } catch (error) {
       warn(`the checkpoint ${file} is damaged and left out: ${(error as Error).message}`)
       continue

@@ -37,12 +37,12 @@ export function makePlan(options: SearchOptions): Plan {
   const { data, out, resume, signal: _, ...rest } = options
   if (data === null) throw invalid("data", "a data set's name or images", data)
   const given = typeof data === "object" ? data : null
+  if (given) checkImages(given)
   if (resume === undefined) {
     const name = typeof data === "object" ? ownData : data
     const named: ConfigOptions = { ...rest, ...(name === undefined ? {} : { data: name }) }
     const config = resolveConfig(named, given !== null)
     checkDescends(config)
-    if (given) checkImages(given)
     if (out !== undefined) checkFree(out)
     return { config, data: given, out: out ?? null, resumed: null }
   }

@@ -166,7 +166,8 @@ export function openRunFolder(path: string): RunFolder {
   }
 }
 
-function isEnd(event: SearchEvent): boolean {
+/** Of a run's end alone: going on drops it. */
+export function isEnd(event: SearchEvent): boolean {
   if (event.type === "epoch") return event.whole === false
   return event.type === "finished" || event.type === "stopped"
 }

@@ -48,6 +48,7 @@ describe("images by value", () => {
     expect(() => search({ data: null } as unknown as SearchOptions)).toThrow(/for data but received null/)
     for (const out of ["", 5] as string[])
       expect(() => search({ data: grey, out })).toThrow(/a folder for out/)
+    expect(() => search({ resume: "any", data: {} as ImageData })).toThrow(/for data.classes/)
     expect(() => search({ resume: "" })).toThrow(/a run folder for resume but received an empty string/)
     await expect(search({ data: grey, cutout: 9 }).result()).rejects.toThrow(
       /at most twice the images' side \(4\) for cutout but received 9/,

@@ -4,6 +4,8 @@ import { join } from "node:path"
 import { describe, expect, it, vi } from "vitest"
 
 import type { EpochEvent, SearchEvent, StepEvent } from "../../src/train/events.js"
+import { findSide } from "../../src/reproduce/sides.js"
+import { runInTurn } from "../../src/reproduce/turns.js"
 import { search } from "../../src/train/search.js"
 import { fake, fakeAddon } from "./fake-native.js"
 import { collect, data, small, useFakeRuns } from "./fake-runs.js"
@@ -123,6 +125,32 @@ describe("an evaluated stop", () => {
       expect(events.at(-1)).toMatchObject({ type: "stopped", genotype: epoch.genotype })
       expect(result.genotype).toEqual(epoch.genotype)
     }
+  })
+})
+
+describe("a stopped run's budget", () => {
+  it("counts what a method found at its end no more than going on keeps it", async () => {
+    const planned = {
+      side: findSide("random"),
+      seed: 7,
+      folder: at("a"),
+      options: { epochs: 3, batch: 16, channels: 4, layers: 3, seed: 7, method: "random" },
+    }
+    const first = search({ ...planned.options, out: at("a") })
+    for await (const event of first)
+      if (event.type === "step" && event.step === 5) first.stop({ evaluated: true })
+    const file = join(at("a"), "events.jsonl")
+    const ranked = readFileSync(file, "utf8").replace(/"ranking":[^,]*/, '"ranking":1000')
+    expect(ranked).toContain('"whole":false')
+    writeFileSync(file, ranked)
+    let last = 0
+    const abort = new AbortController()
+    const onEvent = (_run: unknown, event: SearchEvent) => {
+      last = event.step
+      if (event.type === "step" && event.step > 6) abort.abort()
+    }
+    await runInTurn([planned], { seconds: 900, onEvent, signal: abort.signal })
+    expect(last).toBeGreaterThan(6)
   })
 })
 
