@@ -75,10 +75,8 @@ template <class S>
 void Chain<S>::prepare(const Backend<S>& backend, Parameters<S>& parameters) {
   for (Stage& stage : stages_) {
     const Unit& unit = stage.unit();
-    std::size_t weights = unit.first_weights();
-    for (int i = 0; i < unit.parts; i++) weights += unit.dense_weights(i);
-    expect(weights <= most_weights, "at most 2^30 weights of one operation", std::to_string(weights),
-           "ERR_NASP_SHAPE");
+    expect(unit.weights() <= most_weights, "at most 2^30 weights of one operation",
+           std::to_string(unit.weights()), "ERR_NASP_SHAPE");
     const std::size_t out = padded(unit.out);
     stage.numbers = parameters.reserve(out * (sizeof(Moments) + sizeof(double) + scalar_vectors * sizeof(S)));
     if (backend.device) stage.device_packed = parameters.reserve(backend.packed_size(unit, true) * sizeof(S));

@@ -126,8 +126,7 @@ OperationCost operation_cost(const Operation& operation, int height, int width) 
   OperationCost cost = {0, 0};
   for (const NamedUnit& n : operation.units) {
     const Unit& u = n.unit;
-    cost.parameters += static_cast<double>(u.first_weights());
-    for (int i = 0; i < u.parts; i++) cost.parameters += static_cast<double>(u.dense_weights(i));
+    cost.parameters += static_cast<double>(u.weights());
     cost.multiply_adds += u.multiply_adds(height, width);
     height = u.out_height(height), width = u.out_width(width);
   }

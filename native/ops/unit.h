@@ -71,6 +71,11 @@ struct Unit {
   std::size_t dense_weights(int part) const {
     return static_cast<std::size_t>(dense[part].out) * between() * dense[part].taps();
   }
+  std::size_t weights() const {  // all of them
+    std::size_t n = first_weights();
+    for (int i = 0; i < parts; i++) n += dense_weights(i);
+    return n;
+  }
   // Multiply-adds of one image of height x width.
   double multiply_adds(int height, int width) const {
     const double pixels = static_cast<double>(out_height(height)) * out_width(width);

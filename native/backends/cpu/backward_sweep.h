@@ -36,12 +36,7 @@ struct SweepUnit {
       : step(b), composed(runs_composed(*b.unit, b.x.x.height, b.x.x.width)) {
     const Unit& unit = *b.unit;
     if (!b.first_gradient && !b.dense_gradient[0] && !b.dense_gradient[1]) return;
-    if (composed) {
-      weights = static_cast<std::size_t>(composed_weights(unit));
-    } else {
-      weights = unit.first_weights();
-      for (int i = 0; i < unit.parts; i++) weights += unit.dense_weights(i);
-    }
+    weights = composed ? static_cast<std::size_t>(composed_weights(unit)) : unit.weights();
   }
   std::size_t partial_size(int pieces) const {
     return weights == 0 ? 0 : weights * pieces + (composed ? weights + decompose_scratch(*step.unit) : 0);
