@@ -23,15 +23,15 @@ function run(name, [command, ...args], env = {}) {
     ...{ cwd: root, encoding: "utf8", maxBuffer: 1 << 28, timeout: Math.max(1000, end - Date.now()) },
     env: { ...process.env, ...env },
   })
-  writeFileSync(join(out, `${name}.txt`), `${stdout}${stderr}`)
+  writeFileSync(join(out, `${name}.txt`), error ? String(error) : `${stdout}${stderr}`)
   results.push({ name, passed: status === 0, missing: error?.code === "ENOENT" })
   console.log(`${status === 0 ? "ok     " : error?.code === "ENOENT" ? "absent " : "FAILED "} ${name}`)
-  return stdout
+  return stdout ?? ""
 }
 
 /** JSON objects of operations, one a line. */
 function rowsOf(text) {
-  const lines = (text ?? "").split("\n").filter((line) => line.startsWith("{"))
+  const lines = text.split("\n").filter((line) => line.startsWith("{"))
   return lines.map((line) => JSON.parse(line)).filter((row) => row.op !== undefined)
 }
 

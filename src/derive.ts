@@ -7,7 +7,7 @@
  */
 import type { Genotype, GenotypeEdge } from "./genotype.js"
 import { softmaxRows } from "./softmax.js"
-import { edges, nodes, type Space } from "./spaces/index.js"
+import { cellTypes, eachType, edges, nodes, rowsOfNode, type CellType, type Space } from "./spaces/index.js"
 
 /** Rows by columns, row after row: (14, K). */
 export type Matrix = ArrayLike<number>
@@ -15,11 +15,6 @@ export type Matrix = ArrayLike<number>
 export interface CellMatrices {
   normal: Matrix
   reduce: Matrix
-}
-
-/** Rows of node i: first row and number. */
-export function rowsOfNode(node: number): { first: number; count: number } {
-  return { first: (node * (node + 3)) / 2, count: node + 2 }
 }
 
 /** The row of a matrix of `columns` columns. */
@@ -45,7 +40,7 @@ function operationOf(d: readonly number[]): number {
  *   with the largest alpha fill the two places of a genotype
  */
 export function searchedGenotype(space: Space, selected: CellMatrices, alpha: CellMatrices): Genotype {
-  const cell = (type: "normal" | "reduce") => {
+  const cell = (type: CellType) => {
     const operations = space[type]
     const width = operations.length
     return eachNode((node, first, count) => {
@@ -60,14 +55,13 @@ export function searchedGenotype(space: Space, selected: CellMatrices, alpha: Ce
       return two.map(({ operation, input }) => [operations[operation] as string, input])
     })
   }
-  return whole(cell("normal"), cell("reduce"))
+  return whole(eachType(cell))
 }
 
 /** The released code's ranking by softmax; edges of a node in the order of their strength, as it prints them. */
 export function softmaxGenotype(space: Space, alpha: CellMatrices): Genotype {
-  const weights = (type: "normal" | "reduce") =>
-    softmaxRows(Float64Array.from(alpha[type]), space[type].length)
-  return rankedGenotype(space, { normal: weights("normal"), reduce: weights("reduce") })
+  const weights = (type: CellType) => softmaxRows(Float64Array.from(alpha[type]), space[type].length)
+  return rankedGenotype(space, eachType(weights))
 }
 
 /**
@@ -79,7 +73,7 @@ export function rankedGenotype(
   weights: CellMatrices,
   none: "excluded" | "ranked" = "excluded",
 ): Genotype {
-  const cell = (type: "normal" | "reduce") => {
+  const cell = (type: CellType) => {
     const operations = space[type]
     const width = operations.length
     const excluded = none === "excluded" ? operations.indexOf("none") : -1
@@ -94,15 +88,12 @@ export function rankedGenotype(
       return rows.slice(0, 2).map(({ operation, input }) => [operations[operation] as string, input])
     })
   }
-  return whole(cell("normal"), cell("reduce"))
+  return whole(eachType(cell))
 }
 
 /** The discrete matrices of a genotype: 1 at each of its edges' operations (2 where one stands there twice). */
-export function matricesOfGenotype(
-  space: Space,
-  genotype: Genotype,
-): { normal: Float64Array; reduce: Float64Array } {
-  const matrix = (type: "normal" | "reduce") => {
+export function matricesOfGenotype(space: Space, genotype: Genotype): Record<CellType, Float64Array> {
+  const matrix = (type: CellType) => {
     const operations = space[type]
     const d = new Float64Array(edges * operations.length)
     genotype[type].forEach(([operation, input], i) => {
@@ -112,12 +103,12 @@ export function matricesOfGenotype(
     })
     return d
   }
-  return { normal: matrix("normal"), reduce: matrix("reduce") }
+  return eachType(matrix)
 }
 
 /** The genotype whose edges are the entries of discrete matrices: the inverse of `matricesOfGenotype`. */
 export function genotypeOfMatrices(space: Space, matrices: CellMatrices): Genotype {
-  const cell = (type: "normal" | "reduce") => {
+  const cell = (type: CellType) => {
     const operations = space[type]
     return eachNode((_, first, count) =>
       Array.from({ length: count }, (_, input) =>
@@ -127,12 +118,12 @@ export function genotypeOfMatrices(space: Space, matrices: CellMatrices): Genoty
       ).flat(),
     )
   }
-  return whole(cell("normal"), cell("reduce"))
+  return whole(eachType(cell))
 }
 
 /** Per row the selected operation's column, or -1 where the row is not kept: 14 of the normal cell, then 14 more. */
 export function selectionOf(space: Space, selected: CellMatrices): number[] {
-  return (["normal", "reduce"] as const).flatMap((type) => {
+  return cellTypes.flatMap((type) => {
     const width = space[type].length
     return Array.from({ length: selected[type].length / width }, (_, e) => {
       const d = row(selected[type], width, e)
@@ -143,7 +134,7 @@ export function selectionOf(space: Space, selected: CellMatrices): number[] {
 
 /** Per row of alpha the largest operation's column, none left out: 14 rows of the normal cell, then 14 more. */
 export function largestOperations(space: Space, alpha: CellMatrices): number[] {
-  return (["normal", "reduce"] as const).flatMap((type) => {
+  return cellTypes.flatMap((type) => {
     const width = space[type].length
     const none = space[type].indexOf("none")
     return Array.from({ length: alpha[type].length / width }, (_, e) => {
@@ -157,7 +148,7 @@ export function largestOperations(space: Space, alpha: CellMatrices): number[] {
 /** Whether two genotypes are the same cell, whatever the order of the edges within a node. */
 export function sameCell(a: Genotype, b: Genotype): boolean {
   const key = (genotype: Genotype) =>
-    (["normal", "reduce"] as const).map((type) =>
+    cellTypes.map((type) =>
       Array.from({ length: nodes }, (_, node) =>
         genotype[type]
           .slice(2 * node, 2 * node + 2)
@@ -180,7 +171,7 @@ function eachNode(edgesOf: (node: number, first: number, count: number) => Genot
   }).flat()
 }
 
-function whole(normal: GenotypeEdge[], reduce: GenotypeEdge[]): Genotype {
+function whole({ normal, reduce }: Record<CellType, GenotypeEdge[]>): Genotype {
   const concat = () => Array.from({ length: nodes }, (_, node) => node + 2)
   return { normal, normal_concat: concat(), reduce, reduce_concat: concat() }
 }

@@ -123,7 +123,7 @@ export function resolveFields<F extends Fields>(fields: F, given: object): Field
   }
   const resolved: Record<string, unknown> = {}
   for (const [name, field] of Object.entries(fields)) {
-    const value = values[name] ?? field.initial
+    const value = values[name] === undefined ? field.initial : values[name]
     if (!field.accepts(value)) throw invalid(name, field.expected, value)
     resolved[name] = value
   }

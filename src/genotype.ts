@@ -8,6 +8,7 @@
  * cell (c_{k-1}), 2 the first node. The concat lists name the nodes in the cell's output, counted the same way.
  */
 import { NaspError } from "./errors.js"
+import { cellTypes } from "./spaces/index.js"
 import { canonicalOperation } from "./spaces/operations.js"
 
 export type GenotypeEdge = [operation: string, input: number]
@@ -107,7 +108,7 @@ function checked(value: unknown, canonical: (spelling: string) => string): Genot
   if (typeof value !== "object" || value === null) throw wrong("it is not an object")
   const given = value as Record<string, unknown>
   const genotype: Genotype = { normal: [], normal_concat: [], reduce: [], reduce_concat: [] }
-  for (const cell of ["normal", "reduce"] as const) {
+  for (const cell of cellTypes) {
     const edges = given[cell]
     const concat = given[`${cell}_concat`]
     if (!Array.isArray(edges) || edges.length === 0 || edges.length % 2 !== 0) {

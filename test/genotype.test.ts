@@ -1,7 +1,7 @@
 // Genotypes: JSON and DARTS text there and back, the two derivations, the drawing.
 import { describe, expect, it, vi } from "vitest"
 
-import { rowsOfNode, sameCell, searchedGenotype, selectionOf, softmaxGenotype } from "../src/derive.js"
+import { sameCell, searchedGenotype, selectionOf, softmaxGenotype } from "../src/derive.js"
 import { drawGenotype } from "../src/draw.js"
 import {
   genotypeFromJson,
@@ -10,7 +10,7 @@ import {
   genotypeToText,
   type Genotype,
 } from "../src/genotype.js"
-import { edges, type Space } from "../src/spaces/index.js"
+import { edges, rowsOfNode, type Space } from "../src/spaces/index.js"
 import { canonicalOperation } from "../src/spaces/operations.js"
 import { fakeAddon } from "./train/fake-native.js"
 

@@ -8,16 +8,10 @@ import { onDevice, places } from "../device.js"
 import { choiceField, flagField, integerField, invalid, resolveFields, type FieldValues } from "../expect.js"
 import type { TrainTicket, ValidationTicket } from "../data/halves.js"
 import { evaluationsText } from "../methods/evaluations.js"
-import {
-  findMethod,
-  methods,
-  type MethodSettings,
-  type RunningMethod,
-  type StepBatches,
-} from "../methods/index.js"
+import { findMethod, methods, type RunningMethod, type StepBatches } from "../methods/index.js"
 import { loadNative, type NativeSession } from "../native.js"
 import { findSpace, spaces } from "../spaces/index.js"
-import { learningEpoch, timedEpochs } from "./learning-epoch.js"
+import { learningEpoch, timedLr, timedSettings } from "./learning-epoch.js"
 import { describeMachine, type Machine } from "./machine.js"
 import { operationMix, randomAlpha, readAlphaFile, writeAlphaFile } from "./selection.js"
 import { spread } from "./statistics.js"
@@ -42,7 +36,7 @@ export const stepBenchFields = {
   threads: integerField(0, 0, 1024, "threads, 0 = what the process may use"),
   repeats: integerField(7, 1, 10000, "timed iterations"),
   warmup: integerField(2, 0, 1000, "iterations before them"),
-  dense: flagField("run and differentiate every operation in the architecture step"),
+  dense: flagField("run and differentiate every operation in both steps"),
 }
 
 export type StepBenchOptions = Partial<FieldValues<typeof stepBenchFields>> & {
@@ -110,7 +104,7 @@ export async function benchStep(options: StepBenchOptions = {}): Promise<StepBen
   const method = findMethod(name)
   const methodOptions = resolveFields(method.fields, own)
   const space = findSpace(spaceName)
-  const selects = Object.hasOwn(method.fields, "projection")
+  const { selects = false } = method
   if (!selects && (selection !== "random" || saveSelection !== undefined)) {
     throw invalid("method", "one that selects, beside selection or saveSelection", name)
   }
@@ -133,8 +127,8 @@ export async function benchStep(options: StepBenchOptions = {}): Promise<StepBen
     seed,
   })
   try {
-    const settings = { ...frozen, channels: net.channels, layers: net.layers, seed }
-    const noRanking = { validationBatch: () => NaN as ValidationTicket, validationBatches: 0 } // a step ranks nothing
+    const settings = timedSettings({ channels: net.channels, layers: net.layers, seed })
+    const noRanking = { rankingBatch: () => NaN as ValidationTicket, rankingBatches: 0 } // a step ranks nothing
     const running = method.prepare({ addon: native, session, space, settings, ...noRanking }, methodOptions)
     if (selects) {
       session.write("alphas_normal", alpha.normal)
@@ -181,12 +175,6 @@ export async function benchStep(options: StepBenchOptions = {}): Promise<StepBen
   }
 }
 
-// A search's settings, with an alpha that stays where it is.
-const frozen: Omit<MethodSettings, "channels" | "layers" | "seed"> = {
-  ...{ epochs: timedEpochs, lr: 0.025, lrMin: 0.001, momentum: 0.9, weightDecay: 3e-4, clip: 5 },
-  ...{ archLr: 0, archBeta1: 0.5, archBeta2: 0.999, archWeightDecay: 1e-3 },
-}
-
 async function timeIteration(
   session: NativeSession,
   method: RunningMethod,
@@ -200,7 +188,7 @@ async function timeIteration(
   }
   session.memory(true)
   const start = performance.now()
-  const { alpha, weights } = await method.step(batches, { step: 0, epoch, stepsPerEpoch: 1, lr: 0.025 })
+  const { alpha, weights } = await method.step(batches, { step: 0, epoch, stepsPerEpoch: 1, lr: timedLr })
   const total = (performance.now() - start) / 1000
   const weight = weights.forwardSeconds + weights.backwardSeconds + weights.updateSeconds
   return {

@@ -77,7 +77,10 @@ function ofRuns(options: Given, addon: NativeAddon): Result {
   const histories = drawnFrom(options)
   const [first] = histories
   const { cpu = "", isa = "", threads = 0 } = first?.start ?? {}
-  const lines = [`Seconds of the epochs of ${histories.length} runs, per ${epochImages} images.`, differs]
+  const lines = [
+    `Seconds of the epochs of ${histories.length} runs, per ${epochImages} images.`,
+    differs(first?.config.device ?? "cpu"),
+  ]
   return {
     entries: entriesOfRuns(histories, addon),
     notes: { machine: `${cpu}, ${threads} threads, ${isa}`, lines },
@@ -118,7 +121,7 @@ async function timed(options: Given, native: NativeAddon): Promise<Result | null
     `Seconds an epoch of ${epochImages} images, mean ± standard deviation of ${batches} timed batches of ${batch}; C ${channels}, ${layers} cells.`,
     `NASP's selections are drawn at random, one a batch: ${drawn}; final net (M) is the mean over them${histories.length > 0 ? ", or of the searched cell" : ""}.`,
     `Under overhead the paper's line has what it does not list: its total less its columns. error (%): of the searched net on the search-validation half; (in brackets) the paper's, of the trained net on the test set.`,
-    differs,
+    differs(device),
   ]
   return {
     entries: entriesOfTimed(steps, histories, addon),
@@ -126,8 +129,10 @@ async function timed(options: Given, native: NativeAddon): Promise<Result | null
   }
 }
 
-const differs =
-  "Differs from the paper's protocol: a CPU here, a GPU there; the paper leaves open which of darts7 and darts7-split, nasp12 and nasp12-all its rows are."
+function differs(device: string): string {
+  const place = device === "cpu" ? "a CPU here, a GPU there" : "another GPU"
+  return `Differs from the paper's protocol: ${place}; the paper leaves open which of darts7 and darts7-split, nasp12 and nasp12-all its rows are.`
+}
 
 /** Each space's runs in a folder of its own; null where a signal ended them. */
 async function searches(options: Given, spaces: readonly string[]): Promise<History[] | null> {

@@ -1,10 +1,8 @@
 /** `nasp search`: a search from the command line, new or gone on with. */
-import { readFileSync } from "node:fs"
 import type { Command } from "commander"
 
 import { dataSources } from "../data/index.js"
 import { drawGenotype } from "../draw.js"
-import { invalid } from "../expect.js"
 import { methods } from "../methods/index.js"
 import { spaces } from "../spaces/index.js"
 import { searchFields } from "../train/config.js"
@@ -33,7 +31,6 @@ export function register(program: Command): void {
 async function run(options: Record<string, unknown>): Promise<void> {
   const given: SearchOptions = givenOf(searchFields, options)
   const own = givenOf(methodFields, options)
-  if (typeof own.cost === "string") own.cost = readCost(own.cost)
   if (Object.keys(own).length > 0) given.options = own
   if (typeof options.resume === "string") given.resume = options.resume
   if (typeof options.out === "string") given.out = options.out
@@ -58,20 +55,6 @@ function report(result: SearchResult, already: boolean): string {
   }
   if (result.out !== null) lines.push(`genotype, weights and alpha: ${result.out}`)
   return lines.join("\n")
-}
-
-// params, flops, or a file of costs by operation name.
-function readCost(text: string): unknown {
-  if (text === "params" || text === "flops") return text
-  try {
-    return JSON.parse(readFileSync(text, "utf8"))
-  } catch (error) {
-    throw invalid(
-      "cost",
-      "params, flops or a JSON file of costs by operation name",
-      `${text} (${(error as Error).message})`,
-    )
-  }
 }
 
 function differingDefaults(): { name: string; about: string }[] {

@@ -4,9 +4,9 @@
  */
 import { firstOrder, secondOrder } from "../methods/darts.js"
 import { gradientThrough, relax } from "../methods/relaxed.js"
-import { cellTypes, inPrecision } from "../methods/matrices.js"
+import { inPrecision } from "../methods/matrices.js"
 import type { NativeAddon, Precision } from "../native.js"
-import { findSpace } from "../spaces/index.js"
+import { cellTypes, findSpace } from "../spaces/index.js"
 import type { GoldenFile } from "./file.js"
 import type { Recomputed } from "./index.js"
 import { loadBatch, logitsOfAlpha, openSession } from "./supernet.js"

@@ -4,11 +4,11 @@
  * Two nets: `both` goes through both steps and is then evaluated on batch 1; `alone` takes only the weight step's
  * gradient, from fresh running statistics at the new matrices, before clipping.
  */
-import { cellTypes } from "../methods/matrices.js"
 import type { NativeAddon, Precision } from "../native.js"
 import type { GoldenFile } from "./file.js"
 import type { Recomputed } from "./index.js"
 import { alphaOptions, loadBatch, openSession, regulariser, weightOptions } from "./supernet.js"
+import { cellTypes } from "../spaces/index.js"
 
 export async function recomputeStep(
   addon: NativeAddon,

@@ -1,9 +1,9 @@
 /** Kind `nasp-trace`: iterations of NASP; iteration i validates on batch 2i + 1 and trains on 2i, modulo their number. */
-import { cellTypes } from "../methods/matrices.js"
 import type { NativeAddon, Precision } from "../native.js"
 import type { GoldenFile } from "./file.js"
 import type { Recomputed } from "./index.js"
 import { alphaOptions, loadBatch, openSession, weightOptions } from "./supernet.js"
+import { cellTypes } from "../spaces/index.js"
 
 export async function recomputeTrace(
   addon: NativeAddon,

@@ -4,9 +4,8 @@
  * before clipping.
  */
 import { gradientThroughPartial, mixPartial } from "../methods/pc-darts.js"
-import { cellTypes } from "../methods/matrices.js"
 import type { NativeAddon, Precision } from "../native.js"
-import { edges, findSpace } from "../spaces/index.js"
+import { cellTypes, edges, findSpace } from "../spaces/index.js"
 import type { GoldenFile } from "./file.js"
 import type { Recomputed } from "./index.js"
 import { loadBatch, logitsOfAlpha, openSession } from "./supernet.js"

@@ -1,5 +1,5 @@
 /** What the supernet's kinds share: a session with the file's weights and matrices, its batches and options. */
-import { cellTypes, inPrecision } from "../methods/matrices.js"
+import { inPrecision } from "../methods/matrices.js"
 import type {
   AlphaUpdateOptions,
   DiscretiseOptions,
@@ -8,7 +8,7 @@ import type {
   Precision,
   WeightUpdateOptions,
 } from "../native.js"
-import { edges, findSpace, type Space } from "../spaces/index.js"
+import { cellTypes, edges, findSpace, type Space } from "../spaces/index.js"
 import type { GoldenFile } from "./file.js"
 
 /** The matrices whose softmax a file's step goes by. */

@@ -1,17 +1,19 @@
 /**
  * ASAP (Noy et al., AISTATS 2020): architecture search, anneal and prune. The mixture is softmax(A / tau), tau = 1.6 *
  * 0.95^epoch. While tau >= 1 only the weights learn; then A (validation half, Adam, clipped) and the weights by turns,
- * first order. When an epoch begins, operations whose weight is below 0.4 / (operations left on their edge) are pruned:
- * they leave the computation for good.
+ * first order. When an epoch begins, operations whose weight is below 0.4 / K (K candidates) are pruned: they leave the
+ * computation for good.
  * Defaults: uninas methods/asap.py and its d1_asap configuration (no official code was found). Its threshold is divided
- * again for every edge, so that only the first is pruned; here every edge has its own. Its drop path is left out.
+ * again for every edge, so that only the first is pruned; here every edge has its own. It prunes by the weights at the
+ * epoch before's temperature, here by the new one's. Its drop path is left out.
  */
 import { matricesOfGenotype, rankedGenotype } from "../derive.js"
 import { numberField, type FieldValues } from "../expect.js"
 import type { MethodContext, RunningMethod, SearchMethod } from "./index.js"
-import { cellTypes, eachType, readMatrices, startAlpha, type CellType } from "./matrices.js"
+import { readMatrices, startAlpha } from "./matrices.js"
 import {
   allKept,
+  archClipField,
   clipped,
   gradientThrough,
   masksFromJson,
@@ -22,13 +24,19 @@ import {
   type Masks,
 } from "./relaxed.js"
 import { adam, sgd } from "./steps.js"
+import { eachType, type CellType } from "../spaces/index.js"
 
 const fields = {
   tau: numberField(1.6, 1e-3, 1e3, "temperature in the first epoch"),
   tauDecay: numberField(0.95, 0.01, 1, "factor of the temperature an epoch"),
   graceTau: numberField(1, 0, 1e3, "alpha learns once the temperature is below this"),
-  prune: numberField(0.4, 0, 0.99, "operations below this over the number left on their edge are pruned"),
-  archClip: numberField(5, 0, 1e6, "largest norm of alpha's gradient, 0 = not clipped"),
+  prune: numberField(
+    0.4,
+    0,
+    0.99,
+    "operations whose weight is below this over the number of candidates are pruned",
+  ),
+  archClip: archClipField(5),
 }
 
 export const asap: SearchMethod<typeof fields> = {
@@ -96,16 +104,8 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
   }
 
   function prune(from: Masks, weights: Record<CellType, Float64Array>, threshold: number): Masks {
-    const to = eachType((type) => from[type].slice())
-    for (const type of cellTypes) {
-      const columns = space[type].length
-      for (let first = 0; first < to[type].length; first += columns) {
-        const left = from[type].subarray(first, first + columns).reduce((n, kept) => n + kept, 0)
-        for (let i = first; i < first + columns; i++) {
-          if (from[type][i] === 1 && weights[type][i]! < threshold / left) to[type][i] = 0
-        }
-      }
-    }
-    return to
+    return eachType((type) =>
+      from[type].map((kept, i) => (weights[type][i]! < threshold / space[type].length ? 0 : kept)),
+    )
   }
 }

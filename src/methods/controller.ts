@@ -8,9 +8,7 @@
  * Operations' weights and embeddings are one set a cell type, since their candidates may differ (there they do not).
  * All parameters lie in one stretch, so that one Adam moves them and a checkpoint holds them.
  */
-import { nodes, type Space } from "../spaces/index.js"
-import { rowsOfNode } from "../derive.js"
-import { cellTypes, type CellType } from "./matrices.js"
+import { cellTypes, nodes, rowsOfNode, type CellType, type Space } from "../spaces/index.js"
 import type { Sample } from "./samples.js"
 import { makeTape, parameterAt, type Parameter, type Tape, type Vector } from "./tape.js"
 

@@ -11,9 +11,10 @@
 import { choiceField, type FieldValues } from "../expect.js"
 import type { NativeSession, StepResult } from "../native.js"
 import type { MethodContext, MethodSettings, RunningMethod, SearchMethod } from "./index.js"
-import { eachType, readMatrices, startAlpha, type Matrices } from "./matrices.js"
+import { readMatrices, startAlpha, type Matrices } from "./matrices.js"
 import { deriveRelaxed, gradientThrough, relax, startDeviation, writeGradient } from "./relaxed.js"
 import { adam, sgd } from "./steps.js"
+import { eachType } from "../spaces/index.js"
 
 const fields = {
   order: choiceField(

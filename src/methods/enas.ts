@@ -20,8 +20,8 @@ import { matricesOfSample, substreams } from "./samples.js"
 import { sgd } from "./steps.js"
 
 const fields = {
-  controllerSteps: integerField(30, 0, 1_000_000, "steps of the controller after each epoch"),
-  controllerSamples: integerField(10, 1, 10_000, "architectures that a step of the controller draws"),
+  controllerSteps: integerField(30, 0, 1000, "steps of the controller after each epoch"),
+  controllerSamples: integerField(10, 1, 1000, "architectures that a step of the controller draws"),
   controllerLr: numberField(0.0035, 0, 10, "learning rate of the controller (Adam)"),
   entropyWeight: numberField(1e-4, 0, 1, "weight of the draws' entropy in the reward"),
   baselineDecay: numberField(0.99, 0, 1, "decay of the reward's moving average"),
@@ -40,7 +40,8 @@ export const enas: SearchMethod<typeof fields> = {
   about: "a controller trained by REINFORCE draws two inputs and two operations a node (ICML 2018)",
   source: "Pham et al., ICML 2018; defaults of melodyguan/enas (micro search)",
   fields,
-  defaults: { epochs: 150, batch: 160, lr: 0.05, lrMin: 5e-4, weightDecay: 1e-4 },
+  // Its l2 of 1e-4 is of the sum of squares: a decay of twice that.
+  defaults: { epochs: 150, batch: 160, channels: 20, lr: 0.05, lrMin: 5e-4, weightDecay: 2e-4 },
   evaluations: () => ({
     architecture: {},
     weights: { forward: [0, 8], backward: [0, 8] },
@@ -55,7 +56,7 @@ interface State {
 }
 
 function prepare(context: MethodContext, options: FieldValues<typeof fields>): RunningMethod {
-  const { addon, session, space, settings, validationBatch } = context
+  const { addon, session, space, settings, rankingBatch } = context
   const uniforms = (substream: number, counter: number, n: number) =>
     addon.uniforms(settings.seed, substream, counter, n)
   const controller = makeController(space, (n) => {
@@ -68,7 +69,7 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
   })
   let adam = newAdam(controller.values.length)
   let baseline = 0
-  // Draw `counter` of a purpose; those between epochs lie at their step, with room for all of them.
+  // Draw `counter` of a purpose; those between epochs lie at their step, with room for the most that the fields allow.
   const drawsPerEpoch = 2 ** 20
   const draw = (substream: number, counter: number) =>
     controller.sample(uniforms(substream, counter, drawsPerSample))
@@ -82,7 +83,7 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
         const index = s * options.controllerSamples + i
         const drawn = draw(substreams.controllerSample, step * drawsPerEpoch + index)
         const ranking = { batches: 1, firstBatch: step + index, batchStatistics: true }
-        const accuracy = await score(session, validationBatch, weightsOf(drawn), ranking)
+        const accuracy = await score(session, rankingBatch, weightsOf(drawn), ranking)
         const reward = accuracy + options.entropyWeight * drawn.entropy
         baseline -= (1 - options.baselineDecay) * (baseline - reward)
         // The loss is -log p (reward - baseline).
@@ -111,7 +112,7 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
         draw(substreams.rank, step * drawsPerEpoch + i),
       )
       const ranking = { batches: options.rankBatches, firstBatch: step, batchStatistics: true }
-      const [best] = await rank(session, validationBatch, drawn, weightsOf, ranking)
+      const [best] = await rank(session, rankingBatch, drawn, weightsOf, ranking)
       writeMatrices(session, "alphas", weightsOf(best!.candidate))
     },
     derive() {

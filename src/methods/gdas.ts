@@ -9,13 +9,13 @@
  * The genotype takes the two strongest (edge, operation) pairs of a node, so both may lie on one edge.
  */
 import { cosine } from "../cosine.js"
-import { genotypeOfMatrices, rowsOfNode, softmaxGenotype } from "../derive.js"
+import { genotypeOfMatrices, softmaxGenotype } from "../derive.js"
 import { choiceField, numberField, type FieldValues } from "../expect.js"
 import { softmaxRows, softmaxRowsBackward } from "../softmax.js"
-import { edges, nodes, type Space } from "../spaces/index.js"
+import { cellTypes, eachType, edges, nodes, rowsOfNode, type Space } from "../spaces/index.js"
 import { gumbels, sum } from "./gumbel.js"
 import type { MethodContext, RunningMethod, SearchMethod } from "./index.js"
-import { cellTypes, eachType, mixWeights, readMatrices, startAlpha, type Matrices } from "./matrices.js"
+import { mixWeights, readMatrices, startAlpha, type Matrices } from "./matrices.js"
 import { startDeviation, writeGradient } from "./relaxed.js"
 import { adam, sgd } from "./steps.js"
 
@@ -34,7 +34,7 @@ export const gdas: SearchMethod<typeof fields> = {
   about: "one drawn operation an edge, Gumbel straight through (CVPR 2019)",
   source: "Dong, Yang, CVPR 2019; defaults of D-X-Y/AutoDL-Projects",
   fields,
-  defaults: { epochs: 250, batch: 256, weightDecay: 5e-4 },
+  defaults: { epochs: 250, batch: 256, layers: 6, weightDecay: 5e-4 },
   evaluations: () => ({
     architecture: { forward: [0, 14], data: [0, 14] },
     weights: { forward: [0, 14], backward: [0, 14] },

@@ -44,9 +44,9 @@ export interface MethodContext {
   space: Space
   settings: MethodSettings
   /** A ticket for batch `index` of an endless series through the validation half, for ranking architectures. */
-  validationBatch(index: number): ValidationTicket
-  /** Whole batches of one pass through it. */
-  validationBatches: number
+  rankingBatch(index: number): ValidationTicket
+  /** Whole batches of one pass through that half. */
+  rankingBatches: number
 }
 
 /** Tickets of prepared batches; a step uses them up. */
@@ -128,6 +128,8 @@ export interface SearchMethod<F extends Fields = Fields> {
   fields: F
   /** Where the source's defaults of the search's own options (epochs, batch, learning rates) differ from the table's. */
   defaults: Readonly<Record<string, unknown>>
+  /** Its nets are D, what alpha selects by the proximal step, so that a step's time depends on alpha. */
+  selects?: boolean
   /** Default: the plain supernet. */
   net?(options: FieldValues<F>): NetFeatures
   /** Operations evaluated a step, by the method's definition. */

@@ -3,16 +3,10 @@
  */
 import type { CellMatrices } from "../derive.js"
 import { use, type NativeAddon, type NativeSession, type Precision, type Values } from "../native.js"
-import { edges, type Space } from "../spaces/index.js"
+import { cellTypes, eachType, edges, type CellType, type Space } from "../spaces/index.js"
 
-export const cellTypes = ["normal", "reduce"] as const
-export type CellType = (typeof cellTypes)[number]
 /** (14, K) each, row after row. */
 export type Matrices = Record<CellType, Float64Array>
-
-export function eachType<T>(make: (type: CellType) => T): Record<CellType, T> {
-  return { normal: make("normal"), reduce: make("reduce") }
-}
 
 /** A session's matrices by prefix: alphas, selected.alphas, grad.alphas. */
 export function readMatrices(session: NativeSession, prefix = "alphas"): Matrices {

@@ -8,7 +8,7 @@
  *   nasp      box       clipped to [0, 1]
  *   lazy-pa   none      as it is (lazy proximal iteration, equation 10)
  *   pa        discrete  A = prox_C(A), discrete itself (proximal iteration, equation 9)
- * Defaults are the released code's (xujinfan/NASP-codes cnn/train_search.py, model_search.py).
+ * Defaults are the released code's (xujinfan/NASP-codes codes/train_search.py, codes/model_search.py).
  */
 import { searchedGenotype, softmaxGenotype } from "../derive.js"
 import { choiceField, numberField, type FieldValues } from "../expect.js"
@@ -82,6 +82,7 @@ function variant(
     source: "Yao et al., AAAI 2020; defaults of xujinfan/NASP-codes",
     fields: { ...fields, projection: { ...fields.projection, initial: projection } },
     defaults: {},
+    selects: true,
     evaluations({ edges }) {
       const kept = edges === "two" ? 8 : 14
       return {

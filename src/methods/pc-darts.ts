@@ -6,21 +6,13 @@
  * and beta together, first order, from epoch 15 on. Strength = softmax(A) softmax(beta).
  * Defaults: yuhuixu1993/PC-DARTS train_search.py.
  */
-import { matricesOfGenotype, rankedGenotype, rowsOfNode } from "../derive.js"
+import { matricesOfGenotype, rankedGenotype } from "../derive.js"
 import { integerField, type FieldValues } from "../expect.js"
 import { softmaxRows, softmaxRowsBackward } from "../softmax.js"
-import { edges, nodes, type Space } from "../spaces/index.js"
+import { cellTypes, eachType, edges, nodes, rowsOfNode, type CellType, type Space } from "../spaces/index.js"
 import { adamFromJson, adamStep, adamToJson, newAdam, type AdamJson } from "./adam.js"
 import type { MethodContext, RunningMethod, SearchMethod } from "./index.js"
-import {
-  cellTypes,
-  eachType,
-  mixWeights,
-  readMatrices,
-  startAlpha,
-  type CellType,
-  type Matrices,
-} from "./matrices.js"
+import { mixWeights, readMatrices, startAlpha, type Matrices } from "./matrices.js"
 import { startDeviation, writeGradient } from "./relaxed.js"
 import { adam, sgd } from "./steps.js"
 

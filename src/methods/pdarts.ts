@@ -11,14 +11,15 @@
  * every cap; 2 is the paper's.
  */
 import { cosine } from "../cosine.js"
-import { matricesOfGenotype, rankedGenotype, rowsOfNode, skips } from "../derive.js"
-import { integerField, numberField, numbersField, type FieldValues } from "../expect.js"
+import { matricesOfGenotype, rankedGenotype, skips } from "../derive.js"
+import { integerField, numbersField, type FieldValues } from "../expect.js"
 import type { Genotype } from "../genotype.js"
 import type { Space } from "../spaces/index.js"
 import type { MethodContext, RunningMethod, SearchMethod } from "./index.js"
-import { cellTypes, eachType, readMatrices, startAlpha, type CellType, type Matrices } from "./matrices.js"
+import { readMatrices, startAlpha, type Matrices } from "./matrices.js"
 import {
   allKept,
+  archClipField,
   clipped,
   gradientThrough,
   masksFromJson,
@@ -29,6 +30,7 @@ import {
   type Masks,
 } from "./relaxed.js"
 import { adam, sgd } from "./steps.js"
+import { cellTypes, eachType, rowsOfNode, type CellType } from "../spaces/index.js"
 
 const fields = {
   addedLayers: numbersField([0, 6, 12], 0, 100, "cells of the three stages beyond --layers"),
@@ -40,7 +42,7 @@ const fields = {
     "epochs at the start (pdarts: of each stage) in which only the weights learn",
   ),
   maxSkips: integerField(2, 0, 8, "most skip connections in the normal cell of the genotype"),
-  archClip: numberField(5, 0, 1e6, "largest norm of alpha's gradient, 0 = not clipped"),
+  archClip: archClipField(5),
 }
 
 export const pdarts: SearchMethod<typeof fields> = {

@@ -2,7 +2,7 @@
  * Random search with weight sharing (Li, Talwalkar, UAI 2019): every step trains the weights of one random sample; at
  * the end samples are scored on some validation batches and the best of them on all whole batches of the validation half.
  * Defaults: liamcli/randomNAS_release (train_batch, get_eval_arch): in a budget of B steps max(1, B / 10,000) rounds of
- * 1,000 samples on 10 batches, the best 10 again on everything. Shorter runs score in that proportion, a sample for
+ * 1,000 samples on 10 batches, the best 10 of each again on everything. Runs of less than 10,000 steps score a sample for
  * every 10 steps. Between epochs, where the release looks at the last sample only, the best of a few becomes the
  * searched net. alpha holds the found architecture's matrices.
  */
@@ -16,7 +16,12 @@ import { sgd } from "./steps.js"
 
 const fields = {
   samples: optionalField(
-    integerField(1, 1, 1_000_000, "samples ranked at the end; default: a tenth of the steps, at least 10"),
+    integerField(
+      1,
+      1,
+      1_000_000,
+      "samples ranked in each round at the end; default: 1000, or a tenth of the steps",
+    ),
   ),
   epochSamples: integerField(10, 1, 100_000, "samples ranked after each epoch"),
   rankBatches: integerField(10, 1, 10_000, "validation batches a sample is ranked on"),
@@ -24,7 +29,7 @@ const fields = {
     10,
     1,
     1000,
-    "samples that are ranked again at the end, on all whole batches of the validation half",
+    "a round's samples that are ranked again at the end, on all whole batches of the validation half",
   ),
 }
 
@@ -40,18 +45,32 @@ export const random: SearchMethod<typeof fields> = {
 
 // Draws of a ranking: its step's, with room for every sample.
 const drawsPerRanking = 2 ** 20
+// Steps that a round of the last ranking stands for.
+const stepsPerRound = 10_000
 
 function prepare(context: MethodContext, options: FieldValues<typeof fields>): RunningMethod {
-  const { addon, session, space, settings, validationBatch, validationBatches } = context
+  const { addon, session, space, settings, rankingBatch, rankingBatches } = context
   const draw = (substream: number, counter: number) =>
     randomSample(addon, space, settings.seed, substream, counter)
   const weightsOf = (sample: ReturnType<typeof draw>) => matricesOfSample(space, sample)
   writeMatrices(session, "alphas", weightsOf(draw(substreams.rank, 0)))
 
-  const ranked = async (step: number, count: number) => {
-    const samples = Array.from({ length: count }, (_, i) => draw(substreams.rank, step * drawsPerRanking + i))
-    const ranking = { batches: options.rankBatches, firstBatch: step }
-    return (await rank(session, validationBatch, samples, weightsOf, ranking)).map((r) => r.candidate)
+  // `count` samples, best first, from draw `first` of the step's on.
+  const ranked = async (step: number, count: number, first = 0) => {
+    const samples = Array.from({ length: count }, (_, i) =>
+      draw(substreams.rank, step * drawsPerRanking + first + i),
+    )
+    const ranking = { batches: options.rankBatches, firstBatch: step + first * options.rankBatches }
+    return (await rank(session, rankingBatch, samples, weightsOf, ranking)).map((r) => r.candidate)
+  }
+  const lastRanking = async (step: number) => {
+    const rounds = Math.max(1, Math.floor(step / stepsPerRound))
+    const count = options.samples ?? Math.min(1000, Math.max(10, Math.floor(step / 10)))
+    const finalists = []
+    for (let round = 0; round < rounds; round++)
+      finalists.push(...(await ranked(step, count, round * count)).slice(0, options.finalists))
+    const whole = { batches: rankingBatches, firstBatch: 0, sameBatches: true }
+    return (await rank(session, rankingBatch, finalists, weightsOf, whole)).map((r) => r.candidate)
   }
   return {
     learnsAlpha: () => false,
@@ -60,20 +79,8 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
       return { alpha: null, weights: await session.weightStep(train, sgd(settings, lr)) }
     },
     async onEpoch({ step, last }: EpochEnd) {
-      const samples = options.samples ?? Math.max(10, Math.floor(step / 10))
-      let order = await ranked(step, last ? samples : options.epochSamples)
-      if (last) {
-        const whole = { batches: validationBatches, firstBatch: 0, sameBatches: true }
-        const again = await rank(
-          session,
-          validationBatch,
-          order.slice(0, options.finalists),
-          weightsOf,
-          whole,
-        )
-        order = again.map((r) => r.candidate)
-      }
-      writeMatrices(session, "alphas", weightsOf(order[0]!))
+      const [best] = last ? await lastRanking(step) : await ranked(step, options.epochSamples)
+      writeMatrices(session, "alphas", weightsOf(best!))
     },
     derive() {
       const found = readMatrices(session)

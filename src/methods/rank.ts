@@ -6,7 +6,7 @@ export interface Ranking {
   /** Batches a candidate is scored on: the next ones of the series for each, or the same for all. */
   batches: number
   sameBatches?: boolean
-  /** The first of them in the series of `validationBatch`. */
+  /** The first of them in the series of `rankingBatch`. */
   firstBatch: number
   batchStatistics?: boolean
 }
@@ -14,7 +14,7 @@ export interface Ranking {
 /** A candidate's accuracy over its batches. */
 export async function score(
   session: NativeSession,
-  validationBatch: (index: number) => number,
+  rankingBatch: (index: number) => number,
   weights: Matrices,
   { batches, firstBatch, batchStatistics = false }: Ranking,
 ): Promise<number> {
@@ -22,7 +22,7 @@ export async function score(
   let correct = 0
   let count = 0
   for (let b = 0; b < batches; b++) {
-    const result = await session.evaluate(validationBatch(firstBatch + b), { batchStatistics })
+    const result = await session.evaluate(rankingBatch(firstBatch + b), { batchStatistics })
     correct += result.correct
     count += result.count
   }
@@ -32,7 +32,7 @@ export async function score(
 /** Candidates, best first; the earlier of equals first. */
 export async function rank<C>(
   session: NativeSession,
-  validationBatch: (index: number) => number,
+  rankingBatch: (index: number) => number,
   candidates: readonly C[],
   weightsOf: (candidate: C) => Matrices,
   ranking: Ranking,
@@ -40,7 +40,7 @@ export async function rank<C>(
   const scored = []
   for (const [i, candidate] of candidates.entries()) {
     const firstBatch = ranking.firstBatch + (ranking.sameBatches ? 0 : i * ranking.batches)
-    const accuracy = await score(session, validationBatch, weightsOf(candidate), { ...ranking, firstBatch })
+    const accuracy = await score(session, rankingBatch, weightsOf(candidate), { ...ranking, firstBatch })
     scored.push({ candidate, accuracy })
   }
   return scored.sort((a, b) => b.accuracy - a.accuracy)

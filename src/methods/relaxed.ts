@@ -4,18 +4,11 @@
  */
 import { matricesOfGenotype, softmaxGenotype } from "../derive.js"
 import type { NativeSession } from "../native.js"
+import { numberField, type Field } from "../expect.js"
 import { softmaxRows, softmaxRowsBackward } from "../softmax.js"
-import { edges, type Space } from "../spaces/index.js"
+import { cellTypes, eachType, edges, type CellType, type Space } from "../spaces/index.js"
 import type { Derived } from "./index.js"
-import {
-  cellTypes,
-  eachType,
-  mixWeights,
-  readMatrices,
-  writeMatrices,
-  type CellType,
-  type Matrices,
-} from "./matrices.js"
+import { mixWeights, readMatrices, writeMatrices, type Matrices } from "./matrices.js"
 
 /** Entries that are still there: 1, or 0. */
 export type Masks = Record<CellType, Uint8Array>
@@ -64,6 +57,11 @@ export function gradientThrough(
 /** What `updateAlpha` takes in place of dL/dmixture. */
 export function writeGradient(session: NativeSession, gradient: Matrices): void {
   writeMatrices(session, "grad.alphas", gradient)
+}
+
+/** The option of the methods that clip alpha's gradient. */
+export function archClipField(initial: number): Field<number> {
+  return numberField(initial, 0, 1e6, "largest norm of alpha's gradient, 0 = not clipped")
 }
 
 /** The gradient scaled to a norm of at most `most`, over both matrices (clip_grad_norm_); 0: as it is. */

@@ -2,10 +2,9 @@
  * Sampled architectures: each node of a cell takes two inputs and an operation for each. What random search and ENAS
  * train, rank and find, as entries of the matrices; both may lie on one row.
  */
-import { edges, nodes, type Space } from "../spaces/index.js"
-import { rowsOfNode } from "../derive.js"
+import { cellTypes, eachType, edges, nodes, rowsOfNode, type CellType, type Space } from "../spaces/index.js"
 import type { NativeAddon } from "../native.js"
-import { cellTypes, eachType, type CellType, type Matrices } from "./matrices.js"
+import { type Matrices } from "./matrices.js"
 
 /** Two a node: the row (edge) and the column (operation). */
 export type Sample = Record<CellType, { row: number; column: number }[]>

@@ -4,7 +4,7 @@
  *   loss = cross-entropy + resource * sum over rows of the cost that softmax(A) expects
  * Defaults: SNAS-Series Analysis/snas/train_search.py: A ~ 1 + 0.01 N, T = 1 throughout unless annealed (linearly to
  * 0.03), no resource term. There it trains on all images; here on the training half. Costs are parameters or FLOPs of the
- * candidates at the net's width over their mean (there: parameters, FLOPs and memory accesses from a table).
+ * candidates at the net's width over their mean (there: parameters, FLOPs and memory accesses from a table). Its net has no reduction cells.
  * The searched net, for an evaluation, is the mixture softmax(A / T), without noise; its argmax may be none.
  */
 import { matricesOfGenotype, rankedGenotype, softmaxGenotype } from "../derive.js"
@@ -13,9 +13,10 @@ import { softmaxRows, softmaxRowsBackward } from "../softmax.js"
 import { checkCost, costField, costVectors } from "./cost.js"
 import { gumbels, sum } from "./gumbel.js"
 import type { MethodContext, RunningMethod, SearchMethod } from "./index.js"
-import { eachType, readMatrices, startAlpha } from "./matrices.js"
-import { gradientThrough, relax, writeGradient } from "./relaxed.js"
+import { readMatrices, startAlpha } from "./matrices.js"
+import { archClipField, clipped, gradientThrough, relax, writeGradient } from "./relaxed.js"
 import { adam, sgd } from "./steps.js"
+import { eachType } from "../spaces/index.js"
 
 const fields = {
   temperature: numberField(1, 1e-3, 1e3, "temperature of the samples"),
@@ -23,6 +24,7 @@ const fields = {
   annealing: choiceField("none", ["none", "linear"], "temperature over the epochs"),
   resource: numberField(0, 0, 1e6, "weight of the expected cost in the loss"),
   cost: costField,
+  archClip: archClipField(10),
 }
 
 export const snas: SearchMethod<typeof fields> = {
@@ -72,7 +74,8 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
       const z = relax(session, space, noisy, { temperature: now })
       const weights = await session.weightStep(train, { ...sgd(settings, lr), mixture: true })
       const gradient = gradientThrough(session, space, z, now)
-      writeGradient(session, options.resource > 0 ? sum(gradient, costGradient()) : gradient)
+      const whole = options.resource > 0 ? sum(gradient, costGradient()) : gradient
+      writeGradient(session, clipped(whole, options.archClip))
       session.updateAlpha(adam(settings))
       return { alpha: null, weights }
     },

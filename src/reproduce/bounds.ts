@@ -2,12 +2,13 @@
  * Whether alpha has reached the bounds of its box, without which NASP and the lazy proximal step are the same, and how
  * restless it is: for the methods with proximal steps.
  */
+import { methods } from "../methods/index.js"
 import { atBound, type SideRuns } from "./curves.js"
 import { summarise } from "./statistics.js"
 import { rounded, textTable, withSpread } from "./text-table.js"
 
 /** Methods of the paper's section 4.5. */
-export const proximalMethods = ["nasp", "lazy-pa", "pa"]
+export const proximalMethods = methods.flatMap(({ name, selects }) => (selects ? [name] : []))
 
 export function boundSummary({ runs }: SideRuns) {
   const ends = runs.flatMap(({ moments }) => moments.at(-1) ?? [])

@@ -129,9 +129,15 @@ function optionsOf(side: Side, set: readonly string[]): Record<string, unknown> 
   const options = { ...side.options }
   for (const [name, text] of set.map(nameAndValue)) {
     const field = fields[name]
-    if (field) options[name] = field.placeholder === "" ? text === "true" : (field.parse?.(text) ?? text)
+    if (field) options[name] = valueOf(field, text)
   }
   return options
+}
+
+// A flag without a value is true or false; what is neither stays text, for the check to name it.
+function valueOf({ placeholder, parse }: Fields[string], text: string): unknown {
+  if (placeholder === "") return text === "true" || (text === "false" ? false : text)
+  return parse ? parse(text) : text
 }
 
 function checkUsed(set: readonly string[], sides: readonly Side[]): void {

@@ -4,6 +4,7 @@
  */
 import { extent } from "d3-array"
 
+import { cellTypes, nodes, rowsOfNode, type CellType } from "../spaces/index.js"
 import { drawFigure } from "./chart/figure.js"
 import type { Panel, Point } from "./chart/panel.js"
 import type { Comparison } from "./comparison.js"
@@ -17,7 +18,6 @@ const differs = [
   "the paper does not say which cell type and which order of DARTS it shows",
   "alpha is drawn as it is updated (DARTS: before the softmax)",
 ]
-const cells = ["normal", "reduce"] as const
 
 export const figure4: Comparison = {
   name: "figure4",
@@ -54,7 +54,7 @@ function draw(histories: readonly History[]): Report {
     },
     pictures: Object.fromEntries(
       histories.flatMap((history) =>
-        cells.map((cell) => [
+        cellTypes.map((cell) => [
           `figure4-${history.side.name}-seed${history.seed}-${cell}`,
           drawCell(history, cell),
         ]),
@@ -64,7 +64,7 @@ function draw(histories: readonly History[]): Report {
   }
 }
 
-function drawCell(history: History, cell: (typeof cells)[number]): string {
+function drawCell(history: History, cell: CellType): string {
   const { side, seed, start, moments } = history
   const operations = start.operations[cell]
   const [low = 0, high = 1] = extent(
@@ -97,18 +97,17 @@ function drawCell(history: History, cell: (typeof cells)[number]): string {
   })
 }
 
-// Edge order: node 0 from inputs 0, 1; node 1 from 0, 1, 2; and so on.
 function edgeName(edge: number): string {
-  let node = 0
-  let first = 0
-  while (edge >= first + node + 2) first += node++ + 2
-  const from = edge - first
+  const node = Array.from({ length: nodes }, (_, n) => n)
+    .filter((n) => edge >= rowsOfNode(n).first)
+    .at(-1)!
+  const from = edge - rowsOfNode(node).first
   return `${from < 2 ? `c(k-${2 - from})` : `node ${from - 2}`} to node ${node}`
 }
 
 function alphaRows({ side, seed, start, moments }: History): Cell[][] {
   return moments.flatMap(({ epochs, alpha, selection }) =>
-    cells.flatMap((cell) =>
+    cellTypes.flatMap((cell) =>
       alpha[cell].flatMap((row, edge) =>
         row.map((value, k): Cell[] => [
           side.name,
@@ -150,7 +149,7 @@ export function flippedSelections(moments: History["moments"]): Point[] {
 type Selection = History["moments"][number]["selection"]
 
 function differing(before: Selection, after: Selection): number {
-  return cells.reduce(
+  return cellTypes.reduce(
     (sum, cell) => sum + after[cell].filter((column, edge) => column !== before[cell][edge]).length,
     0,
   )

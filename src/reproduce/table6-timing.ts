@@ -3,23 +3,17 @@
  * ahead as in a search. NASP's time depends on what is selected, so each timed batch draws a selection of its own;
  * alpha's learning rate is 0, so that it stays.
  */
-import { learningEpoch, timedEpochs } from "../bench/learning-epoch.js"
+import { learningEpoch, timedLr, timedSettings } from "../bench/learning-epoch.js"
 import { randomAlpha } from "../bench/selection.js"
 import { generateTextures } from "../data/generated.js"
 import { resolveFields } from "../expect.js"
-import {
-  findMethod,
-  type MethodContext,
-  type MethodSettings,
-  type RunningMethod,
-  type StepBatches,
-} from "../methods/index.js"
+import { findMethod, type MethodContext, type RunningMethod, type StepBatches } from "../methods/index.js"
 import { writeMatrices } from "../methods/matrices.js"
 import type { NativeAddon, NativeSession } from "../native.js"
 import { findSpace, type Space } from "../spaces/index.js"
 import { makeBatches, type Batches } from "../train/batches.js"
-import { searchFields } from "../train/config.js"
 import { parameterCount } from "../train/parameter-count.js"
+import { openSession, registerData } from "../train/parts.js"
 import { finalParameters } from "./final-net.js"
 import type { Side } from "./sides.js"
 import { clockedSession, type StepClock, type StepSeconds } from "./step-clock.js"
@@ -75,23 +69,18 @@ interface Clocked {
 
 // The orders of one method share a session; what a method asks of its net is its own.
 async function timeSpace(space: Space, options: TimingOptions): Promise<Timed[]> {
-  const { addon, batch, channels, layers, seed } = options
+  const { addon, batch, channels, layers, seed, precision, threads } = options
   const data = generateTextures(4 * batch, seed)
-  const { images, labels, mean, std, size } = data
-  const dataset = new addon.Dataset({ images, labels, channels: 3, height: size, width: size, mean, std })
+  const dataset = registerData(addon, data)
   const sessions = new Map<string, { session: NativeSession; batches: Batches }>()
   const sessionOf = (side: Side) => {
     const method = findMethod(side.method)
-    const net = method.net?.(resolveFields(method.fields, side.options))
-    const key = JSON.stringify([method.name, net])
+    const own = resolveFields(method.fields, side.options)
+    const key = JSON.stringify([method.name, method.net?.(own)])
     const there = sessions.get(key)
     if (there) return there
-    const session = new addon.Session({
-      ...{ channels, layers, batch, seed, ...net },
-      ...{ classes: data.classes.length, imageSize: size, imageChannels: 3 },
-      ...{ normal: [...space.normal], reduce: [...space.reduce] },
-      ...{ precision: options.precision, isa: "", threads: options.threads ?? 0, dense: false },
-    })
+    const config = { ...{ channels, layers, batch, seed, precision, threads }, method: method.name }
+    const session = openSession(addon, { ...config, options: own, dense: false }, space, data)
     const made = {
       session,
       batches: makeBatches(addon, session, dataset, data, { batch, seed, cutout: 0 }),
@@ -131,15 +120,13 @@ function prepare(
   { addon, batch, channels, layers, seed }: TimingOptions,
 ): Clocked {
   const clock = clockedSession(session)
-  const defaults = resolveFields(searchFields, {})
-  const settings: MethodSettings = { ...defaults, epochs: timedEpochs, channels, layers, seed, archLr: 0 }
+  const settings = timedSettings({ channels, layers, seed })
   const method = findMethod(side.method)
   const context: MethodContext = {
     ...{ addon, session: clock.session, space, settings },
-    validationBatch: batches.queueRanking,
-    validationBatches: batches.rankingBatches,
+    rankingBatch: batches.queueRanking,
+    rankingBatches: batches.rankingBatches,
   }
-  const selects = "projection" in method.fields
   const running = method.prepare(context, resolveFields(method.fields, side.options))
   return {
     timed: { side, space, steps: [], batch, supernet: parameterCount(session), final: [] },
@@ -147,7 +134,9 @@ function prepare(
     epoch: learningEpoch(running),
     clock,
     batches,
-    draw: selects ? (round) => writeMatrices(session, "alphas", randomAlpha(space, seed + round)) : null,
+    draw: method.selects
+      ? (round) => writeMatrices(session, "alphas", randomAlpha(space, seed + round))
+      : null,
   }
 }
 
@@ -161,7 +150,7 @@ async function timeStep(
   draw?.(round)
   const { searched } = method.derive() // sides that share the session: this one's net
   clock.start()
-  await method.step(tickets, { step: round, epoch, stepsPerEpoch, lr: searchFields.lr.initial })
+  await method.step(tickets, { step: round, epoch, stepsPerEpoch, lr: timedLr })
   const seconds = clock.read()
   if (round === 0) return
   timed.steps.push(seconds)

@@ -25,6 +25,18 @@ export const edges = 14
 
 export const spaces: readonly Space[] = [nasp12, nasp12All, darts7, darts7Split, darts]
 
+/** Rows of alpha that are the edges into a node: the first one and how many. */
+export function rowsOfNode(node: number): { first: number; count: number } {
+  return { first: (node * (node + 3)) / 2, count: node + 2 }
+}
+
+export const cellTypes = ["normal", "reduce"] as const
+export type CellType = (typeof cellTypes)[number]
+
+export function eachType<T>(make: (type: CellType) => T): Record<CellType, T> {
+  return { normal: make("normal"), reduce: make("reduce") }
+}
+
 /** @throws NaspError ERR_NASP_ARGUMENT */
 export function findSpace(name: string): Space {
   const space = spaces.find((s) => s.name === name)

@@ -1,6 +1,6 @@
 import type { Space } from "./index.js"
 
-/** NASP-codes cnn/genotypes.py: convolutions in the normal cell, pools in the reduction cell, 12 operations in all. */
+/** NASP-codes genotypes.py: convolutions in the normal cell, pools in the reduction cell, 12 operations in all. */
 export const nasp12: Space = {
   name: "nasp12",
   about: "the released code's space: 8 operations in the normal cell, 5 in the reduction cell",

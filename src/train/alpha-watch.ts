@@ -1,7 +1,7 @@
 /** What alpha does from step to step: how far it moves, and how many rows change their largest operation. */
 import { largestOperations, row, type CellMatrices } from "../derive.js"
 import type { NativeSession, Values } from "../native.js"
-import type { Space } from "../spaces/index.js"
+import { eachType, type Space } from "../spaces/index.js"
 import type { CellRows, StepEvent } from "./events.js"
 
 export interface AlphaWatch {
@@ -36,14 +36,13 @@ export function readAlpha(session: NativeSession): { normal: Values; reduce: Val
 
 /** Row by row, for JSON: float32 values with the nine digits that give them back. */
 export function alphaRows(space: Space, alpha: CellMatrices): CellRows<number[]> {
-  const of = (type: "normal" | "reduce") => {
+  return eachType((type) => {
     const single = alpha[type] instanceof Float32Array
     const width = space[type].length
     return Array.from({ length: alpha[type].length / width }, (_, e) =>
       row(alpha[type], width, e).map((v) => (single ? Number(v.toPrecision(9)) : v)),
     )
-  }
-  return { normal: of("normal"), reduce: of("reduce") }
+  })
 }
 
 function squaredDistance(a: Values, b: Values): number {

@@ -24,7 +24,7 @@ export interface Progress {
   selection: number[]
   /** The epoch with the highest validation accuracy. */
   best: { epoch: number; val_acc: ValidationFigure } | null
-  /** Dominant eigenvalues after the whole epochs so far, where they are wanted. */
+  /** Largest eigenvalues after the whole epochs so far, where they are wanted. */
   eigenvalues: number[]
   /** Why the search ended early; null: it did not. */
   ended: string | null

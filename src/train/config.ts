@@ -1,6 +1,6 @@
 /**
  * A search's options: one table that validation, defaults, the command line and its help derive from. Defaults are
- * the released codes' (quark0/darts and xujinfan/NASP-codes, cnn/train_search.py), the number of layers included.
+ * the released codes' (quark0/darts cnn/train_search.py, xujinfan/NASP-codes codes/train_search.py), the number of layers included.
  */
 import { createHash } from "node:crypto"
 import { resolve } from "node:path"
@@ -62,7 +62,7 @@ export const searchFields = {
   cutout: integerField(0, 0, 1024, "side of the square that cutout blanks, 0 = off"),
   dense: flagField("run and differentiate every operation in both steps (for comparison)"),
   precision: choiceField("f32", ["f32", "f64"], "scalar type of the engine"),
-  threads: optionalField(integerField(1, 1, 256, "threads; default: what the process may use")),
+  threads: optionalField(integerField(1, 1, 1024, "threads; default: what the process may use")),
   checkpointEvery: integerField(100, 1, 1_000_000_000, "steps between checkpoints"),
   keepCheckpoints: integerField(2, 1, 1000, "checkpoints kept"),
   evaluateDerived: flagField("every epoch, evaluate the derived net with the searched weights too"),

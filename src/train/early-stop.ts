@@ -2,18 +2,22 @@
  * Reasons to end a search early, for any method, looked at after each whole epoch.
  *
  * stopSkips        the derived normal cell has so many skip connections (DARTS+, Liang et al. 2019: two)
- * stopEigenvalue   the dominant eigenvalue of the validation loss's Hessian in alpha grows (RobustDARTS, Zela et al., ICLR
- *                  2020): its average over the last 5 epochs is more than so many times what it was 4 epochs ago (1.3)
+ * stopEigenvalue   the largest eigenvalue of the validation loss's Hessian in alpha grows (RobustDARTS, Zela et al., ICLR
+ *                  2020; automl/RobustDARTS src/utils.py): its average over 5 epochs is more than so many times (1.3) what
+ *                  it was 4 epochs before. There every other epoch is looked at, from the tenth on, and the genotype of the
+ *                  earlier average's middle is taken; here the reason names that epoch, and the run's own is the last one's.
  *
- * The eigenvalue is found by power iteration on central differences of the gradient, on one validation batch with its own
- * statistics, in steps of 0.01: a small net's loss has kinks, and what is found there is a curvature at that scale.
+ * The eigenvalue is found by ten steps of Lanczos' method on central differences of the gradient, on one validation batch
+ * with its own statistics, in steps of 0.01: a small net's loss has kinks, and what is found there is a curvature at that
+ * scale. (RobustDARTS computes all of them; power iteration would find that of largest magnitude, which may be negative.)
  * alpha is what the method relaxes (`relaxed`); methods that relax nothing are looked at in the entries of their mixture.
  * The running statistics stay as they were; the mixture is left to the next step.
  */
 import { integerField, numberField, optionalField } from "../expect.js"
 import type { RunningMethod } from "../methods/index.js"
-import { cellTypes, eachType, mixAll, readMatrices, type Matrices } from "../methods/matrices.js"
+import { mixAll, readMatrices, type Matrices } from "../methods/matrices.js"
 import type { NativeAddon, NativeSession } from "../native.js"
+import { cellTypes, eachType } from "../spaces/index.js"
 
 export const stopFields = {
   stopSkips: optionalField(
@@ -31,7 +35,7 @@ export const stopFields = {
 
 const averaged = 5
 const lookBack = 4
-const iterations = 10
+const lanczosSteps = 10
 const radius = 1e-2
 
 /** Why a search ends after an epoch, or null. `eigenvalues`: one a whole epoch so far. */
@@ -41,20 +45,19 @@ export function reasonToStop(
   eigenvalues: readonly number[],
 ): string | null {
   if (stopSkips !== null && skips >= stopSkips) return `the normal cell has ${skips} skip connections`
-  const last = eigenvalues.length - 1
-  if (stopEigenvalue === null || last < lookBack) return null
-  const [before, now] = [meanUpTo(eigenvalues, last - lookBack), meanUpTo(eigenvalues, last)]
-  if (!(now > stopEigenvalue * before)) return null
-  return `the Hessian's largest eigenvalue grew from ${before.toPrecision(3)} to ${now.toPrecision(3)}`
+  const first = eigenvalues.length - averaged - lookBack
+  if (stopEigenvalue === null || first < 0) return null
+  const [before, now] = [first, first + lookBack].map((at) => mean(eigenvalues, at))
+  if (before === undefined || now === undefined || before <= 0 || now <= stopEigenvalue * before) return null
+  return `the Hessian's largest eigenvalue grew from ${before.toPrecision(3)}, about epoch ${first + (averaged + 1) / 2}, to ${now.toPrecision(3)}`
 }
 
-function meanUpTo(values: readonly number[], last: number): number {
-  const window = values.slice(Math.max(0, last - averaged + 1), last + 1)
-  return window.reduce((sum, v) => sum + v, 0) / window.length
+function mean(values: readonly number[], first: number): number {
+  return values.slice(first, first + averaged).reduce((sum, v) => sum + v, 0) / averaged
 }
 
-/** The dominant eigenvalue of the validation loss's Hessian in alpha. `ticket`: the batch; it is used up. */
-export async function dominantEigenvalue(
+/** The largest eigenvalue of the validation loss's Hessian in alpha. `ticket`: the batch; it is used up. */
+export async function largestEigenvalue(
   addon: NativeAddon,
   session: NativeSession,
   method: RunningMethod,
@@ -63,35 +66,81 @@ export async function dominantEigenvalue(
   session.skipDropout(0, 0)
   const mixtures = method.relaxed ? null : readMatrices(session, "selected.alphas")
   const point = mixtures ?? readMatrices(session)
-  let passes = 2 * iterations
-  const gradientAt = async (alpha: Matrices): Promise<Matrices> => {
+  const gradientAt = async (alpha: Matrices, keepBatch: boolean): Promise<Matrices> => {
     const read = method.relaxed?.(alpha)
     if (!read) mixAll(session, alpha)
-    await session.architectureGradient(ticket, { keepStatistics: true, keepBatch: --passes > 0 })
+    await session.architectureGradient(ticket, { keepStatistics: true, keepBatch })
     return read ? read() : readMatrices(session, "grad.alphas")
   }
-  const moved = (direction: Matrices, by: number) =>
-    eachType((type) => point[type].map((a, i) => a + by * direction[type][i]!))
+  const random = (step: number) =>
+    eachType((type) => addon.normals(step, cellTypes.indexOf(type), point[type].length))
 
-  let direction = normalised(
-    eachType((type) => addon.normals(0, cellTypes.indexOf(type), point[type].length)),
-  )
-  let eigenvalue = 0
-  for (let i = 0; i < iterations; i++) {
-    const above = await gradientAt(moved(direction, radius))
-    const below = await gradientAt(moved(direction, -radius))
-    const product = eachType((type) => above[type].map((g, j) => (g - below[type][j]!) / (2 * radius)))
-    eigenvalue = dot(direction, product)
-    direction = normalised(product)
+  const basis: Matrices[] = [unit(random(0))]
+  const diagonal: number[] = []
+  const beside: number[] = []
+  for (let i = 0; i < lanczosSteps; i++) {
+    const direction = basis[i] as Matrices
+    const above = await gradientAt(plus(point, radius, direction), true)
+    const below = await gradientAt(plus(point, -radius, direction), i + 1 < lanczosSteps)
+    const product = scaled(plus(above, -1, below), 1 / (2 * radius))
+    diagonal.push(dot(direction, product))
+    const rest = without(basis, product)
+    const length = norm(rest)
+    // Where the space is used up, the next direction is any other one.
+    const usedUp = length <= 1e-9 * norm(product)
+    beside.push(usedUp ? 0 : length)
+    basis.push(unit(usedUp ? without(basis, random(i + 1)) : rest))
   }
-  return eigenvalue
+  return largestOfTridiagonal(diagonal, beside)
+}
+
+/**
+ * The largest eigenvalue of a symmetric tridiagonal matrix, by bisection on how many are below a value (Sturm).
+ * @param beside next to the diagonal, from the first row on; the last entry is not read
+ */
+export function largestOfTridiagonal(diagonal: readonly number[], beside: readonly number[]): number {
+  const bound = Math.max(
+    ...diagonal.map((d, i) => Math.abs(d) + Math.abs(beside[i - 1] ?? 0) + Math.abs(beside[i] ?? 0)),
+  )
+  const allBelow = (x: number) => {
+    let pivot = 1
+    return diagonal.every((d, i) => {
+      const off = i === 0 ? 0 : (beside[i - 1] as number)
+      pivot = d - x - off ** 2 / pivot
+      return pivot < 0
+    })
+  }
+  let [low, high] = [-bound, bound]
+  for (let i = 0; i < 100; i++) {
+    const middle = (low + high) / 2
+    if (allBelow(middle)) high = middle
+    else low = middle
+  }
+  return (low + high) / 2
 }
 
 function dot(a: Matrices, b: Matrices): number {
   return cellTypes.reduce((sum, type) => a[type].reduce((s, v, i) => s + v * b[type][i]!, sum), 0)
 }
 
-function normalised(v: Matrices): Matrices {
-  const length = Math.sqrt(dot(v, v))
-  return length === 0 ? v : eachType((type) => v[type].map((x) => x / length))
+function norm(a: Matrices): number {
+  return Math.sqrt(dot(a, a))
+}
+
+function plus(a: Matrices, times: number, b: Matrices): Matrices {
+  return eachType((type) => a[type].map((v, i) => v + times * b[type][i]!))
+}
+
+function scaled(a: Matrices, by: number): Matrices {
+  return eachType((type) => a[type].map((v) => by * v))
+}
+
+function unit(a: Matrices): Matrices {
+  const length = norm(a)
+  return length === 0 ? a : scaled(a, 1 / length)
+}
+
+// What of v is at right angles to all of the basis; taken off twice, against rounding.
+function without(basis: readonly Matrices[], v: Matrices): Matrices {
+  return [...basis, ...basis].reduce((rest, b) => plus(rest, -dot(rest, b), b), v)
 }

@@ -20,7 +20,7 @@ import { alphaRows, readAlpha, watchAlpha } from "./alpha-watch.js"
 import type { Batches } from "./batches.js"
 import { pruneCheckpoints, saveCheckpoint, type Progress } from "./checkpoint.js"
 import type { SearchConfig } from "./config.js"
-import { dominantEigenvalue, reasonToStop } from "./early-stop.js"
+import { largestEigenvalue, reasonToStop } from "./early-stop.js"
 import { addBatch, means, noTotals, now, type PhaseClock } from "./epoch-totals.js"
 import { evaluate, evaluateDerived } from "./evaluate.js"
 import type {
@@ -233,7 +233,7 @@ async function endEpoch(parts: LoopParts, epoch: number, lr: number, whole: bool
 
 async function eigenvalueOf({ addon, session, method, batches, progress }: LoopParts): Promise<number> {
   const ticket = batches.queueRanking(progress.step)
-  const eigenvalue = await dominantEigenvalue(addon, session, method, ticket)
+  const eigenvalue = await largestEigenvalue(addon, session, method, ticket)
   progress.eigenvalues.push(eigenvalue)
   return eigenvalue
 }

@@ -10,9 +10,15 @@ export function registerData(addon: NativeAddon, data: ImageData): NativeDataset
   return new addon.Dataset({ images, labels, channels, height: size, width: size, mean, std })
 }
 
+/** What a session takes of a configuration. */
+type NetConfig = Pick<
+  SearchConfig,
+  "method" | "options" | "channels" | "layers" | "batch" | "precision" | "threads" | "dense" | "seed"
+>
+
 export function openSession(
   addon: NativeAddon,
-  config: SearchConfig,
+  config: NetConfig,
   space: Space,
   data: ImageData,
 ): NativeSession {

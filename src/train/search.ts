@@ -142,8 +142,8 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
         session,
         space,
         settings: config,
-        validationBatch: batches.queueRanking,
-        validationBatches: batches.rankingBatches,
+        rankingBatch: batches.queueRanking,
+        rankingBatches: batches.rankingBatches,
       },
       config,
     )

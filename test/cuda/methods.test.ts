@@ -74,8 +74,8 @@ async function firstStep(place: Place, name: string): Promise<Map<string, Float6
   try {
     drawAlphas(session, "alphas")
     const context = {
-      ...{ addon: onDevice(native, place), session, space, settings, validationBatches: 1 },
-      validationBatch: (index: number) => loadBatch(session, index) as ValidationTicket,
+      ...{ addon: onDevice(native, place), session, space, settings, rankingBatches: 1 },
+      rankingBatch: (index: number) => loadBatch(session, index) as ValidationTicket,
     }
     const running = method.prepare(context, own)
     const validation = (running.learnsAlpha?.(0) ?? true) ? (loadBatch(session, 1) as ValidationTicket) : null

@@ -2,9 +2,8 @@
 import { expect, test } from "vitest"
 
 import { gumbels } from "../../src/methods/gumbel.js"
-import { cellTypes } from "../../src/methods/matrices.js"
 import { matricesOfSample, randomSample } from "../../src/methods/samples.js"
-import { findSpace } from "../../src/spaces/index.js"
+import { cellTypes, findSpace } from "../../src/spaces/index.js"
 import { philox } from "../reference/philox.js"
 import { addon } from "../net/sessions.js"
 

@@ -51,7 +51,7 @@ function enasOn(accuracyOf: (weights: Weights) => number, options: Record<string
     },
     weightStep: () => Promise.resolve(result()),
   } as unknown as NativeSession
-  const validationBatch = (index: number) => {
+  const rankingBatch = (index: number) => {
     batches.push(index)
     return index as ValidationTicket
   }
@@ -60,8 +60,8 @@ function enasOn(accuracyOf: (weights: Weights) => number, options: Record<string
     session,
     space,
     settings: { ...still, seed },
-    validationBatch,
-    validationBatches: 1,
+    rankingBatch,
+    rankingBatches: 1,
   }
   const method = enas.prepare(context, resolveFields(enas.fields, options))
   const train = async (step: number, whole = true) => {

@@ -3,10 +3,10 @@ import { describe, expect, test } from "vitest"
 
 import { asap } from "../../src/methods/asap.js"
 import { gdas, strongestPairs } from "../../src/methods/gdas.js"
-import { cellTypes, eachType, readMatrices, type Matrices } from "../../src/methods/matrices.js"
+import { readMatrices, type Matrices } from "../../src/methods/matrices.js"
 import { strongest, withFewSkips } from "../../src/methods/pdarts.js"
 import { allKept } from "../../src/methods/relaxed.js"
-import { findSpace, type Space } from "../../src/spaces/index.js"
+import { cellTypes, eachType, findSpace, type Space } from "../../src/spaces/index.js"
 import { random } from "../reference/map.js"
 import { values } from "../net/sessions.js"
 import { stepAt, withMethod, type Running } from "./running.js"
@@ -185,7 +185,7 @@ function softmaxOver(logits: number[], kept: boolean[]): number[] {
 describe("asap", () => {
   const [tau, tauDecay, share] = [0.9, 0.5, 0.5]
 
-  test("prunes what is below its share of the operations left, at the new epoch's temperature, for good", () =>
+  test("prunes what is below its share of the candidates, at the new epoch's temperature, for good", () =>
     withMethod(asap.name, { options: { tau, tauDecay, prune: share } }, async (running) => {
       const { session, space } = running
       const alpha = writeAlpha(running, random("prune"), 0.6)
@@ -202,12 +202,11 @@ describe("asap", () => {
           for (let row = 0; row < 14; row++) {
             const [first, last] = [8 * row, 8 * row + 8]
             const there = kept[type].slice(first, last)
-            const left = there.filter(Boolean).length
             const p = softmaxOver(
               [...alpha[type].subarray(first, last)].map((a) => a / temperature),
               there,
             )
-            p.forEach((v, k) => (kept[type][first + k] = there[k]! && v >= share / left))
+            p.forEach((v, k) => (kept[type][first + k] = there[k]! && v >= share / 8))
             const expected = kept[type].slice(first, last).map(Number).join("")
             expect(rowOf(used[type], 8, row), `epoch ${epoch}, ${type} ${row}`).toBe(expected)
           }
@@ -226,7 +225,7 @@ describe("asap", () => {
     }))
 
   // One edge by hand: 0.45, 0.25 and six of 0.05. In epoch 1 the six are below 0.5 / 8 = 0.0625; of the two that are left,
-  // 0.64 and 0.36, both are above 0.5 / 2. With one more drop of the temperature, 0.76 and 0.24: one goes.
+  // 0.64 and 0.36, both are above it, and so are 0.76 and 0.24, 0.91 and 0.09 after them. Then 0.99 and 0.01: one goes.
   test("an edge by hand, while another keeps all", () =>
     withMethod(asap.name, { options: { tau: 2, tauDecay: 0.5, prune: share } }, async (running) => {
       const row = [0.45, 0.25, 0.05, 0.05, 0.05, 0.05, 0.05, 0.05].map(Math.log)
@@ -240,7 +239,9 @@ describe("asap", () => {
       }
       expect(await keptAt(0)).toBe("11111111")
       expect(await keptAt(1)).toBe("11000000")
-      expect(await keptAt(2)).toBe("10000000")
+      expect(await keptAt(2)).toBe("11000000")
+      expect(await keptAt(3)).toBe("11000000")
+      expect(await keptAt(4)).toBe("10000000")
     }))
 })
 

@@ -11,11 +11,11 @@ import type { TrainTicket, ValidationTicket } from "../../src/data/halves.js"
 import { resolveFields } from "../../src/expect.js"
 import { gumbels } from "../../src/methods/gumbel.js"
 import { findMethod, type MethodSettings, type RunningMethod } from "../../src/methods/index.js"
-import { cellTypes, eachType, mixAll, readMatrices, type Matrices } from "../../src/methods/matrices.js"
+import { mixAll, readMatrices, type Matrices } from "../../src/methods/matrices.js"
 import { gradientThroughPartial, mixPartial } from "../../src/methods/pc-darts.js"
 import { relax } from "../../src/methods/relaxed.js"
 import type { NativeSession, NativeSessionOptions } from "../../src/native.js"
-import { findSpace } from "../../src/spaces/index.js"
+import { cellTypes, eachType, findSpace } from "../../src/spaces/index.js"
 import { random } from "../reference/map.js"
 import { addon, loadBatch, makeSession } from "../net/sessions.js"
 
@@ -53,8 +53,8 @@ async function withMethod(
   try {
     const method = findMethod(name)
     const context = {
-      ...{ addon, session, space, settings: { ...settings, ...changed }, validationBatches: 1 },
-      validationBatch: (index: number) => loadBatch(session, index) as ValidationTicket,
+      ...{ addon, session, space, settings: { ...settings, ...changed }, rankingBatches: 1 },
+      rankingBatch: (index: number) => loadBatch(session, index) as ValidationTicket,
     }
     const running = method.prepare(context, resolveFields(method.fields, options))
     // Away from the start, where all rows are all but equal.

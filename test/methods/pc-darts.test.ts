@@ -2,10 +2,11 @@
 import { expect, test } from "vitest"
 
 import { adamFromJson, type AdamJson } from "../../src/methods/adam.js"
-import { cellTypes, readMatrices } from "../../src/methods/matrices.js"
+import { readMatrices } from "../../src/methods/matrices.js"
 import { gradientThroughPartial, mixPartial } from "../../src/methods/pc-darts.js"
 import { loadBatch } from "../net/sessions.js"
 import { stepAt, validationBatch, withMethod, type Running } from "./running.js"
+import { cellTypes } from "../../src/spaces/index.js"
 
 const archLr = 6e-4
 const setting = {

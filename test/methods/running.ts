@@ -47,8 +47,8 @@ export async function withMethod(
     const calls: Call[] = []
     const whole = { ...still, ...settings }
     const context = {
-      ...{ addon, session: recorded(session, calls), space, settings: whole, validationBatches: 1 },
-      validationBatch: (index: number) => loadBatch(session, index) as ValidationTicket,
+      ...{ addon, session: recorded(session, calls), space, settings: whole, rankingBatches: 1 },
+      rankingBatch: (index: number) => loadBatch(session, index) as ValidationTicket,
     }
     const running = method.prepare(context, resolveFields(method.fields, options))
     await action({ session, space, method: running, calls, settings: whole })

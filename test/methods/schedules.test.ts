@@ -5,13 +5,14 @@
 import { describe, expect, test } from "vitest"
 
 import { gumbels, sum } from "../../src/methods/gumbel.js"
-import { cellTypes, eachType, readMatrices } from "../../src/methods/matrices.js"
+import { readMatrices } from "../../src/methods/matrices.js"
 import { generateTextures } from "../../src/data/generated.js"
 import { relativeError } from "../../src/golden/compare.js"
 import { search } from "../../src/train/search.js"
 import { random } from "../reference/map.js"
 import { addon, loadBatch } from "../net/sessions.js"
 import { stepAt, validationBatch, withMethod, type Running } from "./running.js"
+import { cellTypes, eachType } from "../../src/spaces/index.js"
 
 /** Softmax of each row of 8. */
 function softmaxOf(values: Float64Array, temperature: number): Float64Array {

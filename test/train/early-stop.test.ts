@@ -9,7 +9,7 @@ import { generateTextures } from "../../src/data/generated.js"
 import type { RunningMethod } from "../../src/methods/index.js"
 import type { Matrices } from "../../src/methods/matrices.js"
 import type { NativeSession } from "../../src/native.js"
-import { dominantEigenvalue, reasonToStop } from "../../src/train/early-stop.js"
+import { largestEigenvalue, largestOfTridiagonal, reasonToStop } from "../../src/train/early-stop.js"
 import type { SearchEvent } from "../../src/train/events.js"
 import { search } from "../../src/train/search.js"
 import { addon } from "../net/sessions.js"
@@ -24,17 +24,37 @@ describe("rules", () => {
     expect(reasonToStop({ stopSkips: 3, stopEigenvalue: null }, 3, [])).toMatch(/3 skip/)
   })
 
-  test("the eigenvalue's average of 5 against that of 4 epochs ago", () => {
+  test("the eigenvalue's average of 5 against that of 4 epochs before", () => {
     const at = (values: number[]) => reasonToStop({ stopSkips: null, stopEigenvalue: 1.3 }, 0, values)
-    expect(at([1, 1, 1, 9])).toBeNull() // nothing 4 ago
-    expect(at([1, 1, 1, 1, 2.4])).toBeNull() // (1 + 1 + 1 + 1 + 2.4) / 5 = 1.28
-    expect(at([1, 1, 1, 1, 2.6])).toMatch(/from 1.00 to 1.32/)
-    expect(at([3, 3, 3, 3, 3, 3, 3, 3, 3])).toBeNull()
+    const ones = (n: number) => new Array<number>(n).fill(1)
+    expect(at([...ones(7), 9])).toBeNull() // no five of 4 epochs before
+    expect(at([...ones(8), 2.4])).toBeNull() // (1 + 1 + 1 + 1 + 2.4) / 5 = 1.28
+    expect(at([...ones(8), 2.6])).toMatch(/from 1.00, about epoch 3, to 1.32/)
+    expect(at([...ones(10), 2.6])).toMatch(/about epoch 5/)
+    expect(at(new Array<number>(9).fill(3))).toBeNull()
+  })
+
+  test("not where the eigenvalue was not above 0", () => {
+    const at = (values: number[]) => reasonToStop({ stopSkips: null, stopEigenvalue: 1.3 }, 0, values)
+    expect(at(new Array<number>(9).fill(-1))).toBeNull()
+    expect(at([-1, -1, -1, -1, -1, 5, 5, 5, 5])).toBeNull()
+    expect(at([0, 0, 0, 0, 0, 0, 0, 0, 1])).toBeNull()
   })
 })
 
-test("the dominant eigenvalue of a known Hessian, by the method's own gradient", async () => {
-  // gradient = H (alpha - 1), H = 0.5 identity + 2.5 u u' - 1.2 w w', u and w of length 1 and at right angles: 3, 0.5, -0.7
+test("the largest eigenvalue of a tridiagonal matrix", () => {
+  expect(largestOfTridiagonal([-2, -5], [0, 0])).toBeCloseTo(-2, 12)
+  expect(largestOfTridiagonal([2, 2, 2], [1, 1, 9])).toBeCloseTo(2 + Math.SQRT2, 12)
+  expect(largestOfTridiagonal([0], [7])).toBeCloseTo(0, 12)
+})
+
+test.each([
+  { name: "above 0", along: -1.2, largest: 3 },
+  { name: "of another than the largest magnitude", along: -7, largest: 3 },
+  { name: "below 0", along: -1.2, flipped: true, largest: 0.7 },
+])("the largest eigenvalue of a known Hessian, by the method's own gradient: $name", async (hessian) => {
+  // gradient = H (alpha - 1), H = 0.5 identity + 2.5 u u' + along w w', u and w of length 1 and at right angles: 3, 0.5 and
+  // 0.5 + along
   const size = 14 * 5
   const u = Float64Array.from({ length: 2 * size }, (_, i) => (i % 2 === 0 ? 1 : 0) / Math.sqrt(size))
   const w = Float64Array.from({ length: 2 * size }, (_, i) => (i % 2 === 1 ? 1 : 0) / Math.sqrt(size))
@@ -52,11 +72,13 @@ test("the dominant eigenvalue of a known Hessian, by the method's own gradient",
     const a = [...normal, ...reduce].map((v) => v - 1)
     const along = (x: Float64Array) => a.reduce((sum, v, i) => sum + v * x[i]!, 0)
     const [p, q] = [along(u), along(w)]
-    const g = a.map((v, i) => 0.5 * v + 2.5 * p * u[i]! - 1.2 * q * w[i]!)
+    const g = a.map((v, i) => 0.5 * v + 2.5 * p * u[i]! + hessian.along * q * w[i]!)
+    if (hessian.flipped) g.forEach((v, i) => (g[i] = -v))
     return () => ({ normal: Float64Array.from(g.slice(0, size)), reduce: Float64Array.from(g.slice(size)) })
   }
-  const found = await dominantEigenvalue(addon, session, { relaxed } as unknown as RunningMethod, 7)
-  expect(found).toBeCloseTo(3, 4)
+  const found = await largestEigenvalue(addon, session, { relaxed } as unknown as RunningMethod, 7)
+  expect(found).toBeCloseTo(hessian.largest, 4)
+  expect(kept).toHaveLength(20)
   // The batch is used up by the last pass, and by no other.
   expect(kept.lastIndexOf(true)).toBe(kept.length - 2)
   expect(kept.slice(0, -1).every(Boolean)).toBe(true)
