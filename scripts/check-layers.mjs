@@ -1,6 +1,7 @@
 // npm run check:layers: who may include whom. Native: core <- ops <- backends/backend.h <- backends/{cpu,cuda}; net
 // sees only backends/backend.h, device.h, registry.h, step_functions.h and workspace.h; only binding includes napi.h; only backends/cuda CUDA's headers.
-// TypeScript: only native.ts loads the addon; methods and spaces touch no file system.
+// TypeScript: only native.ts loads the addon; methods and spaces touch no file system; a folder of src imports those that its
+// row names, and the files of src itself.
 import { readFileSync, readdirSync } from "node:fs"
 import { join, posix } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -28,6 +29,19 @@ const layers = [
     [core, ops, data, /^native\/net\//, /^native\/backends\/(registry|machine_bounds|cuda_library)\.h$/],
   ],
 ]
+// Folders of src, and which of the others each imports.
+const rooms = {
+  "": ["data", "methods", "spaces", "train"],
+  data: [],
+  spaces: [],
+  methods: ["data", "spaces"],
+  train: ["data", "methods", "spaces"],
+  golden: ["methods", "spaces"],
+  bench: ["data", "methods", "spaces", "train"],
+  reproduce: ["bench", "data", "methods", "spaces", "train"],
+  "reproduce/chart": [],
+  cli: ["bench", "data", "golden", "methods", "reproduce", "spaces", "train"],
+}
 const texts = [
   [/^native\/(?!binding\/)/, /#include\s*[<"]napi/, "includes napi.h"],
   [/^native\/(?!backends\/cuda\/)/, /#include\s*<(cuda|cudnn|cublas)/, "includes a CUDA header"],
@@ -45,8 +59,22 @@ for (const file of files) {
   const text = readFileSync(join(root, file), "utf8")
   for (const [where, pattern, what] of texts)
     if (where.test(file) && pattern.test(text)) wrongs.push(`${file} ${what}`)
+  if (file.startsWith("src/")) {
+    const room = posix.dirname(file).slice("src/".length)
+    const allowed = rooms[room]
+    if (!allowed) wrongs.push(`${file} lies in a folder that no row names`)
+    for (const [, name] of text.matchAll(/\bfrom "(\.[^"]+)"/g)) {
+      const other = posix.dirname(posix.join(posix.dirname(file), name)).slice("src/".length)
+      if (other !== "" && other !== room && !other.startsWith(`${room}/`) && !allowed?.includes(other))
+        wrongs.push(`${file} imports ${name}`)
+    }
+    continue
+  }
   const layer = layers.find(([where]) => where.test(file))
-  if (!layer) continue
+  if (!layer) {
+    wrongs.push(`${file} lies in a folder that no row names`)
+    continue
+  }
   for (const [, name] of text.matchAll(/^\s*#\s*include\s*"([^"]+)"/gm)) {
     const included = posix.join(posix.dirname(file), name)
     const own = posix.dirname(included) === posix.dirname(file)

@@ -19,7 +19,7 @@ export type {
   WarningEvent,
 } from "./train/events.js"
 export { searchFields, type SearchConfig } from "./train/config.js"
-export { NaspError } from "./errors.js"
+export { NaspError, type ErrorCode } from "./errors.js"
 export {
   genotypeFromJson,
   genotypeFromText,

@@ -253,7 +253,7 @@ export interface NativeAddon {
   /** Cancels the running steps of all this thread's sessions: a process that exits need not wait for them. */
   cancelAll(): void
   /** Handed once: native errors become instances of it. */
-  setErrorClass(type: new (code: string, message: string) => Error): void
+  setErrorClass(type: typeof NaspError): void
 }
 
 const require = createRequire(import.meta.url)

@@ -1,4 +1,5 @@
 /** The flags of all methods' own options, each with the methods that have it and their defaults. */
+import { readCost } from "../cost-file.js"
 import type { Fields } from "../expect.js"
 import { methods } from "../methods/index.js"
 
@@ -17,6 +18,7 @@ function mergedFields(): Fields {
         ([initial, names]) => names.join(", ") + (initial && `: ${initial}`),
       )
       merged[name] = { ...field, initial: null, about: `${field.about} (${defaults.join("; ")})` }
+      if (name === "cost") merged[name].parse = readCost
     }
   }
   return merged

@@ -2,7 +2,7 @@
 import type { Command } from "commander"
 
 import { drawGenotype } from "../draw.js"
-import { freeRunFolder } from "../train/run-folder.js"
+import { freeFolder } from "../train/run-folder.js"
 import { drive, shellWord } from "./drive.js"
 import { textProgress } from "./progress.js"
 
@@ -17,7 +17,7 @@ export function register(program: Command): void {
 }
 
 async function run(): Promise<void> {
-  const out = freeRunFolder("quickstart")
+  const out = freeFolder("runs", "quickstart")
   let accuracy = NaN
   const result = await drive(
     { space: "nasp12", epochs: 2, batch: 32, channels: 8, layers: 4, lr: 0.05, archLr: 3e-3, seed: 1, out },

@@ -1,7 +1,4 @@
 /** What the commands of `nasp reproduce` share: running the sides until done or interrupted, and leaving a report. */
-import { existsSync } from "node:fs"
-import { join } from "node:path"
-
 import { invalid } from "../expect.js"
 import {
   comparisonFields,
@@ -13,6 +10,7 @@ import { readHistories, type History } from "../reproduce/history.js"
 import { writeReport, type Report } from "../reproduce/report.js"
 import type { PlannedRun } from "../reproduce/turns.js"
 import type { SearchEvent } from "../train/events.js"
+import { freeFolder } from "../train/run-folder.js"
 import { shellWord } from "./drive.js"
 import { givenOf } from "./flags.js"
 
@@ -93,9 +91,5 @@ export function givenOut({ out }: Given): string | null {
 /** `--out`, or reproduce/<name>-<n> with the first n that is free. */
 export function outFolder(name: string, options: Given): string {
   const out = givenOut(options)
-  if (out !== null) return out
-  for (let n = 1; ; n++) {
-    const path = join("reproduce", `${name}-${n}`)
-    if (!existsSync(path)) return path
-  }
+  return out ?? freeFolder("reproduce", name)
 }

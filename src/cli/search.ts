@@ -7,7 +7,7 @@ import { methods } from "../methods/index.js"
 import { spaces } from "../spaces/index.js"
 import { searchFields } from "../train/config.js"
 import type { SearchOptions } from "../train/plan.js"
-import { freeRunFolder } from "../train/run-folder.js"
+import { freeFolder } from "../train/run-folder.js"
 import type { SearchResult } from "../train/search.js"
 import { drive } from "./drive.js"
 import { addFlags, flagOf, givenOf } from "./flags.js"
@@ -36,7 +36,7 @@ async function run(options: Record<string, unknown>): Promise<void> {
   if (typeof options.out === "string") given.out = options.out
   else if (given.resume === undefined) {
     const { space = searchFields.space.initial, seed = searchFields.seed.initial } = given
-    given.out = freeRunFolder(`${spaces.some((s) => s.name === space) ? space : "run"}-seed${seed}`)
+    given.out = freeFolder("runs", `${spaces.some((s) => s.name === space) ? space : "run"}-seed${seed}`)
   }
   const text = options.json !== true && options.quiet !== true
   const progress = options.json === true ? jsonProgress() : text ? textProgress() : quietProgress()

@@ -3,8 +3,6 @@
  * weighs the normal cell's operations by their parameters at 12 channels, divided by their sum; the paper's text
  * divides by the mean, which makes eta K times as strong.
  */
-import { readFileSync } from "node:fs"
-
 import { invalid, type Field } from "../expect.js"
 import type { NativeAddon } from "../native.js"
 import type { Space } from "../spaces/index.js"
@@ -65,21 +63,6 @@ export const costField: Field<CostOptions["cost"]> = {
   about: "regulariser's costs: params, flops, or a JSON file of costs by operation name",
   placeholder: "<params|flops|file>",
   accepts: isCost,
-  parse: readCost,
-}
-
-// params, flops, or a file of costs by operation name.
-function readCost(text: string): unknown {
-  if (text === "params" || text === "flops") return text
-  try {
-    return JSON.parse(readFileSync(text, "utf8"))
-  } catch (error) {
-    throw invalid(
-      "cost",
-      "params, flops or a JSON file of costs by operation name",
-      `${text} (${(error as Error).message})`,
-    )
-  }
 }
 
 /** Whether the value is `params`, `flops` or an object of operation names and costs. */

@@ -4,6 +4,7 @@
  */
 import { join } from "node:path"
 
+import { readCost } from "../cost-file.js"
 import { findDataSource } from "../data/index.js"
 import { integerField, invalid, resolveFields, type FieldValues, type Fields } from "../expect.js"
 import { findMethod } from "../methods/index.js"
@@ -129,7 +130,7 @@ function optionsOf(side: Side, set: readonly string[]): Record<string, unknown> 
   const options = { ...side.options }
   for (const [name, text] of set.map(nameAndValue)) {
     const field = fields[name]
-    if (field) options[name] = valueOf(field, text)
+    if (field) options[name] = name === "cost" ? readCost(text) : valueOf(field, text)
   }
   return options
 }

@@ -1,12 +1,10 @@
 /** From what the caller of `search` says to what is run: a new run, or one that goes on. */
-import { join } from "node:path"
 
 import { checkImages } from "../data/check-images.js"
 import type { ImageData } from "../data/index.js"
 import { invalid } from "../expect.js"
 import { checkDescends } from "./orders.js"
 import { resolveConfig, type SearchConfig, type SearchOptions as ConfigOptions } from "./config.js"
-import { writeWhole } from "./files.js"
 import { checkFree, ownData, readRunRecord } from "./run-folder.js"
 
 /** What `search` takes: a configuration, and beside it data by value, the run folder and an AbortSignal, which are no part of it. */
@@ -68,13 +66,4 @@ export function makePlan(options: SearchOptions): Plan {
   }
   const config = resolveConfig({ ...record.config, ...override }, isOwn)
   return { config, data: given, out: resume, resumed: { dataHash: record.data_hash, override } }
-}
-
-/** A resumed run's new end, for the next time that it is resumed. */
-export function rewriteSteps(run: string, steps: number | null): void {
-  const record = readRunRecord(run)
-  writeWhole(
-    join(run, "config.json"),
-    `${JSON.stringify({ ...record, config: { ...record.config, steps } }, null, 2)}\n`,
-  )
 }

@@ -53,10 +53,10 @@ export interface RunRecord {
   config: SearchConfig
 }
 
-/** `runs/<name>-<n>` with the first n that is free. */
-export function freeRunFolder(name: string): string {
+/** `<parent>/<name>-<n>` with the first n that is free. */
+export function freeFolder(parent: string, name: string): string {
   for (let n = 1; ; n++) {
-    const path = join("runs", `${name}-${n}`)
+    const path = join(parent, `${name}-${n}`)
     if (!existsSync(path)) return path
   }
 }
@@ -79,8 +79,7 @@ export function createRunFolder(path: string, config: SearchConfig, dataHash: st
   try {
     rmSync(fresh, { recursive: true, force: true })
     makeFolder(join(fresh, "checkpoints"))
-    const record: RunRecord = { format, version, data_hash: dataHash, config }
-    writeWhole(join(fresh, "config.json"), `${JSON.stringify(record, null, 2)}\n`)
+    writeRecord(fresh, { format, version, data_hash: dataHash, config })
     renameSync(fresh, place)
     syncFolder(dirname(place))
   } catch (error) {
@@ -88,6 +87,16 @@ export function createRunFolder(path: string, config: SearchConfig, dataHash: st
     throw ioError("write", path, error)
   }
   return openRunFolder(path)
+}
+
+function writeRecord(run: string, record: RunRecord): void {
+  writeWhole(join(run, "config.json"), `${JSON.stringify(record, null, 2)}\n`)
+}
+
+/** Where the run ends from now on, in config.json too. @throws NaspError as readRunRecord, ERR_NASP_IO */
+export function rewriteSteps(run: string, steps: number | null): void {
+  const record = readRunRecord(run)
+  writeRecord(run, { ...record, config: { ...record.config, steps } })
 }
 
 /** @throws NaspError ERR_NASP_RUN_FOLDER if the folder is none or its config.json cannot be used */

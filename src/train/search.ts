@@ -25,8 +25,8 @@ import { epochOf, lastStep, runLoop, type LoopControl, type LoopEnd, type LoopPa
 import { parameterCount } from "./parameter-count.js"
 import { openSession, prepareMethod, registerData } from "./parts.js"
 import { restoreAlpha } from "./outputs.js"
-import { makePlan, rewriteSteps, type Plan, type SearchOptions } from "./plan.js"
-import { createRunFolder, openRunFolder, type RunFolder } from "./run-folder.js"
+import { makePlan, type Plan, type SearchOptions } from "./plan.js"
+import { createRunFolder, openRunFolder, rewriteSteps, type RunFolder } from "./run-folder.js"
 
 export interface SearchResult {
   /** stopped: by `stop()`, before the last step. */

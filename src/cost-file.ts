@@ -1,0 +1,21 @@
+/** The option `cost` as text, as the command line has it. */
+import { readFileSync } from "node:fs"
+
+import { invalid } from "./expect.js"
+
+/**
+ * @param text params, flops, or a JSON file of costs by operation name
+ * @throws NaspError ERR_NASP_ARGUMENT for a file that cannot be read
+ */
+export function readCost(text: string): unknown {
+  if (text === "params" || text === "flops") return text
+  try {
+    return JSON.parse(readFileSync(text, "utf8"))
+  } catch (error) {
+    throw invalid(
+      "cost",
+      "params, flops or a JSON file of costs by operation name",
+      `${text} (${(error as Error).message})`,
+    )
+  }
+}
