@@ -1,7 +1,6 @@
 /** The option `cost` as text, as the command line has it. */
-import { readFileSync } from "node:fs"
-
 import { invalid } from "./expect.js"
+import { readRegularFile } from "./read-file.js"
 
 /**
  * @param text params, flops, or a JSON file of costs by operation name
@@ -10,7 +9,7 @@ import { invalid } from "./expect.js"
 export function readCost(text: string): unknown {
   if (text === "params" || text === "flops") return text
   try {
-    return JSON.parse(readFileSync(text, "utf8"))
+    return JSON.parse(readRegularFile(text).toString())
   } catch (error) {
     throw invalid(
       "cost",

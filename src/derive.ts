@@ -5,6 +5,7 @@
  *   softmax   the released code's ranking: per node the two predecessors with the largest softmax weight other than
  *             none's, stable on ties, each with its largest operation other than none (quark0/darts model_search.py)
  */
+import { checkRecord, invalid } from "./expect.js"
 import type { Genotype, GenotypeEdge } from "./genotype.js"
 import { softmaxRows } from "./softmax.js"
 import { cellTypes, eachType, edges, nodes, rowsOfNode, type CellType, type Space } from "./spaces/index.js"
@@ -22,6 +23,23 @@ export function row(matrix: Matrix, columns: number, index: number): number[] {
   return Array.from({ length: columns }, (_, k) => matrix[index * columns + k] ?? NaN)
 }
 
+function checkMatrices(space: unknown, matrices: Record<string, unknown>): void {
+  checkRecord("space", space)
+  for (const type of cellTypes) {
+    const operations = space[type]
+    const areNames = Array.isArray(operations) && operations.every((name) => typeof name === "string")
+    if (!areNames || operations.length === 0)
+      throw invalid(`space.${type}`, "a list of operations", operations)
+    for (const [name, both] of Object.entries(matrices)) {
+      checkRecord(name, both)
+      const values = both[type] as ArrayLike<unknown> | null | undefined
+      const size = edges * operations.length
+      if (values?.length !== size || !Array.from(values).every((v) => typeof v === "number"))
+        throw invalid(`${name}.${type}`, `${size} numbers (${edges}, ${operations.length})`, values)
+    }
+  }
+}
+
 /** The first largest entry's position. */
 export function argmax(values: readonly number[]): number {
   let best = 0
@@ -29,17 +47,14 @@ export function argmax(values: readonly number[]): number {
   return best
 }
 
-/** The operation that a kept row of D holds: its one entry that is not 0, which lazy PA's may leave below 0. */
-function operationOf(d: readonly number[]): number {
-  return argmax(d.map((v) => (v === 0 ? -Infinity : v)))
-}
-
 /**
  * The genotype of the selected net.
  * @param selected the discrete matrices D; where a node keeps all its rows (edges: all), or fewer than two, the rows
  *   with the largest alpha fill the two places of a genotype
+ * @throws NaspError ERR_NASP_ARGUMENT
  */
 export function searchedGenotype(space: Space, selected: CellMatrices, alpha: CellMatrices): Genotype {
+  checkMatrices(space, { selected, alpha })
   const cell = (type: CellType) => {
     const operations = space[type]
     const width = operations.length
@@ -48,7 +63,7 @@ export function searchedGenotype(space: Space, selected: CellMatrices, alpha: Ce
         const d = row(selected[type], width, first + input)
         const a = row(alpha[type], width, first + input)
         const kept = d.some((v) => v !== 0)
-        return { input, kept, strength: Math.max(...a), operation: kept ? operationOf(d) : argmax(a) }
+        return { input, kept, strength: Math.max(...a), operation: kept ? argmax(d) : argmax(a) }
       })
       rows.sort((x, y) => Number(y.kept) - Number(x.kept) || y.strength - x.strength || x.input - y.input)
       const two = rows.slice(0, 2).sort((x, y) => x.input - y.input)
@@ -58,8 +73,12 @@ export function searchedGenotype(space: Space, selected: CellMatrices, alpha: Ce
   return whole(eachType(cell))
 }
 
-/** The released code's ranking by softmax; edges of a node in the order of their strength, as it prints them. */
+/**
+ * The released code's ranking by softmax; edges of a node in the order of their strength, as it prints them.
+ * @throws NaspError ERR_NASP_ARGUMENT
+ */
 export function softmaxGenotype(space: Space, alpha: CellMatrices): Genotype {
+  checkMatrices(space, { alpha })
   const weights = (type: CellType) => softmaxRows(Float64Array.from(alpha[type]), space[type].length)
   return rankedGenotype(space, eachType(weights))
 }
@@ -127,7 +146,7 @@ export function selectionOf(space: Space, selected: CellMatrices): number[] {
     const width = space[type].length
     return Array.from({ length: selected[type].length / width }, (_, e) => {
       const d = row(selected[type], width, e)
-      return d.some((v) => v !== 0) ? operationOf(d) : -1
+      return d.some((v) => v !== 0) ? argmax(d) : -1
     })
   })
 }

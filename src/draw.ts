@@ -1,8 +1,12 @@
 /** A genotype as text, for the terminal. */
-import type { Genotype, GenotypeEdge } from "./genotype.js"
+import { checkGenotype, type Genotype, type GenotypeEdge } from "./genotype.js"
 
-/** Both cells, one under the other: each node with its two edges, then the nodes in the output. */
+/**
+ * Both cells, one under the other: each node with its two edges, then the nodes in the output.
+ * @throws NaspError ERR_NASP_FORMAT
+ */
 export function drawGenotype(genotype: Genotype): string {
+  checkGenotype(genotype)
   return [
     ...drawCell("normal cell", genotype.normal, genotype.normal_concat),
     "",

@@ -10,12 +10,28 @@ export function invalid(name: string, expected: string, value: unknown): NaspErr
 }
 
 function show(value: unknown): string {
-  if (typeof value === "string") return value === "" ? "an empty string" : value
-  if (typeof value === "object" && value !== null) {
-    const text = JSON.stringify(value) ?? String(value)
-    return text.length > 120 ? `${text.slice(0, 117)}...` : text
+  if (value === "") return "an empty string"
+  const text = asText(value)
+  return text.length > 120 ? `${text.slice(0, 117)}...` : text
+}
+
+function asText(value: unknown): string {
+  try {
+    if (ArrayBuffer.isView(value)) return `${value.constructor.name} of ${value.byteLength} bytes`
+    if (typeof value !== "object" || value === null) return String(value)
+    return JSON.stringify(value, (_, v: unknown) => (typeof v === "bigint" ? String(v) : v)) ?? String(value)
+  } catch {
+    return "an object that cannot be shown" // circular, or its own code throws
   }
-  return String(value)
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+}
+
+/** @throws NaspError ERR_NASP_ARGUMENT */
+export function checkRecord(name: string, value: unknown): asserts value is Record<string, unknown> {
+  if (!isRecord(value)) throw invalid(name, "an object", value)
 }
 
 export interface Field<T> {
@@ -117,7 +133,8 @@ export function oneOf(choices: readonly string[]): string {
  * @throws NaspError ERR_NASP_ARGUMENT that names the field, the expectation and the value; for unknown names too
  */
 export function resolveFields<F extends Fields>(fields: F, given: object): FieldValues<F> {
-  const values = given as Record<string, unknown>
+  const values: unknown = given
+  checkRecord("options", values)
   for (const name of Object.keys(values)) {
     if (!Object.hasOwn(fields, name)) throw invalid("an option", oneOf(Object.keys(fields)), name)
   }

@@ -22,8 +22,9 @@ export interface Genotype {
 
 const parts = ["normal", "normal_concat", "reduce", "reduce_concat"] as const
 
-/** One line a cell type, ended by a newline; equal genotypes give equal bytes. */
+/** One line a cell type, ended by a newline; equal genotypes give equal bytes. @throws NaspError ERR_NASP_FORMAT */
 export function genotypeToJson(genotype: Genotype): string {
+  checkGenotype(genotype)
   return `{\n${parts.map((part) => `  "${part}": ${JSON.stringify(genotype[part])}`).join(",\n")}\n}\n`
 }
 
@@ -38,8 +39,12 @@ export function genotypeFromJson(text: string, canonical = canonicalOperation): 
   return checked(value, canonical)
 }
 
-/** DARTS text on one line. Consecutive concat nodes print as `range(a, b)`, others as a list. */
+/**
+ * DARTS text on one line. Consecutive concat nodes print as `range(a, b)`, others as a list.
+ * @throws NaspError ERR_NASP_FORMAT
+ */
 export function genotypeToText(genotype: Genotype): string {
+  checkGenotype(genotype)
   const edges = (list: GenotypeEdge[]) => `[${list.map(([op, input]) => `('${op}', ${input})`).join(", ")}]`
   return (
     `Genotype(normal=${edges(genotype.normal)}, normal_concat=${concatText(genotype.normal_concat)}, ` +
@@ -102,6 +107,11 @@ function endOfList(text: string): number {
     else if ((c === "]" || c === ")") && --depth <= 0) return i + 1
   }
   return 0
+}
+
+/** @throws NaspError ERR_NASP_FORMAT */
+export function checkGenotype(value: unknown): asserts value is Genotype {
+  checked(value, (operation) => operation)
 }
 
 function checked(value: unknown, canonical: (spelling: string) => string): Genotype {

@@ -5,9 +5,9 @@
  * Writing is deterministic: tensors lie in the order given, without holes, the header is padded with spaces to a
  * multiple of eight. Reading accepts only what is whole: every byte of data belongs to exactly one tensor.
  */
-import { readFileSync } from "node:fs"
-
 import { NaspError } from "./errors.js"
+import { checkRecord, invalid, isRecord, oneOf } from "./expect.js"
+import { readRegularFile } from "./read-file.js"
 
 export type Dtype = "F32" | "F64" | "I32" | "I64" | "U8"
 export type TensorData = Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array
@@ -36,37 +36,56 @@ const kinds = {
 
 const maxHeader = 100_000_000
 
-/** A tensor whose dtype follows from its data. */
+const dtypes = Object.keys(kinds) as Dtype[]
+
+/** A tensor whose dtype follows from its data. @throws NaspError ERR_NASP_ARGUMENT if they and the shape disagree */
 export function tensor(name: string, shape: readonly number[], data: TensorData): Tensor {
-  for (const [dtype, kind] of Object.entries(kinds)) {
-    if (data instanceof kind.type) return { name, shape: [...shape], dtype: dtype as Dtype, data }
-  }
-  throw new NaspError("ERR_NASP_ARGUMENT", `Expected a typed array for ${name} but received ${typeof data}`)
+  checkName(name)
+  const dtype = dtypes.find((d) => data instanceof kinds[d].type)
+  if (!dtype) throw invalid(name, `a typed array of ${oneOf(dtypes)}`, data)
+  const made: unknown = { name, shape, dtype, data }
+  checkTensor(made)
+  return { ...made, shape: [...shape] }
+}
+
+function checkName(name: unknown): asserts name is string {
+  if (typeof name !== "string") throw invalid("a tensor's name", "a string", name)
+}
+
+function checkTensor(value: unknown): asserts value is Tensor {
+  checkRecord("a tensor", value)
+  const { name, shape, dtype, data } = value
+  checkName(name)
+  if (!isSizes(shape)) throw invalid(`the shape of ${name}`, "a list of sizes", shape)
+  if (!isDtype(dtype)) throw invalid(`the dtype of ${name}`, oneOf(dtypes), dtype)
+  const fits = data instanceof kinds[dtype].type && data.length === product(shape)
+  if (!fits) throw invalid(name, `${product(shape)} values of ${dtype}`, data)
 }
 
 /**
  * @param metadata strings that go into `__metadata__`, in this order
- * @throws NaspError ERR_NASP_ARGUMENT if a shape and its data disagree or a name occurs twice
+ * @throws NaspError ERR_NASP_ARGUMENT for what is no tensor or no string, and if a name occurs twice
  */
 export function encodeSafetensors(
   tensors: Iterable<Tensor>,
   metadata: Record<string, string> = {},
 ): Uint8Array {
+  if (typeof tensors !== "object" || typeof tensors?.[Symbol.iterator] !== "function")
+    throw invalid("tensors", "a list of tensors", tensors)
   const list = [...tensors]
+  checkRecord("metadata", metadata)
+  for (const [key, value] of Object.entries(metadata))
+    if (typeof value !== "string") throw invalid(`metadata.${key}`, "a string", value)
   const entries: [string, unknown][] = []
   if (Object.keys(metadata).length > 0) entries.push(["__metadata__", metadata])
   const seen = new Set(["__metadata__"])
   let offset = 0
-  for (const { name, shape, dtype, data } of list) {
+  for (const item of list) {
+    checkTensor(item)
+    const { name, shape, dtype, data } = item
     if (seen.has(name))
       throw new NaspError("ERR_NASP_ARGUMENT", `Expected unique tensor names but received ${name} twice`)
     seen.add(name)
-    if (product(shape) !== data.length || !(data instanceof kinds[dtype].type)) {
-      throw new NaspError(
-        "ERR_NASP_ARGUMENT",
-        `Expected ${product(shape)} values of ${dtype} for ${name} but received ${data.length} in ${data.constructor.name}`,
-      )
-    }
     entries.push([name, { dtype, shape, data_offsets: [offset, offset + data.byteLength] }])
     offset += data.byteLength
   }
@@ -89,9 +108,10 @@ export function encodeSafetensors(
 
 /**
  * @param source what the bytes are called in error messages
- * @throws NaspError ERR_NASP_FORMAT that names the source and what is wrong with it
+ * @throws NaspError ERR_NASP_FORMAT that names the source and what is wrong with it; ERR_NASP_ARGUMENT for what are no bytes
  */
 export function decodeSafetensors(bytes: Uint8Array, source: string): TensorFile {
+  if (!(bytes instanceof Uint8Array)) throw invalid("bytes", "a Uint8Array", bytes)
   const wrong = (why: string) =>
     new NaspError("ERR_NASP_FORMAT", `${source} is not a whole safetensors file: ${why}`)
   if (bytes.length < 8) throw wrong(`it has ${bytes.length} bytes, fewer than the 8 of the header's length`)
@@ -116,13 +136,11 @@ export function decodeSafetensors(bytes: Uint8Array, source: string): TensorFile
     }
     if (!isRecord(entry)) throw wrong(`the entry of ${name} is not an object`)
     const { dtype, shape, data_offsets: offsets } = entry
-    if (typeof dtype !== "string" || !Object.hasOwn(kinds, dtype)) {
-      throw wrong(`${name} has dtype ${String(dtype)}; ${Object.keys(kinds).join(", ")} are read`)
-    }
+    if (!isDtype(dtype)) throw wrong(`${name} has dtype ${String(dtype)}; ${dtypes.join(", ")} are read`)
     if (!isSizes(shape)) throw wrong(`the shape of ${name} is not a list of sizes`)
     if (!isSizes(offsets) || offsets.length !== 2) throw wrong(`data_offsets of ${name} are not two offsets`)
     const [begin, end] = offsets as [number, number]
-    const kind = kinds[dtype as Dtype]
+    const kind = kinds[dtype]
     if (begin > end || end > bytes.length - start) {
       throw wrong(`${name} lies at ${begin}..${end}, outside the ${bytes.length - start} bytes of data`)
     }
@@ -133,7 +151,7 @@ export function decodeSafetensors(bytes: Uint8Array, source: string): TensorFile
     }
     const copy = Uint8Array.from(bytes.subarray(start + begin, start + end)) // a Buffer's slice would be a view, unaligned
     const data = new kind.type(copy.buffer, 0, product(shape))
-    tensors.set(name, { name, shape, dtype: dtype as Dtype, data })
+    tensors.set(name, { name, shape, dtype, data })
     ranges.push({ name, begin, end })
   }
   ranges.sort((a, b) => a.begin - b.begin || a.end - b.end)
@@ -150,7 +168,7 @@ export function decodeSafetensors(bytes: Uint8Array, source: string): TensorFile
 export function readSafetensors(file: string): TensorFile {
   let bytes: Uint8Array
   try {
-    bytes = readFileSync(file)
+    bytes = readRegularFile(file)
   } catch (error) {
     throw new NaspError("ERR_NASP_IO", `Could not read ${file}: ${(error as Error).message}`)
   }
@@ -172,8 +190,8 @@ function product(shape: readonly number[]): number {
   return shape.reduce((n, d) => n * d, 1)
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
+function isDtype(value: unknown): value is Dtype {
+  return (dtypes as unknown[]).includes(value)
 }
 
 function isSizes(value: unknown): value is number[] {

@@ -89,7 +89,7 @@ describe("text and JSON", () => {
     ["text", published.replace("max_pool_5x5", "max_pool_9x9"), /for an operation but received max_pool_9x9/],
     ["JSON", "{", /Expected a genotype/],
     ["JSON", "[]", /normal is not a list/],
-    ["JSON", genotypeToJson({ ...nasp, reduce_concat: [9] }), /reduce_concat/],
+    ["JSON", JSON.stringify({ ...nasp, reduce_concat: [9] }), /reduce_concat/],
   ])("refuses malformed %s", (form, text, why) => {
     expect(() => (form === "JSON" ? genotypeFromJson(text) : genotypeFromText(text))).toThrow(why)
   })
@@ -168,7 +168,7 @@ describe("derivation", () => {
     expect(selectionOf(space, d).slice(0, 5)).toEqual([0, 1, -1, 0, 1])
   })
 
-  it("takes a kept row's own operation, also where lazy PA leaves its value below 0", () => {
+  it("takes a kept row's own operation, also where lazy PA's value, cut to the box, is 0", () => {
     const { normal, reduce } = space
     const alpha = {
       normal: new Array(edges * normal.length).fill(-0.2),
@@ -179,13 +179,15 @@ describe("derivation", () => {
       reduce: new Array(edges * reduce.length).fill(0),
     }
     const last = normal.length - 1
-    for (const row of [0, 1])
-      alpha.normal[row * normal.length + last] = d.normal[row * normal.length + last] = -0.1
-    expect(searchedGenotype(space, d, alpha).normal.slice(0, 2)).toEqual([
+    for (const row of [0, 1, 2, 4]) alpha.normal[row * normal.length + last] = -0.1
+    d.normal[last] = alpha.normal[last] = 0.3
+    expect(searchedGenotype(space, d, alpha).normal.slice(0, 4)).toEqual([
       [normal[last], 0],
       [normal[last], 1],
+      [normal[last], 0],
+      [normal[last], 2],
     ])
-    expect(selectionOf(space, d).slice(0, 3)).toEqual([last, last, -1])
+    expect(selectionOf(space, d).slice(0, 3)).toEqual([last, -1, -1])
   })
 
   it("compares cells whatever the order within a node", () => {

@@ -1,11 +1,12 @@
 /**
- * Runs a search to its end for the command line. SIGINT and SIGTERM finish the running step, save and say how to go
- * on; a second one stops at once.
+ * Runs a search to its end for the command line. A signal finishes the running step, saves and says how to go on; a
+ * second one stops at once.
  */
 import type { SearchEvent } from "../train/events.js"
 import type { SearchOptions } from "../train/plan.js"
 import { search, type SearchResult } from "../train/search.js"
 import type { Progress } from "./progress.js"
+import { exitCode, onSignals } from "./signals.js"
 
 /** null where a second signal stopped the search at once. */
 export async function drive(
@@ -16,15 +17,13 @@ export async function drive(
   const abort = new AbortController()
   const running = search({ ...options, signal: abort.signal })
   let received: NodeJS.Signals | null = null
-  const stop = (signal: NodeJS.Signals) => {
-    if (received !== null) return abort.abort()
+  const first = (signal: NodeJS.Signals) => {
     received = signal
     running.stop()
     progress.clear()
     process.stderr.write("finishing the step and saving; once more stops at once\n")
   }
-  const signals = ["SIGINT", "SIGTERM"] as const
-  for (const signal of signals) process.on(signal, stop)
+  const ignoreSignals = onSignals(first, () => abort.abort())
   // A reader that went away (nasp search | head) is a reason to stop, not to crash.
   const onPipe = () => running.stop()
   const streams = [process.stdout, process.stderr]
@@ -49,14 +48,9 @@ export async function drive(
     return null
   } finally {
     progress.clear()
-    for (const signal of signals) process.off(signal, stop)
+    ignoreSignals()
     for (const stream of streams) stream.off("error", onPipe)
   }
-}
-
-/** 128 + the signal's number, as shells do. */
-function exitCode(signal: NodeJS.Signals): number {
-  return signal === "SIGINT" ? 130 : 143
 }
 
 export function shellWord(text: string): string {

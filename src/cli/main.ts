@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /**
- * The command `nasp`. Exit codes: 0 done, 1 an error, 2 a wrong call, 130 and 143 stopped by SIGINT and SIGTERM.
+ * The command `nasp`. Exit codes: 0 done, 1 an error, 2 a wrong call, 129, 130 and 143 stopped by SIGHUP, SIGINT and
+ * SIGTERM.
  * Errors are one line on stderr, never a stack trace.
  */
 import { Command, CommanderError } from "commander"
@@ -32,10 +33,10 @@ Examples:
 
 for (const command of [search, quickstart, doctor, verify, bench, reproduce]) command.register(program)
 
-// A reader that went away (nasp ... | head) is no error; a search takes it as a reason to stop.
+// A reader that went away (nasp ... | head; EIO: a terminal) is no error; a search takes it as a reason to stop.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error
+    if (error.code !== "EPIPE" && error.code !== "EIO") throw error
   })
 }
 process.on("uncaughtException", (error) => {

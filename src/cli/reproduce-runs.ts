@@ -13,6 +13,7 @@ import type { SearchEvent } from "../train/events.js"
 import { freeFolder } from "../train/run-folder.js"
 import { shellWord } from "./drive.js"
 import { givenOf } from "./flags.js"
+import { exitCode, onSignals } from "./signals.js"
 
 /** Options as commander gives them. */
 export type Given = Record<string, unknown>
@@ -36,14 +37,12 @@ export async function searchAll(
   out = folder,
 ): Promise<History[] | null> {
   const abort = new AbortController()
-  const stop = (signal: NodeJS.Signals) => {
-    process.exitCode = signal === "SIGINT" ? 130 : 143
-    if (abort.signal.aborted) process.exit()
+  const first = (signal: NodeJS.Signals) => {
+    process.exitCode = exitCode(signal)
     abort.abort()
     process.stderr.write("finishing the step and saving; once more stops at once\n")
   }
-  const signals = ["SIGINT", "SIGTERM"] as const
-  for (const signal of signals) process.on(signal, stop)
+  const ignoreSignals = onSignals(first, () => process.exit())
   try {
     const histories = await runComparison(comparison, {
       ...asked(options),
@@ -55,7 +54,7 @@ export async function searchAll(
     if (!histories) process.stderr.write(`stopped; the same command with --out ${shellWord(out)} goes on\n`)
     return histories
   } finally {
-    for (const signal of signals) process.off(signal, stop)
+    ignoreSignals()
   }
 }
 

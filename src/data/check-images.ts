@@ -1,18 +1,17 @@
 /** What images given by value must be, said before anything is made of them. */
 import { invalid } from "../expect.js"
+import { fewestImages } from "./halves.js"
 import type { ImageData } from "./index.js"
 
 const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value)
 const isWhole = (value: unknown, from: number, to: number) =>
   Number.isInteger(value) && (value as number) >= from && (value as number) <= to
-const received = (value: unknown) =>
-  ArrayBuffer.isView(value) ? `${value.constructor.name} of ${value.byteLength} bytes` : value
 
 /** @throws NaspError ERR_NASP_ARGUMENT that names the field, the expectation and the value */
 export function checkImages(data: Partial<Record<keyof ImageData, unknown>>): asserts data is ImageData {
   const { classes, channels, size, images, labels, mean, std, augment } = data
   const check = (holds: boolean, name: keyof ImageData, expected: string, value: unknown = data[name]) => {
-    if (!holds) throw invalid(`data.${name}`, expected, received(value))
+    if (!holds) throw invalid(`data.${name}`, expected, value)
   }
   const names = Array.isArray(classes) && classes.every((name) => typeof name === "string")
   check(names && isWhole(classes.length, 2, 256), "classes", "2 to 256 names")
@@ -20,9 +19,9 @@ export function checkImages(data: Partial<Record<keyof ImageData, unknown>>): as
   check(isWhole(size, 4, 4096), "size", "an integer from 4 to 4096")
   const bytes = labels instanceof Uint8Array ? labels : null
   check(
-    bytes !== null && bytes.length >= 2,
+    bytes !== null && bytes.length >= fewestImages,
     "labels",
-    "a Uint8Array of a label an image, two images at least",
+    `a Uint8Array of a label an image, ${fewestImages} images at least`,
   )
   const count = bytes!.length
   const pixels = (channels as number) * (size as number) ** 2

@@ -3,10 +3,11 @@
  * bytes, one label (0..9), then 1024 red, 1024 green, 1024 blue bytes, each plane row by row. The number of records
  * comes from the file's size. Only the training batches are read: a search never sees the test set.
  */
-import { existsSync, readFileSync, readdirSync, statSync } from "node:fs"
+import { existsSync, readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
 
 import { NaspError } from "../errors.js"
+import { readRegularFile } from "../read-file.js"
 import type { DataSource, ImageData } from "./index.js"
 
 const classes = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -51,9 +52,8 @@ function batchFiles(folder: string): string[] {
   if (!existsSync(folder)) throw wrong(`the folder ${folder} does not exist`)
   if (!statSync(folder).isDirectory()) throw wrong(`${folder} is not a folder`)
   for (const place of [folder, join(folder, "cifar-10-batches-bin")]) {
-    const found = existsSync(place)
-      ? readdirSync(place).filter((name) => /^data_batch_\d+\.bin$/.test(name))
-      : []
+    if (!existsSync(place)) continue
+    const found = reading(() => readdirSync(place)).filter((name) => /^data_batch_\d+\.bin$/.test(name))
     if (found.length > 0) {
       const number = (name: string) => Number(/\d+/.exec(name)?.[0])
       return found.sort((a, b) => number(a) - number(b)).map((name) => join(place, name))
@@ -65,12 +65,7 @@ function batchFiles(folder: string): string[] {
 }
 
 function readBatch(file: string): Uint8Array {
-  let bytes: Uint8Array
-  try {
-    bytes = readFileSync(file)
-  } catch (error) {
-    throw wrong((error as Error).message)
-  }
+  const bytes = reading(() => readRegularFile(file))
   if (bytes.length === 0 || bytes.length % record !== 0) {
     throw wrong(
       `${file} has ${bytes.length} bytes, not a whole number of ${record}-byte records: truncated or another format`,
@@ -85,6 +80,14 @@ function readBatch(file: string): Uint8Array {
     }
   }
   return bytes
+}
+
+function reading<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw wrong((error as Error).message)
+  }
 }
 
 function wrong(why: string): NaspError {

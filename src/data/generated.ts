@@ -6,6 +6,7 @@
  *
  * Classes alternate, so that any prefix of the records is balanced.
  */
+import { invalid } from "../expect.js"
 import { mulberry32 } from "../mulberry32.js"
 import type { DataSource, ImageData } from "./index.js"
 
@@ -24,8 +25,16 @@ export const generated: DataSource = {
   load: () => generateTextures(4000, 1),
 }
 
-/** `count` images from a seed. */
+const most = 1_000_000
+
+/**
+ * `count` images from a seed.
+ * @throws NaspError ERR_NASP_ARGUMENT
+ */
 export function generateTextures(count: number, seed: number): ImageData {
+  if (!Number.isInteger(count) || count < 1 || count > most)
+    throw invalid("count", `an integer from 1 to ${most}`, count)
+  if (!Number.isSafeInteger(seed)) throw invalid("seed", "an integer", seed)
   const random = mulberry32(seed)
   const classes = wavelengths.flatMap((w) =>
     Array.from(

@@ -4,6 +4,8 @@
  * is wanted: their types differ, though both are plain numbers when the program runs.
  */
 
+import { NaspError } from "../errors.js"
+
 declare const half: unique symbol
 type Of<H extends "train" | "validation", T> = T & { readonly [half]: H }
 
@@ -30,7 +32,17 @@ export interface Halves {
   validation: Half<ValidationRecords>
 }
 
+/** One for each half. */
+export const fewestImages = 2
+
+/** @throws NaspError ERR_NASP_DATA where a half would be empty */
 export function halvesOf(count: number): Halves {
+  if (count < fewestImages) {
+    throw new NaspError(
+      "ERR_NASP_DATA",
+      `Expected ${fewestImages} images at least, one to train and one to validate, but received ${count}`,
+    )
+  }
   const train = Math.floor(count / 2)
   const from = (positions: ArrayLike<number>, first: number) => Uint32Array.from(positions, (p) => first + p)
   return {

@@ -5,6 +5,7 @@
 import { join } from "node:path"
 
 import { readCost } from "../cost-file.js"
+import { halvesOf } from "../data/halves.js"
 import { findDataSource } from "../data/index.js"
 import { integerField, invalid, resolveFields, type FieldValues, type Fields } from "../expect.js"
 import { findMethod } from "../methods/index.js"
@@ -115,7 +116,7 @@ function length(
 ): { epochs: number; steps: number | null } {
   if (budget && "seconds" in budget) return { epochs, steps: null }
   const images = findDataSource(data).load(dataDir ?? "").labels.length
-  const stepsPerEpoch = Math.ceil(Math.floor(images / 2) / batch)
+  const stepsPerEpoch = Math.ceil(halvesOf(images).train.count / batch)
   const steps =
     budget === null
       ? Math.max(epochs * stepsPerEpoch, leastSteps)

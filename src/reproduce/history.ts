@@ -3,7 +3,7 @@
  * accuracies of the two halves have types of their own, so that a figure of one cannot be drawn with the other. The
  * test set is in neither: a search never reads it.
  */
-import { existsSync, readdirSync } from "node:fs"
+import { existsSync } from "node:fs"
 import { join } from "node:path"
 
 import type { TrainFigure, ValidationFigure } from "../data/halves.js"
@@ -20,7 +20,7 @@ import type {
   StepEvent,
 } from "../train/events.js"
 import { noSeconds } from "../train/epoch-totals.js"
-import { readRunEvents, readRunRecord } from "../train/run-folder.js"
+import { listing, readRunEvents, readRunRecord } from "../train/run-folder.js"
 import { sideOf, sides, type Side } from "./sides.js"
 
 export interface Moment {
@@ -87,9 +87,8 @@ export function readHistories(folders: readonly string[]): History[] {
 function runsIn(folder: string): string[] {
   const isRun = (path: string) => existsSync(join(path, "config.json"))
   if (isRun(folder)) return [folder]
-  const places = [folder, join(folder, "runs")].filter((path) => existsSync(path))
-  const runs = places
-    .flatMap((path) => readdirSync(path).map((name) => join(path, name)))
+  const runs = [folder, join(folder, "runs")]
+    .flatMap((path) => (listing(path) ?? []).map((name) => join(path, name)))
     .filter(isRun)
     .sort()
   if (runs.length === 0) {

@@ -94,9 +94,13 @@ function comparedUntil({ moments, orders }: History, index: number): Cell[] {
   return [
     since.length,
     summarise(cosines)?.mean ?? null,
-    cosines.length > 0 ? Math.min(...cosines) : null,
+    smallest(cosines),
     summarise(since.flatMap(({ ratio }) => ratio ?? []))?.mean ?? null,
   ]
+}
+
+function smallest(values: readonly number[]): number | null {
+  return values.length > 0 ? Math.min(...values) : null
 }
 
 function panels(sides: readonly SideRuns[]): Panel[] {
@@ -151,10 +155,11 @@ function cosineCurve({ runs }: SideRuns) {
 
 function summaryOf(side: SideRuns) {
   const all = side.runs.flatMap(({ orders }) => orders)
+  const cosines = all.flatMap(({ cosine }) => cosine ?? [])
   return {
     /** Over all places and seeds. */
-    cosine: summarise(all.flatMap(({ cosine }) => cosine ?? [])),
-    smallest_cosine: Math.min(...all.flatMap(({ cosine }) => cosine ?? [])),
+    cosine: summarise(cosines),
+    smallest_cosine: smallest(cosines),
     /** ||second - first|| / ||first||. */
     relative_difference: summarise(all.flatMap(({ ratio }) => ratio ?? [])),
     ...changesOf(side),

@@ -18,7 +18,7 @@ export function canonicalOperation(
   spelling: string,
   known: KnownOperation[] = loadNative().operations(),
 ): string {
-  const plain = simplify(spelling)
+  const plain = typeof spelling === "string" ? simplify(spelling) : null
   const found = known.find(({ name, aliases }) => [name, ...aliases].some((s) => simplify(s) === plain))
   if (!found) throw invalid("an operation", `one of ${known.map((o) => o.name).join(", ")}`, spelling)
   return found.name

@@ -1,17 +1,21 @@
 /**
  * Checkpoints: checkpoints/step-<step>.safetensors, every tensor of the session that a step changes, and in the
- * metadata what else a run goes on from. Written whole or not at all. Free of time and of the number of threads:
- * equal runs leave equal bytes, however often they were interrupted.
+ * metadata what else a run goes on from, and the SHA-256 of the file without that entry (older ones lack it). Written
+ * whole or not at all. Free of time and of the number of threads: equal runs leave equal bytes, however often they were
+ * interrupted.
  */
-import { readdirSync, rmSync } from "node:fs"
+import { createHash } from "node:crypto"
+import { readdirSync } from "node:fs"
 import { join } from "node:path"
 
 import type { ValidationFigure } from "../data/halves.js"
 import { NaspError } from "../errors.js"
+import { isRecord } from "../expect.js"
 import type { NativeSession } from "../native.js"
-import { encodeSafetensors, readSafetensors, tensor, type TensorFile } from "../safetensors.js"
+import { encodeSafetensors, readSafetensors, tensor, type Tensor, type TensorFile } from "../safetensors.js"
+import { edges } from "../spaces/index.js"
 import { version } from "../version.js"
-import { ioError, writeWhole } from "./files.js"
+import { ioError, removeFile, writeWhole } from "./files.js"
 import { format } from "./run-folder.js"
 
 /** Where a run is, beside the tensors. Generators are counter-based: the step is their state. */
@@ -63,9 +67,14 @@ export function saveCheckpoint(
     }
   }
   const state = { format, version, config: hash, isa: session.options.isa, progress }
+  const metadata = { nasp: JSON.stringify(state) }
   const file = join(run, "checkpoints", fileName(progress.step))
-  writeWhole(file, encodeSafetensors(tensors, { nasp: JSON.stringify(state) }))
+  writeWhole(file, encodeSafetensors(tensors, { ...metadata, sha256: digest(tensors, metadata) }))
   return file
+}
+
+function digest(tensors: Iterable<Tensor>, metadata: TensorFile["metadata"]): string {
+  return createHash("sha256").update(encodeSafetensors(tensors, metadata)).digest("hex")
 }
 
 /**
@@ -79,7 +88,7 @@ export function pruneCheckpoints(run: string, step: number, every: number, keep:
     .reverse()
   if (!newest) return
   const kept = new Set(older.filter(({ step }) => step % every === 0).slice(0, keep - 1))
-  for (const old of older) if (!kept.has(old)) rmSync(old.file, { force: true })
+  for (const old of older) if (!kept.has(old)) removeFile(old.file)
 }
 
 /** The step of the newest checkpoint that is whole; 0 if there is none. */
@@ -104,10 +113,34 @@ interface State {
 /** @throws Error where it is damaged, or none */
 function readCheckpoint(file: string): { content: TensorFile; state: State } {
   const content = readSafetensors(file)
-  const state = JSON.parse(content.metadata.nasp ?? "null") as State | null
-  if (state?.format !== format || !Number.isInteger(state.progress?.step))
-    throw new Error("it is no checkpoint")
+  const { sha256, ...metadata } = content.metadata
+  if (sha256 !== undefined && sha256 !== digest(content.tensors.values(), metadata))
+    throw new Error("its checksum is another one")
+  const state = JSON.parse(metadata.nasp ?? "null") as State | null
+  if (state?.format !== format || !isProgress(state.progress)) throw new Error("it is no checkpoint")
   return { content, state }
+}
+
+// What those without a checksum are known by; a method's own state is for the method to read.
+function isProgress(progress: unknown): boolean {
+  if (!isRecord(progress)) return false
+  const { step, totals, epochSelection, selection, best, eigenvalues = [], ended = null } = progress
+  const isCount = (v: unknown) => Number.isInteger(v) && (v as number) >= 0
+  const isRows = (v: unknown) =>
+    Array.isArray(v) && v.length === 2 * edges && v.every((column) => column === -1 || isCount(column))
+  return (
+    isCount(step) &&
+    isRecord(totals) &&
+    typeof totals.loss === "number" &&
+    isCount(totals.correct) &&
+    isCount(totals.count) &&
+    isRows(epochSelection) &&
+    isRows(selection) &&
+    (best === null || (isRecord(best) && isCount(best.epoch) && typeof best.val_acc === "number")) &&
+    Array.isArray(eigenvalues) &&
+    eigenvalues.every((v) => v === null || typeof v === "number") && // null: JSON's NaN
+    (ended === null || typeof ended === "string")
+  )
 }
 
 /** Oldest first. */

@@ -8,6 +8,7 @@ import { resolve } from "node:path"
 import { findDataSource, type ImageData } from "../data/index.js"
 import { devices } from "../device.js"
 import {
+  checkRecord,
   choiceField,
   flagField,
   integerField,
@@ -84,6 +85,7 @@ export type SearchOptions = Partial<FieldValues<typeof searchFields>> & { option
 
 /** @throws NaspError ERR_NASP_ARGUMENT that names the field, the expectation and the value */
 export function resolveConfig(given: SearchOptions, ownData = false): SearchConfig {
+  checkRecord("options", given)
   const { options = {}, ...rest } = given
   const config = resolveFields(fieldsFor(rest.method), rest)
   findSpace(config.space)

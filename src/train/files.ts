@@ -24,8 +24,26 @@ export function writeWhole(file: string, bytes: Uint8Array | string): void {
     renameSync(temporary, file)
     syncFolder(dirname(file))
   } catch (error) {
-    rmSync(temporary, { force: true })
+    removeQuietly(temporary)
     throw ioError("write", file, error)
+  }
+}
+
+/** @throws NaspError ERR_NASP_IO */
+export function removeFile(file: string): void {
+  try {
+    rmSync(file, { force: true })
+  } catch (error) {
+    throw ioError("remove", file, error)
+  }
+}
+
+/** What a failed write may have left: its error is the one to tell, not that of removing this. */
+export function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true })
+  } catch {
+    // where it could not be made, it cannot be removed
   }
 }
 
@@ -70,9 +88,11 @@ const causes: Record<string, string> = {
   EROFS: "the file system is read-only",
   EACCES: "permission is denied",
   ENOENT: "the folder does not exist",
+  ENOTDIR: "a part of the path is no folder",
+  ENAMETOOLONG: "the name is too long",
 }
 
-export function ioError(verb: "read" | "write", file: string, error: unknown): NaspError {
+export function ioError(verb: "read" | "write" | "remove", file: string, error: unknown): NaspError {
   if (error instanceof NaspError) return error
   const { code, message } = error as NodeJS.ErrnoException
   const cause = code !== undefined && causes[code] ? `${causes[code]} (${code})` : message

@@ -2,12 +2,13 @@
  * One process a run folder. The lock is a file that says who holds it: process, its start time (a process number is
  * used again) and machine. It appears whole, by linking. A lock whose holder is gone is taken over.
  */
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { linkSync, readFileSync, renameSync, writeFileSync } from "node:fs"
 import { hostname } from "node:os"
 import { join } from "node:path"
 
 import { NaspError } from "../errors.js"
-import { ioError, temporaryMark } from "./files.js"
+import { readRegularFile } from "../read-file.js"
+import { ioError, removeQuietly, temporaryMark } from "./files.js"
 
 interface Holder {
   pid: number
@@ -18,7 +19,7 @@ interface Holder {
 
 /**
  * Takes the lock and returns the function that gives it back.
- * @throws NaspError ERR_NASP_LOCKED if a living process, this one included, holds it
+ * @throws NaspError ERR_NASP_LOCKED if a living process, this one included, holds it; ERR_NASP_IO
  */
 export function lockFolder(folder: string): () => void {
   const lock = join(folder, "lock")
@@ -27,18 +28,17 @@ export function lockFolder(folder: string): () => void {
   try {
     writeFileSync(temporary, mine)
     for (let attempt = 0; !link(temporary, lock); attempt++) {
-      const text = readIfThere(lock)
-      if (text === null) continue
-      if (attempt >= 10 || isHeld(text)) throw held(folder, lock, text)
-      takeAway(lock, text)
+      const text = readIfThere(lock) // null: given back in between, or a link that leads nowhere
+      if (attempt >= 10 || (text !== null && isHeld(text))) throw held(folder, lock, text ?? "")
+      if (text !== null) takeAway(lock, text)
     }
   } catch (error) {
     throw ioError("write", lock, error)
   } finally {
-    rmSync(temporary, { force: true })
+    removeQuietly(temporary)
   }
   return () => {
-    if (readIfThere(lock) === mine) rmSync(lock, { force: true })
+    if (says(lock, mine)) removeQuietly(lock)
   }
 }
 
@@ -60,8 +60,8 @@ function takeAway(lock: string, dead: string): void {
   } catch {
     return
   }
-  if (readIfThere(aside) !== dead) link(aside, lock)
-  rmSync(aside, { force: true })
+  if (!says(aside, dead)) link(aside, lock)
+  removeQuietly(aside)
 }
 
 function isHeld(text: string): boolean {
@@ -109,10 +109,20 @@ function parse(text: string): Holder | null {
   }
 }
 
+/** @throws NaspError ERR_NASP_IO for one that is there and cannot be read */
 function readIfThere(file: string): string | null {
   try {
-    return readFileSync(file, "utf8")
+    return readRegularFile(file).toString()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null
+    throw ioError("read", file, error)
+  }
+}
+
+function says(file: string, text: string): boolean {
+  try {
+    return readIfThere(file) === text
   } catch {
-    return null
+    return false
   }
 }

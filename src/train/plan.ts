@@ -1,8 +1,7 @@
 /** From what the caller of `search` says to what is run: a new run, or one that goes on. */
-
 import { checkImages } from "../data/check-images.js"
 import type { ImageData } from "../data/index.js"
-import { invalid } from "../expect.js"
+import { checkRecord, invalid } from "../expect.js"
 import { checkDescends } from "./orders.js"
 import { resolveConfig, type SearchConfig, type SearchOptions as ConfigOptions } from "./config.js"
 import { checkFree, ownData, readRunRecord } from "./run-folder.js"
@@ -32,7 +31,10 @@ export interface Plan {
 
 /** @throws NaspError ERR_NASP_ARGUMENT, ERR_NASP_RUN_FOLDER */
 export function makePlan(options: SearchOptions): Plan {
-  const { data, out, resume, signal: _, ...rest } = options
+  checkRecord("options", options)
+  const { data, out, resume, signal, ...rest } = options
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw invalid("signal", "an AbortSignal", signal)
   if (data === null) throw invalid("data", "a data set's name or images", data)
   const given = typeof data === "object" ? data : null
   if (given) checkImages(given)

@@ -7,24 +7,24 @@
  *   lock               while a process works on it
  * A new folder is made beside its place and renamed into it, so that one that exists holds its config.json.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-} from "node:fs"
+import { closeSync, existsSync, fsyncSync, openSync, readdirSync, renameSync, rmSync } from "node:fs"
 import { basename, dirname, join, resolve } from "node:path"
 
 import { NaspError } from "../errors.js"
 import { invalid } from "../expect.js"
+import { readRegularFile } from "../read-file.js"
 import { version } from "../version.js"
 import { resolveConfig, type SearchConfig, type SearchOptions } from "./config.js"
 import type { SearchEvent } from "./events.js"
-import { ioError, makeFolder, syncFolder, temporaryMark, writeAll, writeWhole } from "./files.js"
+import {
+  ioError,
+  makeFolder,
+  removeQuietly,
+  syncFolder,
+  temporaryMark,
+  writeAll,
+  writeWhole,
+} from "./files.js"
 import { lockFolder } from "./lock.js"
 
 /** The format of config.json and of the checkpoints; another one is refused. */
@@ -64,6 +64,7 @@ export function freeFolder(parent: string, name: string): string {
 /** @throws NaspError ERR_NASP_ARGUMENT if it is no path, or the place is taken */
 export function checkFree(path: unknown): asserts path is string {
   if (typeof path !== "string" || path === "") throw invalid("out", "a folder", path)
+  if (path.includes("\0")) throw invalid("out", "a path without NUL", path)
   if (!existsSync(path)) return
   const there = listing(path)
   if (there?.includes("config.json"))
@@ -83,7 +84,7 @@ export function createRunFolder(path: string, config: SearchConfig, dataHash: st
     renameSync(fresh, place)
     syncFolder(dirname(place))
   } catch (error) {
-    rmSync(fresh, { recursive: true, force: true })
+    removeQuietly(fresh)
     throw ioError("write", path, error)
   }
   return openRunFolder(path)
@@ -107,7 +108,7 @@ export function readRunRecord(path: string): RunRecord {
   if (!existsSync(file)) throw wrong(`${path} has no config.json`)
   let record: RunRecord
   try {
-    record = JSON.parse(readFileSync(file, "utf8")) as RunRecord
+    record = JSON.parse(readRegularFile(file).toString()) as RunRecord
   } catch (error) {
     throw wrong(`${file} cannot be read: ${(error as Error).message}`)
   }
@@ -181,26 +182,31 @@ export function isEnd(event: SearchEvent): boolean {
   return event.type === "finished" || event.type === "stopped"
 }
 
-/** What the run told so far; a line that a killed process left half is left out. */
+/** What the run told so far; a line that a killed process left half is left out. @throws NaspError ERR_NASP_IO */
 export function readRunEvents(path: string): SearchEvent[] {
   return readEvents(join(path, "events.jsonl"))
 }
 
 function readEvents(file: string): SearchEvent[] {
   if (!existsSync(file)) return []
-  return readFileSync(file, "utf8")
-    .split("\n")
-    .flatMap((line) => {
-      try {
-        const event = JSON.parse(line) as SearchEvent
-        return Number.isInteger(event.step) ? [event] : []
-      } catch {
-        return []
-      }
-    })
+  let text: string
+  try {
+    text = readRegularFile(file).toString()
+  } catch (error) {
+    throw ioError("read", file, error)
+  }
+  return text.split("\n").flatMap((line) => {
+    try {
+      const event = JSON.parse(line) as SearchEvent
+      return Number.isInteger(event.step) ? [event] : []
+    } catch {
+      return []
+    }
+  })
 }
 
-function listing(folder: string): string[] | null {
+/** Names in a folder; null where it cannot be read, or is none. */
+export function listing(folder: string): string[] | null {
   try {
     return readdirSync(folder)
   } catch {

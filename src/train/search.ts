@@ -8,7 +8,7 @@ import type { ValidationFigure } from "../data/halves.js"
 import { selectionOf, type CellMatrices } from "../derive.js"
 import { chooseDevice, onDevice } from "../device.js"
 import { NaspError } from "../errors.js"
-import { invalid } from "../expect.js"
+import { flagField, invalid, resolveFields } from "../expect.js"
 import type { Genotype } from "../genotype.js"
 import { cpuName } from "../machine.js"
 import type { RunningMethod } from "../methods/index.js"
@@ -51,11 +51,14 @@ export interface Search extends AsyncIterable<SearchEvent> {
   /**
    * Ends after the running step, with a checkpoint if there is a run folder; `evaluated`: with an epoch event for where that
    * is, as where --steps cuts a run short.
+   * @throws NaspError ERR_NASP_ARGUMENT
    */
   stop(how?: { evaluated?: boolean }): void
   /** Aborts the running step and frees everything. Idempotent. */
   dispose(): Promise<void>
 }
+
+const stopFields = { evaluated: flagField("an epoch event for where the search is") }
 
 /**
  * @throws NaspError ERR_NASP_ARGUMENT at once, for an option that is refused. The iterable and `result()` reject with
@@ -97,7 +100,8 @@ export function search(options: SearchOptions = {}): Search {
       if ("error" in outcome) throw outcome.error
       return outcome.result
     },
-    stop({ evaluated = false } = {}) {
+    stop(how = {}) {
+      const { evaluated } = resolveFields(stopFields, how)
       control.stopping = evaluated ? "evaluated" : true
     },
     dispose: end,

@@ -1,6 +1,15 @@
 // The command line: what is refused and with which exit code, and what good calls print. Needs dist (npm run build).
 import { spawnSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
@@ -14,7 +23,8 @@ const at = (name: string) => join(folder, name)
 const small = ["--batch", "16", "--channels", "4", "--layers", "3", "--space", "darts7-split"]
 
 function nasp(...args: string[]): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(process.execPath, [main, ...args], { encoding: "utf8", cwd: folder, timeout: 60_000 })
+  const how = { encoding: "utf8", cwd: folder, timeout: 60_000, killSignal: "SIGKILL" } as const
+  return spawnSync(process.execPath, [main, ...args], how)
 }
 
 beforeAll(() => {
@@ -92,6 +102,27 @@ describe("what is refused", () => {
     expect({ status, stderr }).toEqual({
       status: 1,
       stderr: expect.stringMatching(/Could not write .*limit/),
+    })
+  })
+
+  it.skipIf(process.platform === "win32")("a lock that cannot be read, or leads nowhere", () => {
+    nasp("search", "--steps", "1", ...small, "--quiet", "--out", "locked")
+    const before = readdirSync(at("locked"))
+    const resumed = () => {
+      const { status, stderr } = nasp("search", "--resume", "locked")
+      expect(readdirSync(at("locked")).sort()).toEqual([...before, "lock"].sort())
+      rmSync(at("locked/lock"), { recursive: true })
+      return { status, stderr }
+    }
+    mkdirSync(at("locked/lock"))
+    expect(resumed()).toEqual({
+      status: 1,
+      stderr: expect.stringMatching(/^nasp: Could not read .*lock is no regular file\n$/),
+    })
+    symlinkSync("nowhere", at("locked/lock"))
+    expect(resumed()).toEqual({
+      status: 1,
+      stderr: expect.stringMatching(/^nasp: The run folder locked is in use .* remove locked\/lock.\n$/),
     })
   })
 

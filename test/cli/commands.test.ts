@@ -174,6 +174,14 @@ describe("a search that is told to stop", () => {
     expect(goneOn("term").status).toBe(0)
   })
 
+  it("saves and exits with 129 on SIGHUP, of which a closing terminal sends several", async () => {
+    const { code, stderr } = await signalled("hup", ["SIGHUP", "SIGHUP"])
+    expect(code).toBe(129)
+    expect(stderr).toMatch(/stopped after step \d+; go on with: nasp search --resume hup/)
+    expect(existsSync(at("hup/lock"))).toBe(false)
+    expect(goneOn("hup").status).toBe(0)
+  })
+
   it("stops at once on a second SIGINT, with 130, and can be gone on with", async () => {
     const { code, stderr } = await signalled("int", ["SIGINT", "SIGINT"])
     expect(code).toBe(130)

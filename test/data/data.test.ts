@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 
 import { cifar10 } from "../../src/data/cifar10.js"
 import { generateTextures } from "../../src/data/generated.js"
+import { halvesOf } from "../../src/data/halves.js"
 
 let folder = ""
 beforeEach(() => (folder = mkdtempSync(join(tmpdir(), "nasp-data-"))))
@@ -60,6 +61,25 @@ describe("cifar10", () => {
     expect(() => cifar10.load(join(folder, "none"))).toThrow(/does not exist/)
     writeFileSync(join(folder, "file"), "x")
     expect(() => cifar10.load(join(folder, "file"))).toThrow(/is not a folder/)
+    writeFileSync(join(folder, "cifar-10-batches-bin"), "x")
+    expect(() => cifar10.load(folder)).toThrow(
+      expect.objectContaining({
+        code: "ERR_NASP_DATA",
+        message: expect.stringMatching(/^CIFAR-10 cannot be read: .*cifar-10-batches-bin/),
+      }),
+    )
+  })
+})
+
+describe("the halves", () => {
+  it("are none of a single image", () => {
+    expect(() => halvesOf(1)).toThrow(
+      expect.objectContaining({
+        code: "ERR_NASP_DATA",
+        message: "Expected 2 images at least, one to train and one to validate, but received 1",
+      }),
+    )
+    expect(halvesOf(3)).toMatchObject({ train: { count: 1 }, validation: { count: 2 } })
   })
 })
 

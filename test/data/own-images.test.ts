@@ -29,7 +29,7 @@ describe("images by value", () => {
     [{ size: 2.5 }, /from 4 to 4096 for data.size but received 2.5/],
     [{ images: [1, 2] }, /a Uint8Array of 320 bytes \(20 \* 1 \* 4 \* 4.* for data.images/],
     [{ images: new Uint8Array(319) }, /for data.images but received Uint8Array of 319 bytes/],
-    [{ images: new Uint8Array(16), labels: new Uint8Array(1) }, /two images at least for data.labels/],
+    [{ images: new Uint8Array(16), labels: new Uint8Array(1) }, /2 images at least for data.labels/],
     [
       { labels: new Uint8Array(20).fill(2, 19) },
       /labels from 0 to 1 for data.labels but received 2 \(image 19\)/,

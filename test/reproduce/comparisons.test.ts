@@ -3,8 +3,15 @@ import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } f
 import { describe, expect, it, vi } from "vitest"
 
 import type * as generatedModule from "../../src/data/generated.js"
+import { flagField, type Fields } from "../../src/expect.js"
+import { findMethod } from "../../src/methods/index.js"
 import { comparisons } from "../../src/reproduce/index.js"
-import { runComparison, type Comparison, type ComparisonOptions } from "../../src/reproduce/comparison.js"
+import {
+  planRuns,
+  runComparison,
+  type Comparison,
+  type ComparisonOptions,
+} from "../../src/reproduce/comparison.js"
 import { atBound } from "../../src/reproduce/curves.js"
 import { readHistories } from "../../src/reproduce/history.js"
 import { entriesOfRuns } from "../../src/reproduce/table6.js"
@@ -40,6 +47,19 @@ async function run(name: string, options: Partial<ComparisonOptions> = {}) {
     ...options,
   })
   return histories!
+}
+
+/** Options of the first run that section 4.5 would have. */
+function planned(options: Partial<ComparisonOptions>) {
+  const { signal } = new AbortController()
+  const { runs } = planRuns(find("section4.5"), {
+    given: small,
+    out: at("x"),
+    onEvent: () => {},
+    signal,
+    ...options,
+  })
+  return runs[0]!.options
 }
 
 describe("runs of a comparison", () => {
@@ -80,13 +100,8 @@ describe("runs of a comparison", () => {
   it("last all epochs, and as many more as make the least steps, unless a budget says otherwise", async () => {
     const all = await run("figure4", { sides: ["nasp"] })
     expect(all.map((h) => h.moments.at(-1)?.step)).toEqual([21, 21])
-    const { planRuns } = await import("../../src/reproduce/comparison.js")
-    const options = { given: small, out: at("x"), onEvent: () => {}, signal: new AbortController().signal }
-    expect(planRuns(find("section4.5"), options).runs[0]?.options).toMatchObject({ steps: 4000, epochs: 572 })
-    expect(planRuns(find("section4.5"), { ...options, budget: "2epochs" }).runs[0]?.options).toMatchObject({
-      steps: 14,
-      epochs: 3,
-    })
+    expect(planned({})).toMatchObject({ steps: 4000, epochs: 572 })
+    expect(planned({ budget: "2epochs" })).toMatchObject({ steps: 14, epochs: 3 })
   })
 
   it("go on after an interruption to the same bytes", async () => {
@@ -151,6 +166,23 @@ describe("runs of a comparison", () => {
     expect(histories[0]?.config.options.alphaNoise).toBe(0.001)
     expect(histories[2]?.config.options.order).toBe("first")
   })
+
+  it("take costs from a JSON file, and a flag as true or false", async () => {
+    const cost = { conv_3x3: 1 }
+    writeFileSync(at("cost.json"), JSON.stringify(cost))
+    expect(planned({ set: [`cost=${at("cost.json")}`] }).options).toEqual({ cost })
+    expect(planned({ set: ["cost=flops"] }).options).toEqual({ cost: "flops" })
+    expect(() => planned({ set: ["cost=none.json"] })).toThrow(/JSON file .* for cost but received none.json/)
+    const fields: Fields = findMethod("nasp").fields
+    fields.flag = flagField("of this test")
+    try {
+      expect(planned({ set: ["flag=true"] }).options).toEqual({ flag: true })
+      expect(planned({ set: ["flag=false"] }).options).toEqual({ flag: false })
+      expect(() => planned({ set: ["flag=1"] })).toThrow(/true or false for flag but received 1/)
+    } finally {
+      delete fields.flag
+    }
+  })
 })
 
 describe("what is refused", () => {
@@ -178,10 +210,19 @@ describe("what is refused", () => {
     mkdirSync(at("empty"))
     expect(() => readHistories([at("empty")])).toThrow(/found no run in .*empty/)
     expect(() => readHistories([at("none")])).toThrow(/found no run in .*none/)
+    writeFileSync(at("file"), "")
+    expect(() => readHistories([at("file")])).toThrow(/found no run in .*file/)
     const events = at("figure4/runs/nasp-seed0/events.jsonl")
     const lines = readFileSync(events, "utf8").replaceAll(/"alpha":\{.*?\]\]\}/g, '"old":0')
     writeFileSync(events, lines)
     expect(() => readHistories([at("figure4")])).toThrow(/made by an older version/)
+  })
+
+  it("a data set of a single image", () => {
+    writeFileSync(at("data_batch_1.bin"), new Uint8Array(3073))
+    expect(() => planned({ given: { ...small, data: "cifar10", dataDir: at("") } })).toThrow(
+      /^Expected 2 images at least/,
+    )
   })
 
   it("two runs of one side and seed", async () => {
@@ -302,6 +343,15 @@ describe("reports", () => {
       expect.closeTo((cosines[3]! + cosines[4]!) / 2, 12),
     ])
     expect(cells("smallest_cosine")[1]).toBe(Math.min(cosines[3]!, cosines[4]!))
+  })
+
+  it("second order: without a cosine, as where a gradient is 0, there is no smallest one", async () => {
+    const given = { ...small, seeds: 1, compareOrders: 2 }
+    const [history] = await run("second-order", { sides: ["nasp"], budget: "4", given })
+    const orders = history!.orders.map((o) => ({ ...o, cosine: null }))
+    const { json, text } = find("second-order").draw([{ ...history!, orders }])
+    expect((json as { summary: object[] }).summary[0]).toMatchObject({ cosine: null, smallest_cosine: null })
+    expect(text).toMatch(/^NASP +- +- +\d/m)
   })
 
   it("figure 4: an edge's selected operation in the CSV is the selection's, and changes are counted", async () => {

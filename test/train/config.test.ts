@@ -11,6 +11,7 @@ const refused: [SearchOptions | Record<string, unknown>, RegExp][] = [
   [{ epochs: NaN }, /for epochs but received NaN/],
   [{ epochs: "abc" }, /for epochs but received abc/],
   [{ epochs: "" }, /for epochs but received an empty string/],
+  [{ epochs: null }, /for epochs but received null/],
   [{ epochs: 100_001 }, /for epochs/],
   [{ batch: 0 }, /an integer from 1 to 4096 for batch but received 0/],
   [{ batch: 4097 }, /for batch/],
@@ -19,6 +20,7 @@ const refused: [SearchOptions | Record<string, unknown>, RegExp][] = [
   [{ layers: 2 }, /an integer from 3 to 100 for layers but received 2/],
   [{ layers: 1_000_000 }, /for layers/],
   [{ threads: 0 }, /for threads but received 0/],
+  [{ threads: 1025 }, /an integer from 1 to 1024 for threads but received 1025/],
   [{ steps: 0 }, /for steps/],
   [{ seed: -1 }, /for seed/],
   [{ lr: -0.1 }, /for lr/],
@@ -72,6 +74,11 @@ describe("options", () => {
       cutout: 0,
       options: { value: "one", edges: "two", unselected: "skipped", eta: 0, epsilon: 0, alphaNoise: 0 },
     })
+  })
+
+  it("takes null where a field is optional, and threads up to what the engine does", () => {
+    expect(resolveConfig({ threads: null, steps: null })).toMatchObject({ threads: null, steps: null })
+    expect(resolveConfig({ threads: 1024 }).threads).toBe(1024)
   })
 
   it("hashes what a run's numbers depend on, and nothing else", () => {

@@ -13,7 +13,9 @@ import { join } from "node:path"
 import { describe, expect, it, vi } from "vitest"
 
 import { generateTextures } from "../../src/data/generated.js"
+import { pruneCheckpoints } from "../../src/train/checkpoint.js"
 import type { EndEvent, EpochEvent, SearchEvent, StepEvent } from "../../src/train/events.js"
+import { writeWhole } from "../../src/train/files.js"
 import { search } from "../../src/train/search.js"
 import { fake, fakeAddon } from "./fake-native.js"
 import { collect, data, small, useFakeRuns } from "./fake-runs.js"
@@ -209,6 +211,13 @@ describe("resuming", () => {
     writeFileSync(at("empty/config.json"), '{"format": 99}')
     expect(() => search({ resume: at("empty") })).toThrow(/format 99/)
     expect(() => search({ resume: at("empty"), batch: 3 })).toThrow(/batch/)
+    for (const [config, message] of [
+      ["null", /an object for options but received null/],
+      ['{ "options": -1 }', /an object for options but received -1/],
+    ] as const) {
+      writeFileSync(at("empty/config.json"), `{"format": 1, "config": ${config}}`)
+      expect(() => search({ resume: at("empty") })).toThrow(message)
+    }
   })
 })
 
@@ -256,6 +265,31 @@ describe("what goes wrong", () => {
     })
   })
 
+  it("says why a place cannot be, and leaves nothing there", async () => {
+    await search({ ...small, steps: 1, out: at("a") }).result()
+    for (const [out, why] of [
+      ["a/config.json/x", /^Could not write .*: a part of the path is no folder \(ENOTDIR\)$/],
+      ["x".repeat(300), /^Could not write .*: the name is too long \(ENAMETOOLONG\)$/],
+    ] as const) {
+      await expect(search({ ...small, out: at(out) }).result()).rejects.toMatchObject({
+        code: "ERR_NASP_IO",
+        message: expect.stringMatching(why),
+      })
+    }
+    expect(() => writeWhole(at("a/config.json/x"), "")).toThrow(
+      expect.objectContaining({ code: "ERR_NASP_IO" }),
+    )
+    expect(readdirSync(at(""))).toEqual(["a"])
+  })
+
+  it("refuses a data set of a single image", async () => {
+    writeFileSync(at("data_batch_1.bin"), new Uint8Array(3073))
+    const { data: _, ...options } = small
+    const running = search({ ...options, data: "cifar10", dataDir: at(""), out: at("a") })
+    await expect(running.result()).rejects.toMatchObject({ code: "ERR_NASP_DATA" })
+    expect(existsSync(at("a"))).toBe(false)
+  })
+
   it("loses nothing when a file cannot be written", async () => {
     await search({ ...small, steps: 10, out: at("a") }).result()
     const before = bytesOf(at("a"))
@@ -266,6 +300,9 @@ describe("what goes wrong", () => {
     })
     rmSync(at("a/checkpoints/step-0000000015.safetensors"), { recursive: true })
     expect(bytesOf(at("a"))).toEqual(before)
+    mkdirSync(at("a/checkpoints/step-0000000001.safetensors"))
+    expect(() => pruneCheckpoints(at("a"), 10, 5, 2)).toThrow(/^Could not remove .*step-0000000001/)
+    rmSync(at("a/checkpoints/step-0000000001.safetensors"), { recursive: true })
     expect(await search({ resume: at("a"), data }).result()).toMatchObject({ status: "finished", step: 39 })
   })
 })
