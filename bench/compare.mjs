@@ -1,10 +1,15 @@
 #!/usr/bin/env node
-// One NASP iteration, this package beside its PyTorch twins: run in turn for some rounds on the same selection, so that
-// a slow minute of the machine hits everyone. Prints medians and ratios, writes them with the machine line.
+// One iteration, this package beside its PyTorch twins: run in turn for some rounds on the same selection, so that a slow
+// minute of the machine hits everyone. Prints medians, the smallest and largest of the rounds, and ratios; writes them with
+// the machine line.
 //
 //   node bench/compare.mjs --python PYTHON [--rounds 3] [--repeats 5] [--space nasp12] [--batch 64] [--channels 16]
 //                          [--layers 8] [--seed 0] [--threads n] [--warmup 2] [--out bench/results/step.json] [--default-layout]
+//                          [--dense | --method darts [--order first|second]]
 //
+// NASP's step beside three of PyTorch's (bench/step.py); with --dense every operation propagated and differentiated in both
+// steps, on both sides; with --method darts DARTS' step, and for the first order NASP's dense one too, which but for the softmax
+// is the same.
 // Each run is its own process. The twins run with the allocator tuned (bench/step.py); the package runs as it is.
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -18,20 +23,42 @@ const values = twinOptionsOf("step", {
   layers: { type: "string", default: "8" },
   seed: { type: "string", default: "0" },
   "default-layout": { type: "boolean", default: false },
+  dense: { type: "boolean", default: false },
+  method: { type: "string", default: "nasp" },
+  order: { type: "string", default: "first" },
 })
 const work = mkdtempSync(join(tmpdir(), "nasp-bench-"))
 const selection = join(work, "alpha.safetensors")
 const shape = flags(values, ["space", "batch", "channels", "layers", "seed", "threads", "repeats", "warmup"])
 
-const torch = (arch, layout) => () =>
-  twin(values.python, "step.py", ["--arch", arch, "--layout", layout, "--selection", selection, ...shape])[0]
-const contenders = {
-  nasp: () => nasp(["step", "--save-selection", selection, ...shape])[0],
-  "torch released": torch("released", "channels_last"),
-  "torch grad": torch("grad", "channels_last"),
-  "torch sparse": torch("sparse", "channels_last"),
+const ours = (own) => () => nasp(["step", ...own, ...shape])[0]
+const torch =
+  (own, layout = "channels_last") =>
+  () =>
+    twin(values.python, "step.py", ["--layout", layout, ...own, ...shape])[0]
+const selected = ["--selection", selection]
+const saved = ["--save-selection", selection]
+const contenders = contendersOf(values)
+
+function contendersOf({ method, order, dense, "default-layout": both }) {
+  if (method === "darts") {
+    const darts = ["--method", "darts", "--order", order]
+    return {
+      nasp: ours(darts),
+      ...(order === "first" && { "nasp, dense": ours(["--dense"]) }),
+      torch: torch(darts),
+    }
+  }
+  if (dense) return { nasp: ours(["--dense", ...saved]), torch: torch(["--dense", ...selected]) }
+  const released = ["--arch", "released", ...selected]
+  return {
+    nasp: ours(saved),
+    "torch released": torch(released),
+    "torch grad": torch(["--arch", "grad", ...selected]),
+    "torch sparse": torch(["--arch", "sparse", ...selected]),
+    ...(both && { "torch released, default layout": torch(released, "default") }),
+  }
 }
-if (values["default-layout"]) contenders["torch released, default layout"] = torch("released", "default")
 
 try {
   const reports = Object.fromEntries(Object.keys(contenders).map((name) => [name, []]))
@@ -47,7 +74,7 @@ try {
       .flat()
       .map((r) => JSON.stringify(sortedMix(r.selection))),
   )
-  if (mixes.size !== 1)
+  if (values.method === "nasp" && mixes.size !== 1)
     throw new Error(`Expected one selection on all sides but found ${[...mixes].join(" and ")}`)
 
   const results = Object.entries(reports).map(([name, list]) => ({
@@ -56,21 +83,25 @@ try {
       Object.keys(list[0].seconds).map((phase) => [phase, median(list.map((r) => r.seconds[phase]))]),
     ),
     total_of_rounds: list.map((r) => r.seconds.total),
+    /** Smallest and largest of all repeats. */
+    spread: [
+      Math.min(...list.map((r) => r.spread.total[0])),
+      Math.max(...list.map((r) => r.spread.total[1])),
+    ],
     peak_bytes: median(list.map((r) => r.peak_bytes)),
     machine: list[0].machine,
   }))
-  const ours = results[0]
-  console.log(`${ours.machine.cpu}, ${ours.machine.threads} threads, ${ours.machine.isa}`)
+  const [first] = results
+  console.log(`${first.machine.cpu}, ${first.machine.threads} threads, ${first.machine.isa}`)
   console.log(`selection: ${JSON.stringify(reports.nasp[0].selection)}`)
-  console.log(`${"".padEnd(32)} total s  alpha s weight s  peak GB  time x  memory x`)
-  for (const { name, seconds, peak_bytes } of results) {
-    const columns = [seconds.total, seconds.alpha, seconds.weight]
-      .map((s) => s.toFixed(3).padStart(8))
-      .join(" ")
-    const times = (seconds.total / ours.seconds.total).toFixed(2).padStart(7)
-    const memory = (peak_bytes / ours.peak_bytes).toFixed(2).padStart(9)
+  console.log(`${"".padEnd(32)} total s (    min,     max)  alpha s weight s  peak GB  time x  memory x`)
+  for (const { name, seconds, spread, peak_bytes } of results) {
+    const range = spread.map((s) => s.toFixed(3).padStart(7)).join(", ")
+    const columns = [seconds.alpha, seconds.weight].map((s) => s.toFixed(3).padStart(8)).join(" ")
+    const times = (seconds.total / first.seconds.total).toFixed(2).padStart(7)
+    const memory = (peak_bytes / first.peak_bytes).toFixed(2).padStart(9)
     console.log(
-      `${name.padEnd(31)} ${columns} ${(peak_bytes / 1e9).toFixed(2).padStart(8)} ${times} ${memory}`,
+      `${name.padEnd(31)} ${seconds.total.toFixed(3).padStart(8)} (${range}) ${columns} ${(peak_bytes / 1e9).toFixed(2).padStart(8)} ${times} ${memory}`,
     )
   }
   writeResults(values, { selection: reports.nasp[0].selection, results })

@@ -218,6 +218,21 @@ def read_selection(selection, space, seed):
     return [tensors["alphas_normal"], tensors["alphas_reduce"]]
 
 
+def write_selection(path, matrices):
+    """The matrices of both cell types, (14, K) each, as `nasp bench step --save-selection` writes them."""
+    data = [matrix.detach().to("cpu", torch.float32).contiguous() for matrix in matrices]
+    header, end = {}, 0
+    for name, matrix in zip(("alphas_normal", "alphas_reduce"), data):
+        begin, end = end, end + 4 * matrix.numel()
+        header[name] = {"dtype": "F32", "shape": list(matrix.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as f:
+        f.write(len(text).to_bytes(8, "little") + text)
+        for matrix in data:
+            f.write(matrix.numpy().tobytes())
+
+
 def mix(D, names):
     """{"operation": edges} of the kept edges."""
     counts = {}

@@ -5,7 +5,8 @@
   grad       every operation runs; torch.autograd.grad with respect to D only
   sparse     the exact sparse step: forward along the selected path; backward without weight gradients along it;
              for every other operation <dL/dnode, op(x)> under no_grad
-All three give the same gradient; --check shows it in float64 and exits.
+All three give the same gradient; --check shows it in float64 and exits. --dense: released, and the weight step runs and
+differentiates every operation too, those that are not selected times 0.
 
 --method darts --order first|second is quark0/darts as released (cnn/architect.py, train_search.py): the mixture is
 softmax(alpha), every pass runs and differentiates everything, weight gradients of the architecture pass included; second
@@ -25,7 +26,7 @@ import torch
 from torch.nn import functional as F
 
 from nasp_torch import (EDGES, NODES, SPACES, Supernet, choose_device, clock, discretise, machine, mix, peak_bytes,
-                        read_selection)
+                        read_selection, write_selection)
 
 
 class Selected:
@@ -206,7 +207,7 @@ def build(args, dtype):
     return net, alpha
 
 
-def iteration(net, alpha, optimizers, arch, validation, training):
+def iteration(net, alpha, optimizers, arch, validation, training, dense):
     """One iteration of the released protocol; returns its seconds by phase."""
     start = clock()
     D = [discretise(matrix.detach()) for matrix in alpha]
@@ -219,7 +220,7 @@ def iteration(net, alpha, optimizers, arch, validation, training):
             matrix.clamp_(0, 1)
     middle = clock()
     optimizers["weights"].zero_grad()
-    selected = Selected([discretise(matrix.detach()) for matrix in alpha])
+    selected = (Weighted if dense else Selected)([discretise(matrix.detach()) for matrix in alpha])
     forward = clock()
     loss = F.cross_entropy(net(training[0], selected)[0], training[1])
     backward = clock()
@@ -247,7 +248,7 @@ def bench(args):
     def once():
         if args.method == "darts":
             return darts_iteration(net, alpha, optimizers, args, *batches)
-        return iteration(net, alpha, optimizers, ARCH[args.arch], *batches)
+        return iteration(net, alpha, optimizers, ARCH[args.arch], *batches, args.dense)
 
     runs = [once() for _ in range(args.warmup + args.repeats)]
     runs = runs[args.warmup :]
@@ -256,11 +257,11 @@ def bench(args):
     D, names = [discretise(matrix.detach()) for matrix in alpha], SPACES[args.space]
     where = machine()
     return {"bench": "step", "engine": "torch", "method": args.method,
-            "options": {"order": args.order} if args.method == "darts" else {}, "arch": args.arch, "layout": args.layout, "seconds": seconds,
-            "spread": spread, "peak_bytes": peak_bytes(),
+            "options": {"order": args.order} if args.method == "darts" else {}, "arch": args.arch, "layout": args.layout,
+            "seconds": seconds, "spread": spread, "peak_bytes": peak_bytes(), "activation_bytes": None,
             "selection": {"normal": mix(D[0], names[0]), "reduce": mix(D[1], names[1])},
             "space": args.space, "batch": args.batch, "channels": args.channels, "layers": args.layers,
-            "size": args.size, "threads": where["threads"], "isa": where["isa"], "repeats": args.repeats,
+            "size": args.size, "dense": args.dense, "threads": where["threads"], "isa": where["isa"], "repeats": args.repeats,
             "machine": where}
 
 
@@ -320,6 +321,8 @@ def main():
     parser.add_argument("--layout", choices=["channels_last", "default"], default="channels_last")
     parser.add_argument("--space", choices=SPACES, default="nasp12")
     parser.add_argument("--selection", default="random", help="random, or an alpha.safetensors")
+    parser.add_argument("--save-selection", metavar="FILE", help="write it as an alpha.safetensors")
+    parser.add_argument("--dense", action="store_true", help="run and differentiate every operation in both steps")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--channels", type=int, default=16)
@@ -332,7 +335,11 @@ def main():
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--check", action="store_true", help="compare the architecture gradients and exit")
     args = parser.parse_args()
+    if args.dense and (args.method != "nasp" or args.arch != "released"):
+        parser.error("--dense is of --method nasp --arch released (darts runs everything anyway)")
     choose_device(args.device)
+    if args.save_selection:
+        write_selection(args.save_selection, read_selection(args.selection, args.space, args.seed))
     if args.threads:
         torch.set_num_threads(args.threads)
     if args.check:

@@ -125,16 +125,16 @@ struct Backend {
 
   int (*blocks)(int batch);  // of images that lie side by side
   View<S> (*view)(S* data, int channels, int height, int width);
-  std::size_t (*size)(int batch, int channels, int height,
-                      int width);  // scalars of a view of blocks(batch) blocks
-  void (*load)(const Run&, View<S> y, const S* x, int first,
-               int count);                           // images [first, first + count), (count, C, H, W)
+  // Scalars of a view of blocks(batch) blocks.
+  std::size_t (*size)(int batch, int channels, int height, int width);
+  // Images [first, first + count), (count, C, H, W).
+  void (*load)(const Run&, View<S> y, const S* x, int first, int count);
   void (*store)(const Run&, S* y, View<const S> x);  // (N, C, H, W)
   void (*clear_dead)(const Run&, View<S> x);         // zeroes the lanes beyond the batch
 
   std::size_t (*packed_size)(const Unit&, bool backward);
-  void (*pack)(const Unit&, S* packed, const UnitWeights<S>&,
-               bool backward);  // backward: what backward needs too
+  // backward: what backward needs too
+  void (*pack)(const Unit&, S* packed, const UnitWeights<S>&, bool backward);
 
   // Units that read one source; they may differ in everything else.
   void (*forward)(const Run&, const ForwardUnit<S>* units, int count, const Source<S>& x);

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "../core/augment.h"
+#include "../core/cell_shape.h"
 #include "backend.h"
 
 namespace nasp {
@@ -102,7 +103,7 @@ struct AlphaTable {
   int candidates;
   S *value, *gradient, *first, *second;
   double* weight;      // D
-  unsigned char* use;  // what becomes of its entries: Use (net/session.h)
+  Use* use;            // what becomes of its entries
   const double* cost;  // (candidates); null: not regularised
 };
 struct AlphaStep {
@@ -147,8 +148,8 @@ struct StepFunctions {
   void (*drop)(const Run&, const Backend<S>&, View<S> x, const Dropout&);  // in place
 
   void (*classify)(const Run&, S* logits, const Classifier<S>&);
-  void (*classify_backward)(const Run&, S* dx, S* dw, S* db, const S* d_logits,
-                            const Classifier<S>&);  // dw, db null: not wanted
+  // dw, db null: not wanted
+  void (*classify_backward)(const Run&, S* dx, S* dw, S* db, const S* d_logits, const Classifier<S>&);
   // d_logits: of the mean loss. correct: the largest logit (the first of equals) is the target's.
   void (*cross_entropy)(const Run&, S* d_logits, StepNumbers*, const S* logits, const int* targets,
                         int classes);
@@ -157,8 +158,8 @@ struct StepFunctions {
   void (*norm)(const Run&, double* to, const WeightTable<S>&, const S* vector, bool gradient);
   // Does nothing where the numbers' loss or gradient norm is not finite.
   void (*sgd)(const Run&, const WeightTable<S>&, const SgdStep&, const StepNumbers*);
-  void (*combine)(const Run&, S* to, const WeightTable<S>&, const VectorTerm<S>* terms,  // terms: host
-                  int count);
+  // terms: host
+  void (*combine)(const Run&, S* to, const WeightTable<S>&, const VectorTerm<S>* terms, int count);
   void (*update_alpha)(const Run&, const AlphaTable<S> (&)[2], const AlphaStep&);
   // x and targets of a batch of images by their indices; null: the host prepares batches.
   void (*augment)(const Run&, View<S> x, int* targets, const ImageBytes&, const std::uint32_t* indices,

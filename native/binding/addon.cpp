@@ -7,10 +7,12 @@
 #include "../backends/machine_bounds.h"
 #include "../backends/registry.h"
 #include "../core/draws.h"
-#include "../core/parallel.h"
+#include "../core/usable_threads.h"
+#include "../net/operation_run.h"
 #include "convert.h"
 #include "dataset_wrap.h"
 #include "guard.h"
+#include "job.h"
 #include "session_wrap.h"
 
 namespace nasp {
@@ -91,14 +93,19 @@ Napi::Value time(const Napi::CallbackInfo& info) {
   const auto convert = [](Napi::Env env, const std::vector<double>& seconds) -> Napi::Value {
     return from_numbers(env, seconds);
   };
-  return Worker<std::vector<double>>::start(
+  const auto stop = std::make_shared<std::atomic<bool>>(false);
+  const std::shared_ptr<LiveTimings> timings = info.Env().GetInstanceData<AddonData>()->timings;
+  const Napi::Promise promise = Job<std::vector<double>>::start(
       info.Env(), Napi::Object::New(info.Env()),
-      [request, pass, repeats] { return time_operation(request, pass, repeats); }, convert, [] {});
+      [request, pass, repeats, stop] { return time_operation(request, pass, repeats, *stop); }, convert,
+      [timings, stop] { timings->erase(stop); });
+  timings->insert(stop);
+  return promise;
 }
 
 Napi::Value bounds(const Napi::CallbackInfo& info) {
   const std::string isa = to_text(info[0], "isa");
-  const int threads = static_cast<int>(to_integer(info[1], "threads", 0, 1024));
+  const int threads = static_cast<int>(to_integer(info[1], "threads", 0, most_threads));
   const MachineBounds bounds = machine_bounds(isa, threads);
   Napi::Object object = Napi::Object::New(info.Env());
   object.Set("gflops", bounds.gflops);
@@ -144,8 +151,9 @@ Napi::Value set_error_class(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value cancel_all(const Napi::CallbackInfo& info) {
-  for (const std::shared_ptr<SessionState>& state : *info.Env().GetInstanceData<AddonData>()->live)
-    state->cancel();
+  const AddonData* addon = info.Env().GetInstanceData<AddonData>();
+  for (const std::shared_ptr<SessionState>& state : *addon->live) state->cancel();
+  for (const auto& stop : *addon->timings) stop->store(true);
   return info.Env().Undefined();
 }
 
@@ -157,7 +165,8 @@ Napi::Value guarded(const Napi::CallbackInfo& info) {
 Napi::Object start(Napi::Env env, Napi::Object exports) {
   AddonData* addon = new AddonData;
   env.SetInstanceData(addon);
-  env.AddCleanupHook([live = addon->live] {
+  env.AddCleanupHook([live = addon->live, timings = addon->timings] {
+    for (const auto& stop : *timings) stop->store(true);
     for (const std::shared_ptr<SessionState>& state : *live) state->close();
     live->clear();
   });

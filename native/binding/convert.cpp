@@ -75,8 +75,13 @@ std::string describe(const Napi::Value& value) {
   if (value.IsBoolean()) return value.As<Napi::Boolean>() ? "true" : "false";
   if (value.IsNumber()) return number_text(value.As<Napi::Number>().DoubleValue());
   if (value.IsString()) {
-    const std::string text = value.As<Napi::String>();
-    return "\"" + (text.size() > 80 ? text.substr(0, 80) + "..." : text) + "\"";
+    char text[81];  // as many whole characters as there is room for
+    std::size_t whole = 0, copied = 0;
+    napi_get_value_string_utf8(value.Env(), value, nullptr, 0, &whole);
+    napi_get_value_string_utf8(value.Env(), value, text, sizeof text, &copied);
+    std::string shown(1, '"');
+    shown.append(text, copied);
+    return shown.append(copied < whole ? "...\"" : "\"");
   }
   if (value.IsTypedArray()) {
     const Napi::TypedArray array = value.As<Napi::TypedArray>();
@@ -113,7 +118,11 @@ bool to_flag(const Napi::Value& value, const std::string& name) {
 }
 
 std::string to_text(const Napi::Value& value, const std::string& name) {
+  constexpr std::size_t most = 1000;  // bytes; no name is as long, and one of gigabytes makes no message
+  std::size_t size = 0;
   if (!value.IsString()) refuse("a string", name, describe(value));
+  napi_get_value_string_utf8(value.Env(), value, nullptr, 0, &size);
+  if (size > most) refuse("a string of at most 1000 bytes", name, describe(value));
   return value.As<Napi::String>();
 }
 
@@ -141,11 +150,13 @@ std::vector<double> to_doubles(const Napi::Value& value, const std::string& name
   return std::vector<double>(span.data, span.data + span.size);
 }
 
-Fields::Fields(const Napi::Value& value, const std::string& name) : prefix_(name.empty() ? "" : name + ".") {
-  if (!value.IsObject() || value.IsFunction())
-    refuse("an object", name.empty() ? "options" : name, describe(value));
-  object_ = value.As<Napi::Object>();
+Napi::Object to_object(const Napi::Value& value, const std::string& name) {
+  if (!value.IsObject() || value.IsFunction()) refuse("an object", name, describe(value));
+  return value.As<Napi::Object>();
 }
+
+Fields::Fields(const Napi::Value& value, const std::string& name)
+    : object_(to_object(value, name.empty() ? "options" : name)), prefix_(name.empty() ? "" : name + ".") {}
 
 int Fields::integer(const char* field, double low, double high) const {
   return static_cast<int>(to_integer(get(field), name(field), low, high));

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "../data/dataset.h"
+#include "../net/operation_run.h"
 #include "../net/session.h"
 
 namespace nasp {
@@ -24,6 +25,7 @@ double to_finite(const Napi::Value& value, const std::string& name);
 double to_integer(const Napi::Value& value, const std::string& name, double low, double high);
 bool to_flag(const Napi::Value& value, const std::string& name);
 std::string to_text(const Napi::Value& value, const std::string& name);
+Napi::Object to_object(const Napi::Value& value, const std::string& name);
 std::vector<double> to_doubles(const Napi::Value& value, const std::string& name);  // a Float64Array, copied
 
 // The typed array's own memory and length: valid until JavaScript runs again.

@@ -2,12 +2,13 @@
 
 #include <cstring>
 
-#include "../data/augment.h"
+#include "../core/cell_shape.h"
+#include "../core/usable_threads.h"
 
 namespace nasp {
 namespace {
 
-constexpr std::uint32_t most_candidates = 256, most_tensors = 4096, most_dimensions = 8;
+constexpr std::uint32_t most_tensors = 4096, most_dimensions = 8;
 
 std::vector<std::string> candidates(const Fields& fields, const char* field) {
   std::vector<std::string> names = fields.texts(field, most_candidates);
@@ -133,12 +134,12 @@ GradientOptions to_gradient_options(const Napi::Value& value) {
 }
 
 std::vector<WeightTerm> to_weight_terms(const Napi::Value& value, const std::string& name) {
-  const Fields fields(value, name);
-  const Napi::Array vectors = value.As<Napi::Object>().GetPropertyNames();
+  const Napi::Object object = to_object(value, name);
+  const Napi::Array vectors = object.GetPropertyNames();
   std::vector<WeightTerm> terms;
   for (std::uint32_t i = 0; i < vectors.Length(); i++) {
     const std::string vector = to_text(vectors.Get(i), name);
-    terms.push_back({vector, fields.finite(vector.c_str())});
+    terms.push_back({vector, to_finite(object.Get(vectors.Get(i)), name + "." + vector)});
   }
   return terms;
 }
@@ -196,7 +197,7 @@ OperationRequest to_operation_request(const Napi::Value& value, bool with_values
   request.search_pools = fields.flag_or("searchPools", false);
   request.precision = fields.choice("precision", {"f32", "f64"}) == 0 ? Precision::f32 : Precision::f64;
   request.isa = fields.text_or("isa", "");
-  request.threads = fields.integer_or("threads", 0, 1024, 0);
+  request.threads = fields.integer_or("threads", 0, most_threads, 0);
   if (!with_values) return request;
   const Napi::Value parameters = fields.get("parameters");
   if (!parameters.IsArray()) refuse("an array", "parameters", describe(parameters));

@@ -38,16 +38,25 @@ inline Failure current_failure() {
 // An instance of the environment's error class, or a plain Error with a code where there is none.
 Napi::Value make_error(Napi::Env env, const Failure& failure);
 
+// What JavaScript threw, or is to throw. Error::Value() asks the thrown object for a property, which may be a Proxy's trap or
+// an accessor that throws again, where nothing may be thrown any more.
+Napi::Value thrown_value(const Napi::Error& error);
+// An error with that value, of which node-addon-api can be asked.
+Napi::Error carried(Napi::Env env, napi_value value);
+
 template <class Body>
 auto guard(Napi::Env env, const Body& body) -> decltype(body()) {
+  Failure failure;
   try {
-    return body();
-  } catch (const Napi::Error&) {
-    throw;
-  } catch (...) {
-    const Failure failure = current_failure();
-    throw Napi::Error(env, make_error(env, failure));
+    try {
+      return body();
+    } catch (...) {
+      failure = current_failure();
+    }
+  } catch (const Napi::Error& error) {
+    throw carried(env, thrown_value(error));
   }
+  throw carried(env, make_error(env, failure));
 }
 
 }  // namespace nasp

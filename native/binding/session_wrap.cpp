@@ -177,8 +177,11 @@ void SessionWrap::rebuild(const Napi::CallbackInfo& info) {
       account();
       throw;
     }
-    describe_net(session, info.This().As<Napi::Object>());
     account();
+    try {
+      describe_net(session, info.This().As<Napi::Object>());
+    } catch (const Napi::Error&) {  // JavaScript has frozen the object: what it shows stays as it was
+    }
   });
 }
 

@@ -11,7 +11,7 @@
 
 #include "../net/session.h"
 #include "addon_data.h"
-#include "session_worker.h"
+#include "session_state.h"
 
 namespace nasp {
 

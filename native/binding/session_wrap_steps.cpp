@@ -4,6 +4,7 @@
 #include "convert.h"
 #include "dataset_wrap.h"
 #include "guard.h"
+#include "job.h"
 #include "session_wrap.h"
 
 namespace nasp {
@@ -67,7 +68,7 @@ Napi::Value SessionWrap::start(const Napi::CallbackInfo& info, const std::functi
         return from_step_result(env, result);
       };
       try {
-        return Worker<StepResult>::start(
+        return Job<StepResult>::start(
             env, info.This().As<Napi::Object>(), [state, step] { return state->run(step); }, convert,
             settled);
       } catch (...) {
@@ -77,7 +78,7 @@ Napi::Value SessionWrap::start(const Napi::CallbackInfo& info, const std::functi
     });
   } catch (const Napi::Error& error) {
     const Napi::Promise::Deferred deferred = Napi::Promise::Deferred::New(env);
-    deferred.Reject(error.Value());
+    deferred.Reject(thrown_value(error));
     return deferred.Promise();
   }
 }

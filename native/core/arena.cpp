@@ -10,7 +10,7 @@ namespace nasp {
 
 namespace {
 constexpr unsigned char pattern = 0xA5;
-constexpr std::size_t page = 4096, huge_page = std::size_t{1} << 21;
+constexpr std::size_t huge_page = std::size_t{1} << 21;
 std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 }  // namespace
 
@@ -44,8 +44,8 @@ void Arena::reserve(std::size_t bytes) {
   base_ = static_cast<char*>(p);
   reserved_ = size;
 #ifdef MADV_HUGEPAGE
-  madvise(base_, reserved_,
-          MADV_HUGEPAGE);  // fewer page faults and TLB misses; a hint, so its answer is not needed
+  // fewer page faults and TLB misses; a hint, so its answer is not needed
+  madvise(base_, reserved_, MADV_HUGEPAGE);
 #endif
 }
 

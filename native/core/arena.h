@@ -10,6 +10,8 @@ namespace nasp {
 
 class Arena {
  public:
+  static constexpr std::size_t page = 4096;
+
   // Bytes of address space, or of `memory`; throws Error ERR_NASP_OUT_OF_MEMORY. guarded: a pattern behind every stretch,
   // down to its last byte, that check() finds changed where a kernel wrote past its end (operations run alone: tests and
   // verify).
@@ -18,9 +20,8 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  void* take(
-      std::size_t
-          bytes);  // 4096-byte aligned and padded; throws Error ERR_NASP_OUT_OF_MEMORY past the reserve
+  // Page-aligned and padded to whole pages; throws Error ERR_NASP_OUT_OF_MEMORY past the reserve.
+  void* take(std::size_t bytes);
   template <class S>
   S* take_as(std::size_t count) {
     return static_cast<S*>(take(count * sizeof(S)));
@@ -48,5 +49,9 @@ class Arena {
   char* base_ = nullptr;
   std::size_t reserved_ = 0, used_ = 0, peak_ = 0;
 };
+
+// What a stretch may be padded by, in scalars; guarded, by as much again.
+template <class S>
+constexpr std::size_t arena_slack = Arena::page / sizeof(S);
 
 }  // namespace nasp

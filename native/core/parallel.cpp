@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "error.h"
+#include "usable_threads.h"
 
 namespace nasp {
 namespace {
@@ -39,9 +40,8 @@ bool spin_until(const Ready& ready) {
 
 Parallel::Parallel(int threads) {
   if (threads == 0) threads = usable_threads();
-  if (threads < 1 || threads > 1024)
-    throw Error("ERR_NASP_ARGUMENT",
-                "Expected 0 to 1024 for threads but received " + std::to_string(threads));
+  expect(threads >= 1 && threads <= most_threads, "0 to " + std::to_string(most_threads) + " for threads",
+         std::to_string(threads));
   shares_ = std::vector<Share>(static_cast<std::size_t>(threads));
   workers_.reserve(static_cast<std::size_t>(threads - 1));
   try {

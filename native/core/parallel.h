@@ -21,13 +21,10 @@
 
 namespace nasp {
 
-// What this process may use: the CPUs of its affinity mask, or the control group's CPU quota rounded up where that is
-// less; at least 1.
-int usable_threads();
-
 class Parallel {
  public:
-  explicit Parallel(int threads);  // threads in all, the caller included; 0 = usable_threads()
+  // Threads in all, the caller included: at most most_threads; 0 = usable_threads() (usable_threads.h).
+  explicit Parallel(int threads);
   ~Parallel();
   Parallel(const Parallel&) = delete;
   Parallel& operator=(const Parallel&) = delete;

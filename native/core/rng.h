@@ -13,7 +13,6 @@ enum class Stream : std::uint32_t {
   shuffle = 3,
   augment = 4,
   selection = 5,
-  generated = 6,
   dropout = 7,
   method = 8,
   user = 16

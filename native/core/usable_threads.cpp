@@ -1,12 +1,12 @@
-// How many threads this process may use. Node's own count sees the affinity mask but (before 22) no CPU quota.
+// Node's own count sees the affinity mask but (before 22) no CPU quota.
+#include "usable_threads.h"
+
 #include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <sstream>
 #include <string>
 #include <thread>
-
-#include "parallel.h"
 
 #ifdef __linux__
 #include <sched.h>
@@ -70,9 +70,9 @@ double quota() {
 int usable_threads() {
 #ifdef __linux__
   const double granted = std::min(static_cast<double>(affinity_count()), std::ceil(quota()));
-  return static_cast<int>(std::clamp(granted, 1.0, 1024.0));
+  return static_cast<int>(std::clamp(granted, 1.0, static_cast<double>(most_threads)));
 #else
-  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, 1024);
+  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, most_threads);
 #endif
 }
 

@@ -13,12 +13,12 @@
 #pragma once
 #include <cstdint>
 
+#include "../core/augment.h"
 #include "dataset.h"
 
 namespace nasp {
 
-// Throws Error where the data set or the options contradict themselves. Call it before augment_image.
-void check_dataset(const Dataset& dataset);
+// Throw Error where the options contradict themselves or the data set. Call them before augment_image.
 void check_augment(const Dataset& dataset, const Augment& augment);
 void check_indices(const Dataset& dataset, const std::uint32_t* indices, int count);
 

@@ -3,8 +3,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "../core/augment.h"
-
 namespace nasp {
 
 struct Dataset {
@@ -13,5 +11,7 @@ struct Dataset {
   std::vector<std::uint8_t> labels;  // (N)
   std::vector<double> mean, std;     // one a channel, of pixel / 255
 };
+
+void check_dataset(const Dataset& dataset);  // throws Error where it contradicts itself
 
 }  // namespace nasp

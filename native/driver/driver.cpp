@@ -14,6 +14,7 @@
 #include "../core/error.h"
 #include "../core/parallel.h"
 #include "../core/rng.h"
+#include "../net/operation_run.h"
 #include "../net/session.h"
 
 using namespace nasp;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "../core/rng.h"
+#include "../core/cell_shape.h"
 
 namespace nasp {
 
@@ -41,10 +41,8 @@ void update(const AlphaTable<S>& a, const AlphaStep& o) {
 
 template <class S>
 void discretise(const AlphaTable<S>& a, const AlphaStep& o, std::uint32_t type) {
-  const auto draw = [&](std::uint64_t i) {
-    return philox(o.seed, static_cast<std::uint32_t>(Stream::selection), type, o.counter * 16 + i).word[0];
-  };
-  const bool random = o.epsilon > 0 && uniform(draw(15)) < o.epsilon;
+  const auto draw = [&](int number) { return draw_selection(o.seed, type, o.counter, number); };
+  const bool random = o.epsilon > 0 && uniform(draw(selection_chance)) < o.epsilon;
   int selected[cell_edges];
   S strength[cell_edges];
   for (int e = 0; e < cell_edges; e++) {
@@ -53,16 +51,12 @@ void discretise(const AlphaTable<S>& a, const AlphaStep& o, std::uint32_t type) 
     for (int k = 1; k < a.candidates; k++) {
       if (row[k] > row[selected[e]]) selected[e] = k;
     }
+    if (random) selected[e] = static_cast<int>(below(draw(e), static_cast<std::uint32_t>(a.candidates)));
     strength[e] = row[selected[e]];
-    if (random)
-      selected[e] = static_cast<int>(
-          below(draw(static_cast<std::uint64_t>(e)), static_cast<std::uint32_t>(a.candidates)));
   }
   const int entries = cell_edges * a.candidates;
-  const auto propagated = static_cast<unsigned char>(Use::propagated),
-             probed = static_cast<unsigned char>(Use::probed);
   std::fill(a.weight, a.weight + entries, 0.0);
-  std::fill(a.use, a.use + entries, o.dense ? propagated : probed);
+  std::fill(a.use, a.use + entries, o.dense ? Use::propagated : Use::probed);
   for (int j = 0; j < cell_nodes; j++) {
     const int first = edge_of(j, 0), inputs = j + cell_inputs;
     int kept[2] = {-1, -1};
@@ -75,8 +69,8 @@ void discretise(const AlphaTable<S>& a, const AlphaStep& o, std::uint32_t type) 
     for (int e = first; e < first + inputs; e++) {
       if (o.two_edges && e != kept[0] && e != kept[1]) continue;
       const int entry = e * a.candidates + selected[e];
-      a.weight[entry] = o.value_one ? 1.0 : static_cast<double>(a.value[entry]);
-      a.use[entry] = propagated;
+      a.weight[entry] = o.value_one ? 1.0 : std::clamp(static_cast<double>(a.value[entry]), 0.0, 1.0);
+      a.use[entry] = Use::propagated;
     }
   }
 }
@@ -89,10 +83,8 @@ void update_alpha(const Run&, const AlphaTable<S> (&tables)[2], const AlphaStep&
     const AlphaTable<S>& a = tables[type];
     if (step.update) update(a, step);
     if (step.discretise) discretise(a, step, type);
-    for (int i = 0; step.project_discrete && i < cell_edges * a.candidates; i++) {
-      a.weight[i] = std::clamp(a.weight[i], 0.0, 1.0);
+    for (int i = 0; step.project_discrete && i < cell_edges * a.candidates; i++)
       a.value[i] = static_cast<S>(a.weight[i]);
-    }
   }
 }
 

@@ -26,7 +26,7 @@ class AlphaSelection {
       AlphaMatrix<S>& a = net.alpha(t);
       const Mixture& m = a.mixture;
       std::copy(m.weight.begin(), m.weight.end(), here.weight[t]);
-      for (std::size_t i = 0; i < m.use.size(); i++) here.use[t][i] = static_cast<unsigned char>(m.use[i]);
+      std::copy(m.use.begin(), m.use.end(), here.use[t]);
       const bool regularised = costs[t] && !costs[t]->empty();
       if (regularised) std::copy(costs[t]->begin(), costs[t]->end(), here.cost[t]);
       tables[t] = {m.candidates, a.value(),       a.gradient(), a.first(),
@@ -38,7 +38,7 @@ class AlphaSelection {
     for (int t = 0; t < 2; t++) {
       Mixture& m = net.alpha(t).mixture;
       std::copy(here.weight[t], here.weight[t] + m.weight.size(), m.weight.begin());
-      for (std::size_t i = 0; i < m.use.size(); i++) m.use[i] = static_cast<Use>(here.use[t][i]);
+      std::copy(here.use[t], here.use[t] + m.use.size(), m.use.begin());
     }
   }
 
@@ -47,12 +47,12 @@ class AlphaSelection {
   // weights and costs of both matrices, then uses.
   struct Parts {
     double *weight[2], *cost[2];
-    unsigned char* use[2];
+    Use* use[2];
   };
   static std::size_t bytes_of(const Supernet<S>& net) {
     std::size_t n = 0;
     for (int t = 0; t < 2; t++)
-      n += net.alpha(t).size() * (sizeof(double) + 1) +
+      n += net.alpha(t).size() * (sizeof(double) + sizeof(Use)) +
            static_cast<std::size_t>(net.alpha(t).mixture.candidates) * sizeof(double);
     return n;
   }
@@ -63,7 +63,7 @@ class AlphaSelection {
       s.weight[t] = numbers, numbers += net.alpha(t).size();
       s.cost[t] = numbers, numbers += net.alpha(t).mixture.candidates;
     }
-    auto* uses = reinterpret_cast<unsigned char*>(numbers);
+    auto* uses = reinterpret_cast<Use*>(numbers);
     for (int t = 0; t < 2; t++) s.use[t] = uses, uses += net.alpha(t).size();
     return s;
   }

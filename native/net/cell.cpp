@@ -68,13 +68,13 @@ std::size_t Cell<S>::packed_bytes() const {
 template <class S>
 std::size_t Cell<S>::stored(const Backend<S>& backend, int batch, int height, int width,
                             const Mixture* mixture) const {
-  std::size_t n = 2 * (backend.size(batch, shape_.channels, height, width) + 4096 / sizeof(S));
-  n += backend.size(batch, shape_.channels * cell_nodes, height, width) + 4096 / sizeof(S);
+  std::size_t n = 2 * (backend.size(batch, shape_.channels, height, width) + arena_slack<S>);
+  n += backend.size(batch, shape_.channels * cell_nodes, height, width) + arena_slack<S>;
   for (std::size_t i = 0; i < chains_.size(); i++) {
     if (mixture && !mixture->propagated(static_cast<int>(i))) continue;
     n += chains_[i]->stored(backend, batch, height, width);
     if (chains_[i]->operation().identity())  // behind dropout
-      n += backend.size(batch, part_channels(), height, width) + 4096 / sizeof(S);
+      n += backend.size(batch, part_channels(), height, width) + arena_slack<S>;
   }
   for (const auto& h : halving_) n += h ? h->stored(backend, batch, height, width) : 0;
   return n;

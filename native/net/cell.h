@@ -2,8 +2,7 @@
 //
 //   node j = sum over edges (i, j) and operations k of D[e][k] * op_k(node i); output = the four nodes' channels
 //
-// Edges in order: node 0 from inputs 0, 1; node 1 from 0, 1, 2; and so on: 14 rows of D. In a reduction cell the edges
-// that leave an input have stride 2.
+// The edges (core/cell_shape.h) are 14 rows of D. In a reduction cell those that leave an input have stride 2.
 // Order     sources are taken in order, all operations that leave one together (forward); backward takes them in
 //           reverse: when a source's turn comes, the gradients of all nodes that it feeds are final, so its probes and
 //           its selected operations' backward run on one sweep over it
@@ -12,16 +11,12 @@
 //           k parts (channel shuffle): its channel i k + p is channel i of part p, and part 0 is the mixture's.
 // Source    quark0/darts cnn/model_search.py; yuhuixu1993/PC-DARTS model_search.py
 #pragma once
+#include "../core/cell_shape.h"
 #include "node_parts.h"
 #include "session.h"
 #include "skip_dropout.h"
 
 namespace nasp {
-
-constexpr int cell_nodes = 4, cell_inputs = 2, cell_edges = 14;
-constexpr int edge_of(int node, int input) {
-  return node * (node + 3) / 2 + input;
-}  // inputs of node j: 0 .. j + 1
 
 // The matrix D of one cell type and what becomes of each of its entries.
 struct Mixture {
@@ -84,12 +79,13 @@ class Cell {
 
   Chain<S>& chain(int edge, int k) { return *chains_[static_cast<std::size_t>(edge) * candidates_ + k]; }
   Dropout mask_of(const SkipDropout& d, int entry) const {
-    return {d.rate, d.seed, d.counter, static_cast<std::uint32_t>(shape_.index * 4096 + entry)};
+    constexpr int places = 4096;  // a cell
+    static_assert(cell_edges * most_candidates <= places);
+    return {d.rate, d.seed, d.counter, static_cast<std::uint32_t>(shape_.index * places + entry)};
   }
   int part_channels() const { return shape_.channels / shape_.parts; }
-  bool halves(int i) const {
-    return shape_.reduction && i < cell_inputs;
-  }                               // edges from source i have stride 2
+  // Edges from source i have stride 2.
+  bool halves(int i) const { return shape_.reduction && i < cell_inputs; }
   Source<S> source(int i) const;  // inputs, then nodes
   Source<S> part_of(const Source<S>& source, int part) const {
     return nasp::part_of(source, part * part_channels(), part_channels());

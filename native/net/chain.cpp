@@ -49,7 +49,7 @@ std::size_t Chain<S>::stored(const Backend<S>& backend, int batch, int height, i
   std::size_t n = 0;
   for (const Stage& s : stages_) {
     height = s.unit().out_height(height), width = s.unit().out_width(width);
-    n += backend.size(batch, s.unit().out, height, width) + 4096 / sizeof(S);
+    n += backend.size(batch, s.unit().out, height, width) + arena_slack<S>;
   }
   return n;
 }
@@ -319,10 +319,14 @@ template <class S>
 void Chain<S>::backward(const Pass<S>& pass, const Backward* chains, int count, Gradient<S>& dx) {
   const std::size_t mark = pass.arena.mark();
   measure(pass, chains, count);
+  bool zeros = false;  // none multiplies by 0: what it passes on is a gradient all the same, of zeros
   std::vector<BackwardUnit<S>> first_units;
   for (int i = 0; i < count; i++) {
     const auto& [chain, g, weight, product] = chains[i];
-    if (chain->operation_.zero) continue;
+    if (chain->operation_.zero) {
+      zeros = true;
+      continue;
+    }
     if (chain->operation_.identity()) {
       const Probe self = {chain, g, product};
       if (product) probe(pass, chain->output_, &self, 1);
@@ -341,6 +345,7 @@ void Chain<S>::backward(const Pass<S>& pass, const Backward* chains, int count, 
   }
   if (!first_units.empty())
     pass.backend.backward(pass.run, first_units.data(), static_cast<int>(first_units.size()));
+  if (zeros && dx.view && !dx.written) pass.backend.add(pass.run, dx.view, dx.write(), {}, S(0));
   pass.arena.rewind(mark);
 }
 

@@ -58,8 +58,8 @@ class Chain {
   std::size_t packed_bytes() const;
   // Scalars that propagate stores for a batch, at the input's size.
   std::size_t stored(const Backend<S>& backend, int batch, int height, int width) const;
-  void mark_gradients(
-      Parameters<S>& parameters) const;  // every parameter of the chain has a gradient in this step
+  // Every parameter of the chain has a gradient in this step.
+  void mark_gradients(Parameters<S>& parameters) const;
 
   struct Probe {
     Chain* chain;

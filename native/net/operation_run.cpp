@@ -1,4 +1,6 @@
-// One operation alone, by the same chain that a cell runs: for verify, the case table and the benches.
+// By the same chain that a cell runs.
+#include "operation_run.h"
+
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -44,13 +46,9 @@ struct Bench {
         workspace(parallel.threads()),
         chain(make_operation(r.op, r.channels, r.stride, r.search_pools), parameters, "", r.affine),
         arena(reserve(), r.guarded, open().memory()),
-        out_height(r.height),
-        out_width(r.width),
+        out_height((r.height + r.stride - 1) / r.stride),
+        out_width((r.width + r.stride - 1) / r.stride),
         pass{backend, {parallel, workspace, r.batch, device->handle()}, arena, parameters, r.training, true} {
-    if (!chain.operation().zero && !chain.operation().identity())
-      out_height = (r.height + r.stride - 1) / r.stride, out_width = (r.width + r.stride - 1) / r.stride;
-    if (chain.operation().zero && r.stride == 2)
-      out_height = (r.height + 1) / 2, out_width = (r.width + 1) / 2;
     chain.prepare(backend, parameters);
     parameters.allocate(0, true, device->memory());
     product.allocate(1, device->memory());
@@ -66,8 +64,9 @@ struct Bench {
   }
   std::size_t reserve() const {
     const auto& r = request;
-    return sizeof(S) * (8 * (backend.size(r.batch, r.channels, r.height, r.width) + 8192) + 32 * 4096 +
-                        2 * chain.stored(backend, r.batch, r.height, r.width));
+    const std::size_t x = backend.size(r.batch, r.channels, r.height, r.width) + 2 * arena_slack<S>,
+                      stored = chain.stored(backend, r.batch, r.height, r.width), moments = 32 * Arena::page;
+    return sizeof(S) * (8 * x + 2 * stored + moments);
   }
   Source<S> source() const { return {x, {}}; }
   std::vector<double> values(const S* from, std::size_t count) const {
@@ -183,7 +182,8 @@ OperationResult run(const OperationRequest& r) {
 }
 
 template <class S>
-std::vector<double> time(const OperationRequest& r, const std::string& pass, int repeats) {
+std::vector<double> time(const OperationRequest& r, const std::string& pass, int repeats,
+                         const std::atomic<bool>& stop) {
   check(r);
   expect(pass == "forward" || pass == "probe" || pass == "backward" || pass == "both",
          "forward, probe, backward or both for pass", pass);
@@ -204,6 +204,7 @@ std::vector<double> time(const OperationRequest& r, const std::string& pass, int
   const std::size_t mark = b.arena.mark();
   std::vector<double> seconds;
   for (int i = 0; i < repeats; i++) {
+    if (stop) throw Error("ERR_NASP_ABORTED", "The timing was cancelled");
     b.arena.rewind(mark);
     for (Slot& s : b.parameters.slots()) s.version++;  // as after a step on the weights: they are packed anew
     if (pass == "backward") {
@@ -228,8 +229,10 @@ OperationResult run_operation(const OperationRequest& r) {
   return r.precision == Precision::f64 ? run<double>(r) : run<float>(r);
 }
 
-std::vector<double> time_operation(const OperationRequest& r, const std::string& pass, int repeats) {
-  return r.precision == Precision::f64 ? time<double>(r, pass, repeats) : time<float>(r, pass, repeats);
+std::vector<double> time_operation(const OperationRequest& r, const std::string& pass, int repeats,
+                                   const std::atomic<bool>& stop) {
+  return r.precision == Precision::f64 ? time<double>(r, pass, repeats, stop)
+                                       : time<float>(r, pass, repeats, stop);
 }
 
 std::vector<OperationInfo> list_operations() {

@@ -18,11 +18,8 @@
 
 namespace nasp {
 
-enum class Initial {
-  zero,
-  one,
-  fan_in
-};  // fan_in: uniform in +-1 / sqrt(fan in), PyTorch's default for convolutions
+// fan_in: uniform in +-1 / sqrt(fan in), PyTorch's default for convolutions
+enum class Initial { zero, one, fan_in };
 
 struct Slot {
   std::string name;

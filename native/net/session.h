@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "../core/augment.h"
+#include "../core/cell_shape.h"
 #include "../data/dataset.h"
 
 namespace nasp {
@@ -54,11 +56,8 @@ struct Discretise {
 };
 
 enum class AlphaOptimizer { adam, sgd };  // sgd: plain gradient, no state
-enum class AlphaProjection {
-  box,
-  none,
-  discrete
-};  // after the step: clipped to [0, 1], as it is, or D itself
+// After the step: clipped to [0, 1], as it is, or D itself.
+enum class AlphaProjection { box, none, discrete };
 
 struct AlphaUpdate {
   AlphaOptimizer optimizer = AlphaOptimizer::adam;
@@ -69,10 +68,6 @@ struct AlphaUpdate {
   bool cost_on_alpha = false;  // regulariser's gradient at D (false, released code) or at alpha
   std::optional<Discretise> discretise = Discretise{};  // of the matrix that follows; none: the mixture stays
 };
-
-// Of an entry of the mixture. absent: not run at all; probed: measured where gradients of the mixture are wanted;
-// propagated: run, stored and differentiated.
-enum class Use : std::uint8_t { absent, probed, propagated };
 
 struct GradientOptions {
   bool weights = false;          // of the weights too
@@ -101,8 +96,8 @@ struct StepResult {
   double forward_seconds = 0, backward_seconds = 0;
   double update_seconds = 0;  // of a weight step: gradient norm, clipping, SGD
   double wait_seconds = 0;    // for the batch to be prepared
-  double prepare_seconds =
-      0;  // what the batch took on the loader's thread, beside steps; in the first that uses it
+  // What the batch took on the loader's thread, beside steps; in the first that uses it.
+  double prepare_seconds = 0;
   double gradient_norm = 0;    // weight step: before clipping
   std::vector<double> logits;  // (count, classes)
 };
@@ -139,8 +134,8 @@ class Session {
 
   // grad.alphas_* = dL/dmixture, exact, every entry that is not absent.
   virtual StepResult architecture_gradient(int ticket, const GradientOptions& options) = 0;
-  virtual void update_alpha(
-      const AlphaUpdate& options) = 0;  // gradient + regulariser -> optimizer -> projection -> D
+  // Gradient + regulariser -> optimizer -> projection -> D.
+  virtual void update_alpha(const AlphaUpdate& options) = 0;
   virtual StepResult weight_step(int ticket, const WeightUpdate& options) = 0;
   // The mixture's net with running statistics, or with the batch's own (running ones stay as they were).
   virtual StepResult evaluate(int ticket, bool batch_statistics) = 0;
@@ -160,52 +155,5 @@ class Session {
 };
 
 std::unique_ptr<Session> make_session(const SupernetConfig& config);
-
-// ---- one operation alone: for verify, tests and benches --------------------------------------------------
-
-struct NamedTensor {
-  std::string name;
-  std::vector<int> shape;
-  std::vector<double> data;
-};
-
-struct OperationRequest {
-  std::string op;
-  int channels = 16, height = 8, width = 8, batch = 4, stride = 1;
-  bool affine = false;   // affine BatchNorm; pools are followed by BatchNorm only where search_pools is true
-  bool training = true;  // batch statistics; false: running statistics
-  bool search_pools = false;  // pool + BatchNorm, as in search cells
-  Precision precision = Precision::f32;
-  std::string isa;
-  int threads = 0;
-  bool guarded = true;  // sentinels behind every activation; ERR_NASP_INTERNAL where one was overwritten
-  std::vector<double> x, dy;  // (N, C, H, W), (N, C, H', W')
-  std::vector<NamedTensor>
-      parameters;  // parameters and, optionally, running statistics by their names in the operation
-};
-
-struct OperationResult {
-  std::vector<int> y_shape;
-  std::vector<double> y, dx;
-  double probe = 0;                      // <dy, y> by the probe mode, which stores nothing
-  std::vector<NamedTensor> dw, buffers;  // gradients; running statistics after this forward
-};
-
-OperationResult run_operation(const OperationRequest& request);
-
-// Seconds of `repeats` runs of pass: "forward" (propagate), "probe", "backward" (data and weights), "both".
-// x and dy are random.
-std::vector<double> time_operation(const OperationRequest& request, const std::string& pass, int repeats);
-
-struct OperationInfo {
-  std::string name;
-  std::vector<std::string> aliases;
-};
-std::vector<OperationInfo> list_operations();
-// Parameters (affine = false) and multiply-adds of one image, at C -> C, stride, on an H x W input.
-std::pair<double, double> operation_cost(const std::string& op, int channels, int size, int stride);
-// Names and shapes of an operation's parameters and buffers (group parameter or buffer).
-std::vector<TensorInfo> operation_tensors(const std::string& op, int channels, int stride, bool affine,
-                                          bool search_pools);
 
 }  // namespace nasp

@@ -18,8 +18,9 @@ namespace nasp {
 
 template <class S>
 struct StepBatch {
-  bool used = false, by_value = false;
-  int ticket = 0;  // 0: no step may ask for it, since it is not filled yet
+  bool used = false;
+  bool loading = false;  // by the loader: `job` is to be waited for
+  int ticket = 0;        // 0: no step may ask for it, since it is not filled yet
   BatchLoader::Ticket job = 0;
   int count = 0;
   std::vector<S> planes;  // (count, C, H, W), filled by the loader's thread
@@ -57,13 +58,13 @@ class StepBatches {
       expect(dataset->labels[i] < classes_, "labels below " + std::to_string(classes_),
              std::to_string(dataset->labels[i]));
     return put(static_cast<int>(indices.size()), [&](StepBatch<S>& batch) {
-      batch.by_value = in_step_;
       batch.augment = augment;
       if (in_step_) {
         batch.dataset = std::move(dataset), batch.indices = std::move(indices);
         return;
       }
       make_room(batch);
+      batch.loading = true;
       batch.job =
           loader_.submit([&batch, dataset = std::move(dataset), indices = std::move(indices), augment] {
             const auto start = std::chrono::steady_clock::now();
@@ -82,13 +83,12 @@ class StepBatches {
       make_room(batch);
       std::copy(x, x + image_values() * targets.size(), batch.planes.begin());
       std::copy(targets.begin(), targets.end(), batch.targets.begin());
-      batch.by_value = true;
     });
   }
 
   // Ready to be used: waits for the loader.
   StepBatch<S>& ready(StepBatch<S>& batch) {
-    if (!batch.by_value) loader_.wait(batch.job);
+    if (batch.loading) loader_.wait(batch.job);
     return batch;
   }
 
@@ -145,6 +145,7 @@ class StepBatches {
     for (StepBatch<S>& b : batches_) {
       if (b.used) continue;
       b.used = true;
+      b.loading = false;
       b.count = count;
       b.prepare_seconds = 0;
       return b;

@@ -27,20 +27,20 @@ void convert(const Run&, S* to, const double* from, int count) {
 template <class S>
 const StepFunctions<S>& step_functions(const Backend<S>& backend) {
   static const StepFunctions<S> host = {
-      pack<S>,
-      normalise<S>,
-      fold<S>,
-      add_product<S>,
-      convert<S>,
-      drop<S>,
-      linear_forward<S>,
-      linear_backward<S>,
-      softmax_cross_entropy<S>,
-      norm<S>,
-      sgd<S>,
-      combine<S>,
-      update_alpha<S>,
-      nullptr,
+      .pack = pack<S>,
+      .normalise = normalise<S>,
+      .fold = fold<S>,
+      .add_product = add_product<S>,
+      .convert = convert<S>,
+      .drop = drop<S>,
+      .classify = linear_forward<S>,
+      .classify_backward = linear_backward<S>,
+      .cross_entropy = softmax_cross_entropy<S>,
+      .norm = norm<S>,
+      .sgd = sgd<S>,
+      .combine = combine<S>,
+      .update_alpha = update_alpha<S>,
+      .augment = nullptr,
   };
   return backend.between ? *backend.between : host;
 }

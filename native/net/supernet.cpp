@@ -122,7 +122,7 @@ std::size_t Supernet<S>::arena_bytes(const Backend<S>& backend, bool every) cons
   int size = config_.image_size, channels = config_.channels;
   const int stem = stem_multiplier * channels;
   const std::size_t image = largest_activation(backend);
-  std::size_t n = backend.size(config_.batch, stem, size, size) + 4096;
+  std::size_t n = backend.size(config_.batch, stem, size, size) + arena_slack<S>;
   std::size_t probes = 0;
   for (const auto& cell : cells_) {
     n += cell->stored(backend, config_.batch, size, size, every ? nullptr : &mixture(*cell));
@@ -131,7 +131,8 @@ std::size_t Supernet<S>::arena_bytes(const Backend<S>& backend, bool every) cons
   }
   // x; gradients: an output, three inputs, what lies between units; and where channels are partial an output's in parts
   const std::size_t images = config_.partial_channels > 1 && backend.split ? 8 : 7;
-  return sizeof(S) * (n + probes + images * image + 64 * 4096);
+  const std::size_t rest = 64 * Arena::page;  // moments, and what all of this is padded by
+  return sizeof(S) * (n + probes + images * image + rest);
 }
 
 template <class S>
@@ -198,7 +199,7 @@ void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool mixture_
     reading.clear();
     for (const Reader& r : readers(o)) {
       const Gradient<S>& from = d_in[r.cell][static_cast<std::size_t>(r.input)];
-      // not written: nothing but `none`, or nothing at all, leaves the input
+      // not written: nothing leaves the input
       if (from.written) reading.push_back({&cells_[r.cell]->preprocess(r.input), from.view, S(1), nullptr});
     }
     if (o + 1 == outputs_.size())
@@ -208,8 +209,12 @@ void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool mixture_
   };
   for (std::size_t i = cells_.size(); i-- > 0;) {
     poll(cancelled);
-    const Gradient<S> d_out = gather(i + 1);
-    if (!d_out.written) continue;
+    Gradient<S> d_out = gather(i + 1);
+    if (!d_out.written) {
+      if (!mixture_wanted) continue;
+      // its probes move running statistics all the same
+      pass.backend.add(pass.run, d_out.view, d_out.write(), {}, S(0));
+    }
     Cell<S>& cell = *cells_[i];
     for (int input = 0; input < cell_inputs; input++) {
       // what comes from the stem serves its own weights and the preprocessing's only

@@ -1,11 +1,18 @@
 #include "supernet_config.h"
 
+#include <cstdint>
+
 #include "../backends/registry.h"
+#include "../core/cell_shape.h"
 #include "../core/error.h"
-#include "../core/parallel.h"
+#include "../core/usable_threads.h"
 #include "../ops/operation.h"
 
 namespace nasp {
+
+namespace {
+constexpr std::int64_t most_logits = 1 << 26;
+}
 
 SupernetConfig checked(SupernetConfig c) {
   const auto in = [](const char* name, int v, int low, int high) {
@@ -19,10 +26,16 @@ SupernetConfig checked(SupernetConfig c) {
   in("imageSize", c.image_size, 4, 4096);
   in("imageChannels", c.image_channels, 1, 64);
   in("batch", c.batch, 1, 65536);
-  in("threads", c.threads, 0, 1024);
+  expect(static_cast<std::int64_t>(c.batch) * c.classes <= most_logits,
+         "at most " + std::to_string(most_logits) + " for batch times classes",
+         std::to_string(static_cast<std::int64_t>(c.batch) * c.classes));
+  in("threads", c.threads, 0, most_threads);
   in("partialChannels", c.partial_channels, 1, 64);
   for (const auto* list : {&c.normal, &c.reduce}) {
     expect(!list->empty(), "at least one candidate operation for normal and for reduce", "none");
+    expect(list->size() <= most_candidates,
+           "at most " + std::to_string(most_candidates) + " candidate operations for normal and for reduce",
+           std::to_string(list->size()));
     for (const std::string& op : *list) make_operation(op, 2, 1, true);
   }
   if (c.isa.empty()) c.isa = chosen_isa();

@@ -118,7 +118,11 @@ class SupernetSession final : public Session {
   }
 
   StepResult architecture_gradient(int ticket, const GradientOptions& o) override {
-    const PassOptions options = {true, o.weights, o.keep_statistics, o.keep_batch, true};
+    const PassOptions options = {.training = true,
+                                 .weight_gradients = o.weights,
+                                 .keep_statistics = o.keep_statistics,
+                                 .keep_batch = o.keep_batch,
+                                 .dropout = true};
     return pass(ticket, options, [&](const Pass<S>& p, StepResult& r) {
       differentiate(p, r, true, o.node_sums);
       if (o.weights) take_gradient_norm(p, net().parameters().table());
@@ -147,7 +151,8 @@ class SupernetSession final : public Session {
   }
 
   StepResult weight_step(int ticket, const WeightUpdate& o) override {
-    const PassOptions options = {true, true, false, o.keep_batch, true};
+    const PassOptions options = {
+        .training = true, .weight_gradients = true, .keep_batch = o.keep_batch, .dropout = true};
     return pass(ticket, options, [&](const Pass<S>& p, StepResult& r) {
       differentiate(p, r, o.mixture, false);
       const auto start = std::chrono::steady_clock::now();
@@ -164,7 +169,8 @@ class SupernetSession final : public Session {
   }
 
   StepResult evaluate(int ticket, bool batch_statistics) override {
-    return pass(ticket, {batch_statistics, false, true, false, false}, [](const Pass<S>&, StepResult&) {});
+    const PassOptions options = {.training = batch_statistics, .keep_statistics = true};
+    return pass(ticket, options, [](const Pass<S>&, StepResult&) {});
   }
 
   void combine(const std::string& to, const std::vector<WeightTerm>& terms) override {
@@ -246,7 +252,8 @@ class SupernetSession final : public Session {
   const SkipDropout* dropout() const { return skip_dropout_.rate > 0 ? &skip_dropout_ : nullptr; }
 
   struct PassOptions {
-    bool training, weight_gradients, keep_statistics, keep_batch, dropout;
+    bool training = false, weight_gradients = false, keep_statistics = false, keep_batch = false,
+         dropout = false;
   };
 
   // Waits for the batch, runs the net forward on it, then `rest`. Frees the ticket: always where it fails.

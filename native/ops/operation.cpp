@@ -33,34 +33,28 @@ struct Builder {
   int channels, stride;
   bool search_pools;
 
-  Operation zero() const { return {"", true, {}}; }
+  Operation zero() const { return {.zero = true, .units = {}}; }
   Operation skip() const { return stride == 1 ? Operation{} : make_factorized_reduce(channels, channels); }
   Operation pool(UnitKind kind, int kernel) const {
     Unit u;
     u.kind = kind, u.norm = search_pools, u.in = u.out = channels, u.kernel = kernel, u.stride = stride;
-    return {"", false, {{u, "", {}, "1"}}};
+    return {.units = {{u, "", {}, "1"}}};
   }
   Operation relu_conv_bn(int kernel) const {
-    return {"",
-            false,
-            {{convolve(channels, channels, true, true, dense(channels, kernel, kernel, stride, stride)),
-              "",
-              {"op.1", ""},
-              "op.2"}}};
+    const Unit u = convolve(channels, channels, true, true, dense(channels, kernel, kernel, stride, stride));
+    return {.units = {{u, "", {"op.1", ""}, "op.2"}}};
   }
   Operation conv_pair(int kernel) const {  // 1 x k, then k x 1; one BatchNorm
     Unit u = convolve(channels, channels, true, true, dense(channels, kernel, 1, stride, 1));
     u.row = dense(channels, 1, kernel, 1, stride);
-    return {"", false, {{u, "1", {"2", ""}, "3"}}};
+    return {.units = {{u, "1", {"2", ""}, "3"}}};
   }
   Operation separable(int kernel) const {
-    return {"",
-            false,
-            {{depthwise(channels, kernel, 1, stride), "op.1", {"op.2", ""}, "op.3"},
-             {depthwise(channels, kernel, 1, 1), "op.5", {"op.6", ""}, "op.7"}}};
+    return {.units = {{depthwise(channels, kernel, 1, stride), "op.1", {"op.2", ""}, "op.3"},
+                      {depthwise(channels, kernel, 1, 1), "op.5", {"op.6", ""}, "op.7"}}};
   }
   Operation dilated(int kernel) const {
-    return {"", false, {{depthwise(channels, kernel, 2, stride), "op.1", {"op.2", ""}, "op.3"}}};
+    return {.units = {{depthwise(channels, kernel, 2, stride), "op.1", {"op.2", ""}, "op.3"}}};
   }
 };
 
@@ -68,26 +62,18 @@ struct Builder {
 
 Operation make_operation(const std::string& name, int channels, int stride, bool search_pools) {
   const Builder builder = {channels, stride, search_pools};
-  const auto build = [&]() -> Operation {
-    using enum UnitKind;
+  using enum UnitKind;
 #define OPERATION(id, aliases, chain) \
   if (name == #id) return builder.chain;
 #include "op_list.inc"
 #undef OPERATION
-    std::string known;
-    for (const OperationName& n : operation_names())
-      known += (known.empty() ? "" : ", ") + std::string(n.name);
-    throw Error("ERR_NASP_ARGUMENT", "Expected one of " + known + " for operation but received " + name);
-  };
-  Operation operation = build();
-  operation.name = name;
-  return operation;
+  std::string known;
+  for (const OperationName& n : operation_names()) known += (known.empty() ? "" : ", ") + std::string(n.name);
+  throw Error("ERR_NASP_ARGUMENT", "Expected one of " + known + " for operation but received " + name);
 }
 
 Operation make_relu_conv_bn(int in, int out) {
-  return {"relu_conv_bn",
-          false,
-          {{convolve(in, out, true, true, dense(out, 1, 1, 1, 1)), "", {"op.1", ""}, "op.2"}}};
+  return {.units = {{convolve(in, out, true, true, dense(out, 1, 1, 1, 1)), "", {"op.1", ""}, "op.2"}}};
 }
 
 Operation make_factorized_reduce(int in, int out) {
@@ -100,17 +86,17 @@ Operation make_factorized_reduce(int in, int out) {
   Unit u = convolve(in, out, true, true, {out / 2, 1, 1, 2, 2, 0, 0});
   u.parts = 2;
   u.dense[1] = {out / 2, 1, 1, 2, 2, -1, -1};  // the second half reads from pixel (1, 1) on
-  return {"factorized_reduce", false, {{u, "", {"conv_1", "conv_2"}, "bn"}}};
+  return {.units = {{u, "", {"conv_1", "conv_2"}, "bn"}}};
 }
 
 Operation make_stem(int in, int out) {
-  return {"stem", false, {{convolve(in, out, false, true, dense(out, 3, 3, 1, 1)), "", {"0", ""}, "1"}}};
+  return {.units = {{convolve(in, out, false, true, dense(out, 3, 3, 1, 1)), "", {"0", ""}, "1"}}};
 }
 
 Operation make_halving_pool(int channels) {
   Unit u;
   u.kind = UnitKind::max_pool, u.in = u.out = channels, u.kernel = 2, u.stride = 2;
-  return {"halving_pool", false, {{u, "", {}, ""}}};
+  return {.units = {{u, "", {}, ""}}};
 }
 
 const std::vector<OperationName>& operation_names() {

@@ -9,12 +9,11 @@ namespace nasp {
 
 struct NamedUnit {
   Unit unit;
-  std::string first, dense[2],
-      norm;  // first: the depthwise convolution or row; parameter name without ".weight"; norm: the BatchNorm's module
+  // Parameter names without ".weight" (first: of the depthwise convolution or the row); norm: the BatchNorm's module.
+  std::string first, dense[2], norm;
 };
 
 struct Operation {
-  std::string name;
   bool zero = false;             // `none`
   std::vector<NamedUnit> units;  // empty and not zero: the identity
   bool identity() const { return units.empty() && !zero; }

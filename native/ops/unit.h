@@ -11,8 +11,8 @@
 
 namespace nasp {
 
-constexpr std::size_t most_weights = std::size_t{1}
-                                     << 30;  // of a unit that is run: kernels count them in an int
+// Of a unit that is run: kernels count them in an int.
+constexpr std::size_t most_weights = std::size_t{1} << 30;
 
 enum class UnitKind { convolve, max_pool, avg_pool, identity };
 

@@ -75,3 +75,39 @@ test("worker threads are terminated in the middle of steps", async () => {
     expect(await worker.terminate()).toBe(1)
   }
 })
+
+// Minutes of steps, were they waited for: cells of 400 layers, one after another, in four sessions.
+test("worker threads that are terminated wait for none of their steps", { timeout: 60_000 }, async () => {
+  const worker = start(`
+    const deep = () => {
+      const session = new addon.Session({ channels: 8, layers: 400, classes: 10, imageSize: 32, imageChannels: 3, batch: 32,
+        normal: operations, reduce: operations, precision: "f32", isa: "", threads: 1, dense: false, seed: 1 })
+      session.discretise({ value: "one", edges: "two", epsilon: 0, counter: 0 })
+      return session
+    }
+    const x = new Float32Array(32 * 3 * 32 * 32)
+    for (let i = 0; i < 4; i++) {
+      const session = deep()
+      session.architectureGradient(session.load(x, new Int32Array(32)))
+    }
+    parentPort.postMessage("running")`)
+  expect(await message(worker)).toBe("running")
+  expect(await worker.terminate()).toBe(1)
+})
+
+const timing = `addon.timeOperation({ op: "sep_conv_5x5", channels: 16, height: 16, width: 16, batch: 8, stride: 1,
+  affine: false, precision: "f32", threads: 1 }, "both", 1e6)`
+
+test("a timing of hours ends with its worker thread, and with the process", async () => {
+  const worker = start(`${timing}; parentPort.postMessage("running")`)
+  expect(await message(worker)).toBe("running")
+  expect(await worker.terminate()).toBe(1)
+  expect(run(`${timing}; setTimeout(() => process.exit(7), 20)`).status).toBe(7)
+})
+
+test("a timing that is cancelled says so", () => {
+  const child = run(
+    `${timing}.catch(({ code }) => process.stdout.write(code)); setTimeout(() => addon.cancelAll(), 20)`,
+  )
+  expect(child.stdout).toBe("ERR_NASP_ABORTED")
+})

@@ -17,23 +17,25 @@ struct Table {
     return static_cast<std::size_t>(blocks(batch)) * channels * height * width * L::count;
   }
   static const Backend<S>& get(const char* name) {
-    static const Backend<S> table = {name,
-                                     L::count,
-                                     blocks,
-                                     view,
-                                     size,
-                                     load_images<L>,
-                                     store_images<L>,
-                                     clear_dead_lanes<L>,
-                                     packed_size<S>,
-                                     pack_unit<L>,
-                                     forward_units<L>,
-                                     backward_units<L>,
-                                     gradient_sums<L>,
-                                     node_sum<L>,
-                                     add<L>,
-                                     global_average<L>,
-                                     global_average_backward<L>};
+    static const Backend<S> table = {
+        .name = name,
+        .lanes = L::count,
+        .blocks = blocks,
+        .view = view,
+        .size = size,
+        .load = load_images<L>,
+        .store = store_images<L>,
+        .clear_dead = clear_dead_lanes<L>,
+        .packed_size = packed_size<S>,
+        .pack = pack_unit<L>,
+        .forward = forward_units<L>,
+        .backward = backward_units<L>,
+        .gradient_sums = gradient_sums<L>,
+        .node_sum = node_sum<L>,
+        .add = add<L>,
+        .global_average = global_average<L>,
+        .global_average_backward = global_average_backward<L>,
+    };
     return table;
   }
 };

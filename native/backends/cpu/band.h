@@ -65,8 +65,6 @@ struct Band {
     some.data += first * channel_pitch, some.channels = count;
     return some;
   }
-  // Rows that a tile asks for beyond the last one are the last one: their results are dropped.
-  int clamp_row(int row) const { return smaller(row, first_row + rows - 1); }
 };
 
 template <class L>
@@ -183,13 +181,16 @@ void fill_gradient(const Band<L>& band, const GradientSource<typename L::scalar>
   });
 }
 
-// How an activation is cut into pieces of work: (block, band of input rows). A band's rows are as many as keep it in
-// the second-level cache beside its halo; first rows are multiples of some number, which stride 2 cuts where stride 1 does.
+// Bytes of an activation that a piece of work takes: they stay in the second-level cache, a halo beside them.
+constexpr std::size_t piece_bytes = 256 << 10;
+
+// How an activation is cut into pieces of work: (block, band of input rows). First rows are multiples of some number, which
+// stride 2 cuts where stride 1 does.
 template <class L>
 struct Pieces {
   int rows, per_block, count, height;
   Pieces(const View<const typename L::scalar>& x, int blocks, int multiple = 4,
-         std::size_t target = 256 << 10)
+         std::size_t target = piece_bytes)
       : height(x.height) {
     const std::size_t row =
         static_cast<std::size_t>(x.channels) * x.width * L::count * sizeof(typename L::scalar);

@@ -48,7 +48,7 @@ template <class L, int K, int D, int Stride, int Rows>
     NASP_UNROLL for (int r = 0; r < Rows; r++) NASP_UNROLL for (int p = 0; p < P; p++) sum[r][p] = L::zero();
     // Row s of the kernel for the upper output, s - 1 for the lower one.
     const auto meet = [&]<bool Upper, bool Lower>(int s) NASP_LAMBDA_INLINE {
-      const S *x = unknown(rows[s * D] + at), *weights = w + s * K;
+      const S *x = unknown(rows[s * D] + at), *weights = unknown(w + s * K);
       L upper[K], lower[K];
       NASP_UNROLL for (int t = 0; t < K; t++) {
         if constexpr (Upper) upper[t] = L::splat(weights[t]), upper[t].pin();
@@ -74,6 +74,8 @@ template <class L, int K, int D, int Stride, int Rows>
       NASP_LOOP for (int s = both; s < both_end; s++) meet.template operator()<true, true>(s);
       if (end > K) meet.template operator()<false, true>(K);
     }
+    // or g++ computes each sum behind the question whether it is stored, its products one after another
+    NASP_UNROLL for (int r = 0; r < Rows; r++) NASP_UNROLL for (int p = 0; p < P; p++) sum[r][p].pin();
     NASP_UNROLL for (int r = 0; r < Rows; r++) NASP_UNROLL for (int p = 0; p < P; p++) {
       if (first + p < pixels) sum[r][p].store(to + r * next + p * L::count);
     }

@@ -96,36 +96,42 @@ struct DataGradient {
   L* sums = nullptr;                             // (C, 2): of dx, and of dx * activation; null: not wanted
 
   void segment(int channel, int row, int column, int count, const S* pixels) const {
-    S* to =
-        dx.data + row * dx.row_pitch + channel * dx.channel_pitch + static_cast<ptrdiff_t>(column) * L::count;
-    const ptrdiff_t step = static_cast<ptrdiff_t>(column_step) * L::count;
-    if (activation.data) {
-      const S* from = activation.at(row, channel, column);
-      return gated(channel, count, pixels, to, step,
-                   [&](int p) NASP_LAMBDA_INLINE { return L::load(from + p * step); });
-    }
-    if (!gate.x.data) {
-      for (int p = 0; p < count; p++) put(L::load(pixels + p * L::count), to + p * step);
-      return;
-    }
-    const S* from = gate.x.data + row * gate.x.row_pitch + channel * gate.x.channel_pitch +
-                    static_cast<ptrdiff_t>(column) * L::count;
-    if (!gate.norm.scale)
-      return gated(channel, count, pixels, to, step,
-                   [&](int p) NASP_LAMBDA_INLINE { return L::load(from + p * step); });
-    const L mean = L::splat(gate.norm.mean[channel]), scale = L::splat(gate.norm.scale[channel]),
-            shift = L::splat(gate.norm.shift[channel]);
-    gated(channel, count, pixels, to, step,
-          [&](int p) NASP_LAMBDA_INLINE { return scale * (L::load(from + p * step) - mean) + shift; });
+    if (accumulate) return take<Put::add>(channel, row, column, count, pixels);
+    if (past_caches) return take<Put::stream>(channel, row, column, count, pixels);
+    take<Put::store>(channel, row, column, count, pixels);
   }
 
  private:
-  template <class Load>
+  enum class Put { add, store, stream };
+
+  template <Put How>
+  void take(int channel, int row, int column, int count, const S* pixels) const {
+    S* to =
+        dx.data + row * dx.row_pitch + channel * dx.channel_pitch + static_cast<ptrdiff_t>(column) * L::count;
+    const ptrdiff_t step = static_cast<ptrdiff_t>(column_step) * L::count;
+    const auto from = [&](const S* at) {
+      gated<How>(channel, count, pixels, to, step,
+                 [&](int p) NASP_LAMBDA_INLINE { return L::load(at + p * step); });
+    };
+    if (activation.data) return from(activation.at(row, channel, column));
+    if (!gate.x.data) {
+      for (int p = 0; p < count; p++) put<How>(L::load(pixels + p * L::count), to + p * step);
+      return;
+    }
+    const S* at = gate.x.data + row * gate.x.row_pitch + channel * gate.x.channel_pitch +
+                  static_cast<ptrdiff_t>(column) * L::count;
+    if (!gate.norm.scale) return from(at);
+    const L mean = L::splat(gate.norm.mean[channel]), scale = L::splat(gate.norm.scale[channel]),
+            shift = L::splat(gate.norm.shift[channel]);
+    gated<How>(channel, count, pixels, to, step,
+               [&](int p) NASP_LAMBDA_INLINE { return scale * (L::load(at + p * step) - mean) + shift; });
+  }
+  template <Put How, class Load>
   NASP_INLINE void gated(int channel, int count, const S* pixels, S* to, ptrdiff_t step,
                          const Load& load) const {
     if (!sums) {
       for (int p = 0; p < count; p++)
-        put(where_positive(load(p), L::load(pixels + p * L::count)), to + p * step);
+        put<How>(where_positive(load(p), L::load(pixels + p * L::count)), to + p * step);
       return;
     }
     L sum[2], product[2];
@@ -134,14 +140,15 @@ struct DataGradient {
       const L active = load(p), kept = where_positive(active, L::load(pixels + p * L::count));
       sum[i] += kept;
       product[i] += kept * active;
-      put(kept, to + p * step);
+      put<How>(kept, to + p * step);
     });
     sums[2 * channel] += sum_of(sum), sums[2 * channel + 1] += sum_of(product);
   }
-  void put(L value, S* to) const {
-    if (accumulate)
+  template <Put How>
+  NASP_INLINE static void put(L value, S* to) {
+    if constexpr (How == Put::add)
       (L::load(to) + value).store(to);
-    else if (past_caches)
+    else if constexpr (How == Put::stream)
       value.stream(to);
     else
       value.store(to);

@@ -1,23 +1,5 @@
 // The kernels for avx512: 16 images a vector in float, 8 in double.
-#include <algorithm>
-#include <atomic>
-#include <condition_variable>
-#include <cstddef>
-#include <cstdlib>
-#include <cstring>
-#include <exception>
-#include <memory>
-#include <mutex>
-#include <string>
-#include <thread>
-#include <type_traits>
-#include <utility>
-#include <vector>
-
-#include "../../core/parallel.h"
-#include "../backend.h"
-#include "../registry.h"
-#include "../workspace.h"
+#include "isa_headers.h"
 
 #if defined(__x86_64__)
 // After the standard headers, so that no inline function of theirs is compiled for this instruction set.

@@ -1,23 +1,5 @@
 // The kernels for baseline: 4 images a vector in float, 2 in double.
-#include <algorithm>
-#include <atomic>
-#include <condition_variable>
-#include <cstddef>
-#include <cstdlib>
-#include <cstring>
-#include <exception>
-#include <memory>
-#include <mutex>
-#include <string>
-#include <thread>
-#include <type_traits>
-#include <utility>
-#include <vector>
-
-#include "../../core/parallel.h"
-#include "../backend.h"
-#include "../registry.h"
-#include "../workspace.h"
+#include "isa_headers.h"
 
 #define NASP_ISA baseline
 #define NASP_REGISTERS 16

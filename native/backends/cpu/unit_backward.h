@@ -51,9 +51,8 @@ void pool_piece(const Run& run, const BackwardUnit<typename L::scalar>& b, int b
 // Pools take their channels one by one, so their pieces are cut by channels, and no row is loaded twice.
 template <class L>
 void backward_pools(const Run& run, const BackwardUnit<typename L::scalar>* units, int count, bool alone) {
-  constexpr std::size_t target = 256 << 10;  // bytes of x
   const auto& x = units->x.x;
-  const int most = larger(1, static_cast<int>(target / (sizeof(L) * x.height * x.width))),
+  const int most = larger(1, static_cast<int>(piece_bytes / (sizeof(L) * x.height * x.width))),
             groups = ceil_div(x.channels, most), each = ceil_div(x.channels, groups);
   if (!units->dx) return;
   run.parallel.run(groups * ceil_div(run.batch, L::count), [&](int piece, int thread) {
@@ -91,21 +90,23 @@ void backward_piece(const Run& run, const SweepUnit<typename L::scalar>& results
   to_dx.past_caches =
       alone && stride == 1 && unit.parts == 1 && leaves_caches(b.dx, ceil_div(run.batch, L::count));
   if (unit.relu) to_dx.gate = {block_of(b.x.x, block), b.x.norm};
-  const BackwardPiece<L> p = {b,
-                              unit,
-                              b.packed,
-                              block,
-                              b.x.x.height,
-                              width,
-                              unit.out_width(width),
-                              live_lanes<L>(run.batch, block),
-                              row0,
-                              row1,
-                              output_row(row0, stride),
-                              output_row(row1, stride),
-                              to_dx,
-                              static_cast<bool>(b.dx),
-                              dw};
+  const BackwardPiece<L> p = {
+      .step = b,
+      .unit = unit,
+      .packed = b.packed,
+      .block = block,
+      .height = b.x.x.height,
+      .width = width,
+      .out_width = unit.out_width(width),
+      .live = live_lanes<L>(run.batch, block),
+      .row0 = row0,
+      .row1 = row1,
+      .out0 = output_row(row0, stride),
+      .out1 = output_row(row1, stride),
+      .to_dx = to_dx,
+      .want_dx = static_cast<bool>(b.dx),
+      .dw = dw,
+  };
   if (unit.depthwise()) {
     depthwise_backward(p, memory);
   } else {
@@ -128,7 +129,7 @@ void backward_convolutions(const Run& run, const BackwardUnit<typename L::scalar
   int multiple = 0;
   for (int i = 0; i < count; i++) multiple = larger(multiple, piece_rows(*units[i].unit));
   const Pieces<L> pieces(units->x.x, ceil_div(run.batch, L::count), multiple,
-                         units->unit->depthwise() ? depthwise_piece : 256 << 10);
+                         units->unit->depthwise() ? depthwise_piece : piece_bytes);
   std::vector<SweepUnit<typename L::scalar>> sweep(units, units + count);
   reserve_results(run, sweep, pieces.count);
   run.parallel.run(pieces.count, [&](int piece, int thread) {
@@ -138,18 +139,21 @@ void backward_convolutions(const Run& run, const BackwardUnit<typename L::scalar
   for (const auto& unit : sweep) finish_unit(run, unit, pieces.count);
 }
 
+// How a unit is cut into pieces.
+enum class Cut { pool, depthwise, dense };
+inline Cut cut_of(const Unit& unit) {
+  if (unit.kind != UnitKind::convolve) return Cut::pool;
+  return unit.depthwise() ? Cut::depthwise : Cut::dense;
+}
+
 template <class L>
 void backward_units(const Run& run, const BackwardUnit<typename L::scalar>* units, int count) {
-  // neighbours that are cut alike, at once
-  const auto cut = [&](int i) {
-    const Unit& unit = *units[i].unit;
-    return unit.kind != UnitKind::convolve ? 0 : unit.depthwise() ? 1 : 2;
-  };
   if (runs_pointwise(units, count)) return backward_pointwise<L>(run, units, count);
-  for (int i = 0, end; i < count; i = end) {
+  for (int i = 0, end; i < count; i = end) {  // neighbours that are cut alike, at once
+    const Cut cut = cut_of(*units[i].unit);
     end = i + 1;
-    while (end < count && cut(end) == cut(i)) end++;
-    const auto sweep = cut(i) == 0 ? backward_pools<L> : backward_convolutions<L>;
+    while (end < count && cut_of(*units[end].unit) == cut) end++;
+    const auto sweep = cut == Cut::pool ? backward_pools<L> : backward_convolutions<L>;
     sweep(run, units + i, end - i, count == 1);
   }
 }

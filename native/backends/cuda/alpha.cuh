@@ -1,13 +1,14 @@
 // Kernel body of alpha's update: gradient + regulariser -> Adam -> clip to [0, 1] -> D, in one launch, a cell type a block.
 // What it does is written in net/alpha.h, whose host version it follows.
 #pragma once
-#include "../../core/rng.h"
+#include "../../core/cell_shape.h"
 #include "kernel.h"
 
 namespace nasp::NASP_KERNELS {
 
-constexpr int alpha_edges = 14, most_candidates = 64;
-constexpr unsigned char alpha_probed = 1, alpha_propagated = 2;  // Use (net/session.h)
+constexpr int alpha_candidates = 64;  // that the tile holds
+
+__device__ inline double in_box(double value) { return value < 0 ? 0 : value > 1 ? 1 : value; }
 
 __device__ inline void update_entry(const AlphaTable<float>& a, const AlphaStep& o, int i) {
   const double value = read(a.value, i);
@@ -23,48 +24,43 @@ __device__ inline void update_entry(const AlphaTable<float>& a, const AlphaStep&
     step_size = o.lr * (first / o.correction1) / (sqrt(second / o.correction2) + o.eps);
   }
   double moved = value - step_size;
-  if (o.box) moved = moved < 0 ? 0 : moved > 1 ? 1 : moved;
+  if (o.box) moved = in_box(moved);
   write(a.value, i, static_cast<float>(moved));
 }
 
 __global__ void update_alpha(AlphaArguments all) {
-  NASP_SHARED(float, tile, alpha_edges* most_candidates);
-  NASP_SHARED(int, selected, alpha_edges);
-  NASP_SHARED(float, strength, alpha_edges);
-  NASP_SHARED(int, kept, alpha_edges);
+  NASP_SHARED(float, tile, cell_edges* alpha_candidates);
+  NASP_SHARED(int, selected, cell_edges);
+  NASP_SHARED(float, strength, cell_edges);
+  NASP_SHARED(int, kept, cell_edges);
   const AlphaTable<float>& a = all.tables[blockIdx.x];
   const AlphaStep& o = all.step;
-  const int thread = threadIdx.x, candidates = a.candidates, entries = alpha_edges * candidates;
+  const int thread = threadIdx.x, candidates = a.candidates, entries = cell_edges * candidates;
   for (int i = thread; i < entries; i += blockDim.x) {
     if (o.update) update_entry(a, o, i);
     put(tile, i, read(a.value, i));
   }
   __syncthreads();
   if (o.discretise) {
-    const auto draw = [&](std::uint64_t i) {
-      return philox(o.seed, static_cast<std::uint32_t>(Stream::selection), blockIdx.x, o.counter * 16 + i)
-          .word[0];
-    };
-    const bool random = o.epsilon > 0 && uniform(draw(15)) < o.epsilon;
+    const auto draw = [&](int number) { return draw_selection(o.seed, blockIdx.x, o.counter, number); };
+    const bool random = o.epsilon > 0 && uniform(draw(selection_chance)) < o.epsilon;
     // A row by the first thread of a warp: rows that threads of one warp walk down would meet in banks.
-    for (int edge = thread / 32; thread % 32 == 0 && edge < alpha_edges; edge += blockDim.x / 32) {
+    for (int edge = thread / 32; thread % 32 == 0 && edge < cell_edges; edge += blockDim.x / 32) {
       int best = 0;
       float largest = get(tile, edge * candidates);
       for (int k = 1; k < candidates; k++) {
         const float value = get(tile, edge * candidates + k);
         if (value > largest) largest = value, best = k;
       }
-      put(strength, edge, largest);
-      put(selected, edge, random ? static_cast<int>(below(draw(edge), candidates)) : best);
+      if (random) best = static_cast<int>(below(draw(edge), candidates));
+      put(strength, edge, get(tile, edge * candidates + best));
+      put(selected, edge, best);
     }
     __syncthreads();
-    if (thread < alpha_edges) {
-      // The node that the edge leads to: edges first .. end - 1 do.
-      int first = 0, end = 2;
-      while (thread >= end) {
-        const int inputs = end - first;
-        first = end, end += inputs + 1;
-      }
+    if (thread < cell_edges) {
+      int node = 0;  // that the edge leads to: edges first .. end - 1 do
+      while (thread >= edge_of(node + 1, 0)) node++;
+      const int first = edge_of(node, 0), end = edge_of(node + 1, 0);
       // How many edges of the node are stronger, the earlier of equals first.
       const float own = get(strength, thread);
       int stronger = 0;
@@ -78,16 +74,13 @@ __global__ void update_alpha(AlphaArguments all) {
     for (int i = thread; i < entries; i += blockDim.x) {
       const int edge = i / candidates, k = i % candidates;
       const bool chosen = get(kept, edge) == 1 && get(selected, edge) == k;
-      const double strong = o.value_one ? 1.0 : get(tile, i);
+      const double strong = o.value_one ? 1.0 : in_box(get(tile, i));
       write(a.weight, i, chosen ? strong : 0.0);
-      write(a.use, i, chosen || o.dense ? alpha_propagated : alpha_probed);
+      write(a.use, i, chosen || o.dense ? Use::propagated : Use::probed);
     }
   }
-  for (int i = thread; o.project_discrete && i < entries; i += blockDim.x) {
-    const double weight = read(a.weight, i), clipped = weight < 0 ? 0 : weight > 1 ? 1 : weight;
-    write(a.weight, i, clipped);
-    write(a.value, i, static_cast<float>(clipped));
-  }
+  for (int i = thread; o.project_discrete && i < entries; i += blockDim.x)
+    write(a.value, i, static_cast<float>(read(a.weight, i)));
 }
 
 }  // namespace nasp::NASP_KERNELS

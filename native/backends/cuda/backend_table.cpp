@@ -156,60 +156,64 @@ void join(const Run& run, View<float> node, const float* parts, int count) {
 Context* context_of(void* device) { return static_cast<Context*>(device); }
 
 const DeviceFunctions device_functions = {
-    [](const DevicePlan& plan, DeviceFailure& failure) -> void* { return Context::open(plan, failure); },
-    [](void* device) { delete context_of(device); },
-    [](void* device, DeviceFailure& failure) { failure = context_of(device)->queue.failure(); },
-    [](void* device) { return context_of(device)->queue.counts(); },
-    [](void* device, std::size_t bytes, int batch, DeviceFailure& failure) {
-      context_of(device)->has_room(0, bytes, batch, failure);
+    .open = [](const DevicePlan& plan, DeviceFailure& failure) -> void* {
+      return Context::open(plan, failure);
     },
-    [](void* device, const Unit& unit, int batch, int height, int width) {
-      if (context_of(device)->make_current()) plan_unit(*context_of(device), unit, batch, height, width);
-    },
-    [](void* device) { context_of(device)->begin_step(); },
-    [](void* device) { context_of(device)->end_step(); },
-    [](void* device, std::size_t bytes) { return context_of(device)->reserve(bytes); },
-    [](void* device, void* memory) { context_of(device)->release(memory); },
-    [](void* device, void* to, unsigned char byte, std::size_t bytes) {
-      Queue& queue = context_of(device)->queue;
-      if (queue.ok()) queue.check(cudaMemsetAsync(to, byte, bytes, queue.stream), "filling device memory");
-    },
-    [](void* device, void* to, const void* from, std::size_t bytes) {
-      return context_of(device)->read(to, from, bytes);
-    },
-    [](void* device, void* to, const void* from, std::size_t bytes) {
-      context_of(device)->write(to, from, bytes);
-    },
-    [](void* device, void* to, const void* from, std::size_t bytes) {
-      Queue& queue = context_of(device)->queue;
-      if (queue.ok())
-        queue.check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, queue.stream),
-                    "copying within the device");
-    },
+    .close = [](void* device) { delete context_of(device); },
+    .failure = [](void* device, DeviceFailure& failure) { failure = context_of(device)->queue.failure(); },
+    .counts = [](void* device) { return context_of(device)->queue.counts(); },
+    .expect_room = [](void* device, std::size_t bytes, int batch,
+                      DeviceFailure& failure) { context_of(device)->has_room(0, bytes, batch, failure); },
+    .plan =
+        [](void* device, const Unit& unit, int batch, int height, int width) {
+          if (context_of(device)->make_current()) plan_unit(*context_of(device), unit, batch, height, width);
+        },
+    .begin_step = [](void* device) { context_of(device)->begin_step(); },
+    .end_step = [](void* device) { context_of(device)->end_step(); },
+    .reserve = [](void* device, std::size_t bytes) { return context_of(device)->reserve(bytes); },
+    .release = [](void* device, void* memory) { context_of(device)->release(memory); },
+    .fill =
+        [](void* device, void* to, unsigned char byte, std::size_t bytes) {
+          Queue& queue = context_of(device)->queue;
+          if (queue.ok())
+            queue.check(cudaMemsetAsync(to, byte, bytes, queue.stream), "filling device memory");
+        },
+    .read = [](void* device, void* to, const void* from,
+               std::size_t bytes) { return context_of(device)->read(to, from, bytes); },
+    .write = [](void* device, void* to, const void* from,
+                std::size_t bytes) { context_of(device)->write(to, from, bytes); },
+    .copy =
+        [](void* device, void* to, const void* from, std::size_t bytes) {
+          Queue& queue = context_of(device)->queue;
+          if (queue.ok())
+            queue.check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, queue.stream),
+                        "copying within the device");
+        },
 };
 
-// Its weights are packed by step_functions.
-const Backend<float> backend = {"cuda",
-                                1,
-                                blocks,
-                                view,
-                                size,
-                                load,
-                                store,
-                                clear_dead,
-                                packed_size,
-                                nullptr,
-                                forward_units,
-                                backward_units,
-                                gradient_sums,
-                                node_sum,
-                                add,
-                                global_average,
-                                global_average_backward,
-                                split,
-                                join,
-                                &device_functions,
-                                &step_functions};
+const Backend<float> backend = {
+    .name = "cuda",
+    .lanes = 1,
+    .blocks = blocks,
+    .view = view,
+    .size = size,
+    .load = load,
+    .store = store,
+    .clear_dead = clear_dead,
+    .packed_size = packed_size,
+    .pack = nullptr,  // step_functions does
+    .forward = forward_units,
+    .backward = backward_units,
+    .gradient_sums = gradient_sums,
+    .node_sum = node_sum,
+    .add = add,
+    .global_average = global_average,
+    .global_average_backward = global_average_backward,
+    .split = split,
+    .join = join,
+    .device = &device_functions,
+    .between = &step_functions,
+};
 
 // The library holds code for cards from this compute capability on (cmake/cuda.cmake).
 constexpr int least_capability = 8;
@@ -256,14 +260,16 @@ void libraries(char* text, std::size_t size) {
 
 extern "C" __attribute__((visibility("default"))) const nasp::CudaTable* nasp_cuda_table() {
   using namespace nasp;
-  static const CudaTable table = {CudaTable::current,
-                                  sizeof(CudaTable),
-                                  sizeof(Backend<float>),
-                                  sizeof(DeviceFunctions),
-                                  sizeof(StepFunctions<float>),
-                                  CudaTable::current_layout,
-                                  &cuda::backend,
-                                  cuda::probe,
-                                  cuda::libraries};
+  static const CudaTable table = {
+      .version = CudaTable::current,
+      .size = sizeof(CudaTable),
+      .backend_size = sizeof(Backend<float>),
+      .device_size = sizeof(DeviceFunctions),
+      .step_size = sizeof(StepFunctions<float>),
+      .layout = CudaTable::current_layout,
+      .backend = &cuda::backend,
+      .probe = cuda::probe,
+      .libraries = cuda::libraries,
+  };
   return &table;
 }

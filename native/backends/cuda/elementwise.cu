@@ -49,8 +49,7 @@ void launch_global_average_backward(Queue& queue, const AverageArguments& a) {
 }
 
 void launch_sum_pieces(Queue& queue, const SumPiecesArguments& a) {
-  launch(queue, "sum_pieces", sum_pieces, dim3((a.count + threads_a_block - 1) / threads_a_block),
-         dim3(threads_a_block), a);
+  launch_each(queue, "sum_pieces", sum_pieces, a.count, a);
 }
 
 }  // namespace nasp::cuda

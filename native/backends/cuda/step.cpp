@@ -108,8 +108,20 @@ void augment(const Run& run, View<float> x, int* targets, const ImageBytes& data
 }  // namespace
 
 const StepFunctions<float> step_functions = {
-    pack_unit,         normalise,     fold, add_product, convert, drop,         classify,
-    classify_backward, cross_entropy, norm, sgd,         combine, update_alpha, augment,
+    .pack = pack_unit,
+    .normalise = normalise,
+    .fold = fold,
+    .add_product = add_product,
+    .convert = convert,
+    .drop = drop,
+    .classify = classify,
+    .classify_backward = classify_backward,
+    .cross_entropy = cross_entropy,
+    .norm = norm,
+    .sgd = sgd,
+    .combine = combine,
+    .update_alpha = update_alpha,
+    .augment = augment,
 };
 
 }  // namespace nasp::cuda

@@ -29,8 +29,8 @@ struct Counts {
 struct Log {
   const char* file = std::getenv("NASP_EMULATION_TRAFFIC");
   std::map<std::pair<unsigned, Site>, unsigned> occurrences;  // of a thread at a site
-  std::map<std::tuple<unsigned, Site, unsigned>, std::vector<Access>>
-      requests;  // of a warp, at its n-th time there
+  // Of a warp, at its n-th time there.
+  std::map<std::tuple<unsigned, Site, unsigned>, std::vector<Access>> requests;
   std::map<std::string, Counts> kernels;
 
   ~Log() {
