@@ -16,6 +16,8 @@ function show(value: unknown): string {
 }
 
 function asText(value: unknown): string {
+  if (typeof value === "string" && value.trim() !== "" && Number.isFinite(Number(value)))
+    return `the text "${value}"`
   try {
     if (ArrayBuffer.isView(value)) return `${value.constructor.name} of ${value.byteLength} bytes`
     if (typeof value !== "object" || value === null) return String(value)

@@ -165,10 +165,11 @@ Napi::Value guarded(const Napi::CallbackInfo& info) {
 Napi::Object start(Napi::Env env, Napi::Object exports) {
   AddonData* addon = new AddonData;
   env.SetInstanceData(addon);
-  env.AddCleanupHook([live = addon->live, timings = addon->timings] {
+  env.AddCleanupHook([live = addon->live, timings = addon->timings, threads = addon->threads] {
     for (const auto& stop : *timings) stop->store(true);
     for (const std::shared_ptr<SessionState>& state : *live) state->close();
     live->clear();
+    threads->end();
   });
   exports.Set("Dataset", DatasetWrap::define(env));
   exports.Set("Session", SessionWrap::define(env));

@@ -6,6 +6,8 @@
 #include <memory>
 #include <set>
 
+#include "job_threads.h"
+
 namespace nasp {
 
 struct SessionState;
@@ -20,6 +22,7 @@ struct AddonData {
   Napi::FunctionReference error_class;  // empty until setErrorClass()
   std::shared_ptr<LiveSessions> live = std::make_shared<LiveSessions>();
   std::shared_ptr<LiveTimings> timings = std::make_shared<LiveTimings>();
+  std::shared_ptr<JobThreads> threads = std::make_shared<JobThreads>();
 };
 
 }  // namespace nasp

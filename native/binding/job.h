@@ -1,6 +1,6 @@
-// Work on a thread of its own, whose promise is settled on the JavaScript thread. Not on libuv's: an environment that ends
-// waits for those before any of its cleanup hooks could cancel what they do, and there are four for everything in the
-// process. The work sees plain structs only.
+// Work off the JavaScript thread, whose promise is settled on it. Not on libuv's threads: an environment that ends waits for
+// those before any of its cleanup hooks could cancel what they do, and there are four for everything in the process. The work
+// sees plain structs only.
 #pragma once
 #include <napi.h>
 
@@ -9,9 +9,9 @@
 #include <memory>
 #include <optional>
 #include <system_error>
-#include <thread>
 #include <utility>
 
+#include "addon_data.h"
 #include "guard.h"
 
 namespace nasp {
@@ -35,7 +35,7 @@ class Job {
       throw Napi::Error::New(env);
     Job* const owned = job.release();  // by finish() from here
     try {
-      owned->thread_ = std::thread([owned] { owned->run(); });
+      env.GetInstanceData<AddonData>()->threads->run([owned] { owned->run(); });
     } catch (const std::system_error&) {
       napi_release_threadsafe_function(owned->done_, napi_tsfn_abort);
       throw Error("ERR_NASP_OUT_OF_MEMORY", "The system has no thread left to work on");
@@ -50,7 +50,7 @@ class Job {
         settled_(std::move(settled)),
         deferred_(Napi::Promise::Deferred::New(env)) {}
 
-  // On the job's thread.
+  // On a job thread; does not touch the job any more once it is released.
   void run() {
     try {
       result_ = work_();
@@ -58,19 +58,17 @@ class Job {
       failure_ = std::current_exception();
     }
     // Where the environment ends the call fails, and the function is not to be touched again.
-    if (napi_call_threadsafe_function(done_, nullptr, napi_tsfn_nonblocking) == napi_ok)
-      napi_release_threadsafe_function(done_, napi_tsfn_release);
+    const napi_threadsafe_function done = done_;
+    if (napi_call_threadsafe_function(done, nullptr, napi_tsfn_nonblocking) == napi_ok)
+      napi_release_threadsafe_function(done, napi_tsfn_release);
   }
 
   // On the JavaScript thread, as the two below. No environment: it has ended.
   static void deliver(napi_env env, napi_value, void* job, void*) {
     if (env) static_cast<Job*>(job)->settle(env);
   }
-  // Nothing refers to the job any more: its thread has released it, or the environment ends, which waits for it here.
-  static void finish(napi_env, void* data, void*) {
-    const std::unique_ptr<Job> job(static_cast<Job*>(data));
-    if (job->thread_.joinable()) job->thread_.join();
-  }
+  // Nothing refers to the job any more: its thread has released it, or has ended with the environment.
+  static void finish(napi_env, void* job, void*) { delete static_cast<Job*>(job); }
 
   // Nothing may leave: while an environment ends no JavaScript can run, and every call here may fail.
   void settle(Napi::Env env) {
@@ -103,7 +101,6 @@ class Job {
   Napi::Promise::Deferred deferred_;
   Napi::ObjectReference keep_;
   napi_threadsafe_function done_ = nullptr;
-  std::thread thread_;
   std::optional<Result> result_;
   std::exception_ptr failure_;
 };

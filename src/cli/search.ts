@@ -20,7 +20,10 @@ export function register(program: Command): void {
     .description("search for a convolutional cell")
     .allowExcessArguments(false)
     .option("--out <folder>", "new run folder (default runs/<space>-seed<seed>-<n>)")
-    .option("--resume <folder>", "go on with a run folder; --threads and --steps may stand beside it")
+    .option(
+      "--resume <folder>",
+      "go on with a run folder; --threads, --steps and --data-dir may stand beside it",
+    )
     .option("--quiet", "print nothing but errors and warnings")
     .option("--json", "one JSON object a line on stdout")
   addFlags(command, searchFields)

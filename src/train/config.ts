@@ -13,7 +13,9 @@ import {
   flagField,
   integerField,
   invalid,
+  isRecord,
   numberField,
+  oneOf,
   optionalField,
   resolveFields,
   type Field,
@@ -87,6 +89,7 @@ export type SearchOptions = Partial<FieldValues<typeof searchFields>> & { option
 export function resolveConfig(given: SearchOptions, ownData = false): SearchConfig {
   checkRecord("options", given)
   const { options = {}, ...rest } = given
+  checkPlaces(rest, options)
   const config = resolveFields(fieldsFor(rest.method), rest)
   findSpace(config.space)
   const method = findMethod(config.method)
@@ -102,6 +105,23 @@ export function resolveConfig(given: SearchOptions, ownData = false): SearchConf
     dataDir: config.dataDir === null ? null : resolve(config.dataDir),
     options: resolveFields(method.fields, options),
   }
+}
+
+// A method's option beside `options` instead of in it, or another method's.
+function checkPlaces(rest: object, options: unknown): void {
+  const having = (name: string) => methods.filter((m) => Object.hasOwn(m.fields, name)).map((m) => m.name)
+  const misplaced = Object.keys(rest).find((n) => !Object.hasOwn(searchFields, n) && having(n).length > 0)
+  if (misplaced !== undefined)
+    throw invalid(misplaced, "a place in `options`, as an option of the method,", "it beside them")
+  const method = methods.find(
+    ({ name }) => name === ((rest as SearchOptions).method ?? searchFields.method.initial),
+  )
+  const foreign =
+    isRecord(options) && Object.keys(options).find((n) => !Object.hasOwn(method?.fields ?? {}, n))
+  if (!method || foreign === false || foreign === undefined) return
+  const owners = having(foreign)
+  const whose = owners.length > 0 ? `, an option of ${oneOf(owners)}` : ""
+  throw invalid(`an option of ${method.name}`, oneOf(Object.keys(method.fields)), `${foreign}${whose}`)
 }
 
 /** The table with the method's own defaults; an unknown name's are the table's. */

@@ -14,12 +14,18 @@ import type { OrdersEvent } from "./events.js"
 
 export type OrderFigures = Pick<OrdersEvent, "cosine" | "first_norm" | "second_norm" | "difference_norm">
 
+/** Whether the method descends on a gradient of alpha of its own, by its definition. */
+export function descends({ method: name, options }: Pick<SearchConfig, "method" | "options">): boolean {
+  const method = findMethod(name)
+  return (
+    Object.keys(method.evaluations(options as Parameters<typeof method.evaluations>[0]).architecture).length >
+    0
+  )
+}
+
 /** @throws NaspError ERR_NASP_ARGUMENT for compareOrders beside a method that descends on no gradient of alpha */
 export function checkDescends(config: SearchConfig): void {
-  const method = findMethod(config.method)
-  const options = config.options as Parameters<typeof method.evaluations>[0]
-  const descends = Object.keys(method.evaluations(options).architecture).length > 0
-  if (config.compareOrders > 0 && !descends) {
+  if (config.compareOrders > 0 && !descends(config)) {
     throw invalid("method", "one that descends on alpha's gradient, beside compareOrders", config.method)
   }
 }

@@ -1,6 +1,6 @@
 /** From what the caller of `search` says to what is run: a new run, or one that goes on. */
 import { checkImages } from "../data/check-images.js"
-import type { ImageData } from "../data/index.js"
+import { findDataSource, type ImageData } from "../data/index.js"
 import { checkRecord, invalid } from "../expect.js"
 import { checkDescends } from "./orders.js"
 import { resolveConfig, type SearchConfig, type SearchOptions as ConfigOptions } from "./config.js"
@@ -14,7 +14,8 @@ export type SearchOptions = Omit<ConfigOptions, "data"> & {
   out?: string
   /**
    * A run folder to go on with, in place of `out`. Its configuration holds; of the other options only threads, steps
-   * (more or fewer in all), signal and, where the run's data were given by value, data may stand beside it.
+   * (more or fewer in all), dataDir (where the same files lie now), signal and, where the run's data were given by value, data
+   * may stand beside it.
    */
   resume?: string
   /** Aborts the running step; what is on the disk stays. For an end that saves, see `Search.stop`. */
@@ -43,20 +44,27 @@ export function makePlan(options: SearchOptions): Plan {
     const named: ConfigOptions = { ...rest, ...(name === undefined ? {} : { data: name }) }
     const config = resolveConfig(named, given !== null)
     checkDescends(config)
+    if (config.dataDir !== null && (given || !findDataSource(config.data).needsFolder))
+      throw invalid("dataDir", `no folder beside data ${config.data}, which reads none`, config.dataDir)
     if (out !== undefined) checkFree(out)
     return { config, data: given, out: out ?? null, resumed: null }
   }
   if (typeof resume !== "string" || resume === "") throw invalid("resume", "a run folder", resume)
-  const { threads, steps, ...others } = rest
+  const { threads, steps, dataDir, ...others } = rest
   const refused = Object.entries({ ...others, out, data: given ? undefined : data }).find(
     ([, value]) => value !== undefined,
   )
   if (refused)
-    throw invalid("an option beside resume", "threads or steps (the run's configuration holds)", refused[0])
+    throw invalid(
+      "an option beside resume",
+      "threads, steps or dataDir (the run's configuration holds)",
+      refused[0],
+    )
   const record = readRunRecord(resume)
-  const override = {
+  const override: Partial<SearchConfig> = {
     ...(threads === undefined ? {} : { threads }),
     ...(steps === undefined ? {} : { steps }),
+    ...(dataDir === undefined ? {} : { dataDir }),
   }
   const isOwn = record.config.data === ownData
   if (isOwn !== (given !== null)) {
@@ -67,5 +75,6 @@ export function makePlan(options: SearchOptions): Plan {
     )
   }
   const config = resolveConfig({ ...record.config, ...override }, isOwn)
+  if (dataDir !== undefined) override.dataDir = config.dataDir // resolved
   return { config, data: given, out: resume, resumed: { dataHash: record.data_hash, override } }
 }

@@ -94,10 +94,11 @@ function writeRecord(run: string, record: RunRecord): void {
   writeWhole(join(run, "config.json"), `${JSON.stringify(record, null, 2)}\n`)
 }
 
-/** Where the run ends from now on, in config.json too. @throws NaspError as readRunRecord, ERR_NASP_IO */
-export function rewriteSteps(run: string, steps: number | null): void {
+/** What going on with the run has changed, for the next time too; threads are the process's. @throws NaspError as readRunRecord, ERR_NASP_IO */
+export function rewriteConfig(run: string, { threads: _, ...changed }: Partial<SearchConfig>): void {
+  if (Object.keys(changed).length === 0) return
   const record = readRunRecord(run)
-  writeRecord(run, { ...record, config: { ...record.config, steps } })
+  writeRecord(run, { ...record, config: { ...record.config, ...changed } })
 }
 
 /** @throws NaspError ERR_NASP_RUN_FOLDER if the folder is none or its config.json cannot be used */

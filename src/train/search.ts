@@ -26,7 +26,8 @@ import { parameterCount } from "./parameter-count.js"
 import { openSession, prepareMethod, registerData } from "./parts.js"
 import { restoreAlpha } from "./outputs.js"
 import { makePlan, type Plan, type SearchOptions } from "./plan.js"
-import { createRunFolder, openRunFolder, rewriteSteps, type RunFolder } from "./run-folder.js"
+import { createRunFolder, openRunFolder, rewriteConfig, type RunFolder } from "./run-folder.js"
+import { traps } from "./traps.js"
 
 export interface SearchResult {
   /** stopped: by `stop()`, before the last step. */
@@ -245,11 +246,20 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
       parts.records = false
       restoreAlpha(session, folder.path) // a method's last ranking comes behind the checkpoint
     } else {
-      if (steps !== undefined) rewriteSteps(folder.path, config.steps)
+      rewriteConfig(folder.path, plan.resumed.override)
       isStarted = folder.cutEvents(progress.step).some(({ type }) => type === "start")
     }
   }
 
+  if (!isFinished && !isStarted)
+    warnings.push(
+      ...traps(
+        config,
+        space,
+        method,
+        Math.ceil(lastStep(config, batches.stepsPerEpoch) / batches.stepsPerEpoch),
+      ),
+    )
   const at = { step: progress.step, epoch: epochOf(progress.step, batches.stepsPerEpoch) }
   for (const message of warnings) yield { type: "warning", ...at, message }
   if (!isFinished) {

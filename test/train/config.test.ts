@@ -10,6 +10,12 @@ const refused: [SearchOptions | Record<string, unknown>, RegExp][] = [
   [{ epochs: Infinity }, /for epochs but received Infinity/],
   [{ epochs: NaN }, /for epochs but received NaN/],
   [{ epochs: "abc" }, /for epochs but received abc/],
+  [{ epochs: "3" }, /for epochs but received the text "3"/],
+  [{ eta: 0.1 }, /Expected a place in `options`, as an option of the method, for eta/],
+  [
+    { method: "darts", options: { eta: 0.1 } },
+    /Expected order for an option of darts but received eta, an option of nasp, lazy-pa or pa/,
+  ],
   [{ epochs: "" }, /for epochs but received an empty string/],
   [{ epochs: null }, /for epochs but received null/],
   [{ epochs: 100_001 }, /for epochs/],

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readFileSync,
   readdirSync,
+  renameSync,
   rmSync,
   truncateSync,
   writeFileSync,
@@ -200,6 +201,35 @@ describe("resuming", () => {
       type: "warning",
       message: expect.stringContaining("fake and goes on with another"),
     })
+  })
+
+  it("goes on where the data lie now, and remembers it", async () => {
+    const [before, after] = [at("before"), at("after")]
+    const records = new Uint8Array(40 * 3073).map((_, i) =>
+      i % 3073 === 0 ? (i / 3073) % 10 : (7 * i) % 256,
+    )
+    mkdirSync(before)
+    writeFileSync(join(before, "data_batch_1.bin"), records)
+    const out = at("moved")
+    const cifar = { ...small, data: "cifar10", dataDir: before, out } as const
+    for await (const event of search(cifar)) if (event.type === "step") break
+    renameSync(before, after)
+    await expect(search({ resume: out }).result()).rejects.toThrow(/before does not exist/)
+    const run = search({ resume: out, dataDir: after })
+    for await (const event of run) if (event.type === "step") break
+    expect(await search({ resume: out }).result()).toMatchObject({ status: "finished" })
+    writeFileSync(
+      join(after, "data_batch_1.bin"),
+      records.map((v, i) => (i % 3073 === 0 ? v : v ^ 1)),
+    )
+    await expect(search({ resume: out, dataDir: after }).result()).rejects.toMatchObject({
+      code: "ERR_NASP_DATA",
+    })
+  })
+
+  it("refuses a folder where the data have none", () => {
+    expect(() => search({ ...small, data, dataDir: "there" })).toThrow(/no folder beside data/)
+    expect(() => search({ dataDir: "there" })).toThrow(/beside data generated.*received .*there/)
   })
 
   it("refuses what is no run folder, and options that belong to the run", async () => {

@@ -96,42 +96,36 @@ struct DataGradient {
   L* sums = nullptr;                             // (C, 2): of dx, and of dx * activation; null: not wanted
 
   void segment(int channel, int row, int column, int count, const S* pixels) const {
-    if (accumulate) return take<Put::add>(channel, row, column, count, pixels);
-    if (past_caches) return take<Put::stream>(channel, row, column, count, pixels);
-    take<Put::store>(channel, row, column, count, pixels);
-  }
-
- private:
-  enum class Put { add, store, stream };
-
-  template <Put How>
-  void take(int channel, int row, int column, int count, const S* pixels) const {
     S* to =
         dx.data + row * dx.row_pitch + channel * dx.channel_pitch + static_cast<ptrdiff_t>(column) * L::count;
     const ptrdiff_t step = static_cast<ptrdiff_t>(column_step) * L::count;
-    const auto from = [&](const S* at) {
-      gated<How>(channel, count, pixels, to, step,
-                 [&](int p) NASP_LAMBDA_INLINE { return L::load(at + p * step); });
-    };
-    if (activation.data) return from(activation.at(row, channel, column));
+    if (activation.data) {
+      const S* from = activation.at(row, channel, column);
+      return gated(channel, count, pixels, to, step,
+                   [&](int p) NASP_LAMBDA_INLINE { return L::load(from + p * step); });
+    }
     if (!gate.x.data) {
-      for (int p = 0; p < count; p++) put<How>(L::load(pixels + p * L::count), to + p * step);
+      for (int p = 0; p < count; p++) put(L::load(pixels + p * L::count), to + p * step);
       return;
     }
-    const S* at = gate.x.data + row * gate.x.row_pitch + channel * gate.x.channel_pitch +
-                  static_cast<ptrdiff_t>(column) * L::count;
-    if (!gate.norm.scale) return from(at);
+    const S* from = gate.x.data + row * gate.x.row_pitch + channel * gate.x.channel_pitch +
+                    static_cast<ptrdiff_t>(column) * L::count;
+    if (!gate.norm.scale)
+      return gated(channel, count, pixels, to, step,
+                   [&](int p) NASP_LAMBDA_INLINE { return L::load(from + p * step); });
     const L mean = L::splat(gate.norm.mean[channel]), scale = L::splat(gate.norm.scale[channel]),
             shift = L::splat(gate.norm.shift[channel]);
-    gated<How>(channel, count, pixels, to, step,
-               [&](int p) NASP_LAMBDA_INLINE { return scale * (L::load(at + p * step) - mean) + shift; });
+    gated(channel, count, pixels, to, step,
+          [&](int p) NASP_LAMBDA_INLINE { return scale * (L::load(from + p * step) - mean) + shift; });
   }
-  template <Put How, class Load>
+
+ private:
+  template <class Load>
   NASP_INLINE void gated(int channel, int count, const S* pixels, S* to, ptrdiff_t step,
                          const Load& load) const {
     if (!sums) {
       for (int p = 0; p < count; p++)
-        put<How>(where_positive(load(p), L::load(pixels + p * L::count)), to + p * step);
+        put(where_positive(load(p), L::load(pixels + p * L::count)), to + p * step);
       return;
     }
     L sum[2], product[2];
@@ -140,15 +134,14 @@ struct DataGradient {
       const L active = load(p), kept = where_positive(active, L::load(pixels + p * L::count));
       sum[i] += kept;
       product[i] += kept * active;
-      put<How>(kept, to + p * step);
+      put(kept, to + p * step);
     });
     sums[2 * channel] += sum_of(sum), sums[2 * channel + 1] += sum_of(product);
   }
-  template <Put How>
-  NASP_INLINE static void put(L value, S* to) {
-    if constexpr (How == Put::add)
+  void put(L value, S* to) const {
+    if (accumulate)
       (L::load(to) + value).store(to);
-    else if constexpr (How == Put::stream)
+    else if (past_caches)
       value.stream(to);
     else
       value.store(to);

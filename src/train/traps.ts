@@ -1,0 +1,21 @@
+/** Searches that run and find nothing: what is said before the first step, and is no reason not to run. */
+import { findMethod, type RunningMethod } from "../methods/index.js"
+import type { Space } from "../spaces/index.js"
+import type { SearchConfig } from "./config.js"
+import { descends } from "./orders.js"
+
+/** @param epochs that the run begins */
+export function traps(config: SearchConfig, space: Space, method: RunningMethod, epochs: number): string[] {
+  const found: string[] = []
+  const { learnsAlpha = () => true } = method
+  if (descends(config) && !Array.from({ length: epochs }, (_, epoch) => epoch).some((e) => learnsAlpha(e)))
+    found.push(
+      `${config.method} learns alpha in no epoch of this run (${epochs}): the cell it finds is the one it was drawn with`,
+    )
+  const startsAtNone = [space.normal, space.reduce].some(([first]) => first === "none")
+  if (findMethod(config.method).selects && config.options.alphaNoise === 0 && startsAtNone)
+    found.push(
+      `${config.method} starts with the first operation of every row, in space ${space.name} none: nothing is passed on, and alpha has no gradient to leave it by (alphaNoise, or another space)`,
+    )
+  return found
+}
