@@ -1,7 +1,8 @@
-// node scripts/tile-spills.mjs [ADDON]: how often the CPU's register tiles go to the stack, read from the addon's code: vector
-// loads and stores there beside multiply-adds, for AVX-512 and AVX2 in float32. Fails where a tile has more than half as many,
-// or where there is no tile: the compiler has then given up holding its sums in registers, which costs half of a kernel's
-// speed and shows in no test. Needs objdump (binutils) and a build by g++.
+// node scripts/tile-spills.mjs [ADDON]: what the CPU's register tiles do beside multiply-adds that they need not, read from the
+// addon's code for AVX-512 and AVX2 in float32: vector loads and stores on the stack, where the compiler has given up holding
+// sums in registers, and weights spread from register to register, which takes a multiply-add's place where a load takes none.
+// Both cost up to half of a kernel's speed and show in no test. Fails where a tile has more than so many a multiply-add, or
+// where there is no tile. Needs objdump (binutils) and a build by g++.
 import { spawnSync } from "node:child_process"
 import { fileURLToPath } from "node:url"
 
@@ -14,7 +15,7 @@ const tiles = [
   "winograd_products",
   "winograd_gradient_products",
 ]
-const limit = 0.5
+const limits = { stack: 0.2, spread: 0.05 }
 
 const addon = process.argv[2] ?? fileURLToPath(new URL("../build/Release/nasp.node", import.meta.url))
 const { status, stdout, stderr, error } = spawnSync(
@@ -27,7 +28,7 @@ if (status !== 0) {
   process.exit(1)
 }
 
-const rows = new Map() // name -> { products, stack }
+const rows = new Map() // name -> { products, stack, spread }
 let row = null
 for (const line of stdout.split("\n")) {
   const head = /^<void nasp::(avx512|avx2)::(\w+)<nasp::\w+::Lanes<float, \d+>((?:, \w+)*) ?>\(.*>:$/.exec(
@@ -35,23 +36,24 @@ for (const line of stdout.split("\n")) {
   )
   if (head) {
     const [, isa, tile, rest] = head
-    row = tiles.includes(tile) ? { products: 0, stack: 0 } : null
+    row = tiles.includes(tile) ? { products: 0, stack: 0, spread: 0 } : null
     if (row) rows.set(`${isa} ${tile}<${rest.slice(2)}>`, row)
   } else if (/^<.*>:$/.test(line)) {
     row = null
   } else if (row && /%[yz]mm/.test(line)) {
     if (/\tvfmadd/.test(line)) row.products++
     if (/\(%r[sb]p\)/.test(line)) row.stack++
+    if (/\tvbroadcasts[sd]\s+%xmm/.test(line)) row.spread++
   }
 }
 
 let bad = 0
-console.log("multiply-adds   stack  tile")
-for (const [name, { products, stack }] of [...rows].sort()) {
-  const over = products === 0 || stack > limit * products
+console.log("multiply-adds   stack  spread  tile")
+for (const [name, { products, stack, spread }] of [...rows].sort()) {
+  const over = products === 0 || stack > limits.stack * products || spread > limits.spread * products
   bad += over ? 1 : 0
   console.log(
-    `${String(products).padStart(13)} ${String(stack).padStart(7)}  ${name}${over ? "  SPILLS" : ""}`,
+    `${String(products).padStart(13)} ${String(stack).padStart(7)} ${String(spread).padStart(7)}  ${name}${over ? "  SPILLS" : ""}`,
   )
 }
 console.log(`${rows.size} tiles, ${bad} spill`)
