@@ -83,7 +83,7 @@ def rows(args):
     layout = torch.channels_last if args.layout == "channels_last" else torch.contiguous_format
     threads = torch.get_num_threads()
     for op in [args.op] if args.op else OPERATIONS:
-        for channels, size in SHAPES:
+        for channels, size in [(args.channels, args.size)] if args.channels and args.size else SHAPES:
             if args.channels not in (0, channels) or args.size not in (0, size):
                 continue
             for stride in (1, 2):
@@ -109,8 +109,8 @@ def main():
     parser.add_argument("--layout", choices=["channels_last", "default"], default="channels_last")
     parser.add_argument("--op", choices=OPERATIONS)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--channels", type=int, default=0, help="only the shape with these channels")
-    parser.add_argument("--size", type=int, default=0, help="only the shape of this size")
+    parser.add_argument("--channels", type=int, default=0, help="channels; beside --size any number, 0 = all of the search's shapes")
+    parser.add_argument("--size", type=int, default=0, help="side of the maps, as --channels")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--warmup", type=int, default=2)

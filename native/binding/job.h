@@ -36,8 +36,9 @@ class Job {
     Job* const owned = job.release();  // by finish() from here
     try {
       env.GetInstanceData<AddonData>()->threads->run([owned] { owned->run(); });
-    } catch (const std::system_error&) {
+    } catch (const std::exception& error) {
       napi_release_threadsafe_function(owned->done_, napi_tsfn_abort);
+      if (!dynamic_cast<const std::system_error*>(&error)) throw;
       throw Error("ERR_NASP_OUT_OF_MEMORY", "The system has no thread left to work on");
     }
     return promise;

@@ -15,7 +15,7 @@ import { describeMachine, type Machine } from "./machine.js"
 import { spread } from "./statistics.js"
 
 /** Channels and input size of the search's cells (16 channels, 8 cells, 32 x 32 images). */
-export const searchShapes = [
+const searchShapes = [
   { channels: 16, size: 32 },
   { channels: 32, size: 16 },
   { channels: 64, size: 8 },
@@ -25,8 +25,13 @@ const passes: readonly OperationPass[] = ["forward", "probe", "backward", "both"
 
 export const opsBenchFields = {
   batch: integerField(64, 1, 4096, "images"),
-  channels: integerField(0, 0, 1024, "only the shape with these channels, 0 = all"),
-  size: integerField(0, 0, 512, "only the shape of this size, 0 = all"),
+  channels: integerField(
+    0,
+    0,
+    1024,
+    "channels; beside --size any number, alone those of one of the search's shapes, 0 = all",
+  ),
+  size: integerField(0, 0, 512, "side of the maps, as --channels"),
   threads: integerField(0, 0, 1024, "threads, 0 = what the process may use"),
   device: choiceField("cpu", places, "where to compute"),
   repeats: integerField(15, 1, 10000, "timed runs of a pass"),
@@ -67,12 +72,16 @@ export interface OpsBench {
 /** @throws NaspError for an option out of range or an unknown operation */
 export function benchOps({ op, ...given }: OpsBenchOptions = {}): OpsBench {
   const options = resolveFields(opsBenchFields, given)
-  const matches = searchShapes.filter(
-    ({ channels, size }) => [0, channels].includes(options.channels) && [0, size].includes(options.size),
-  )
+  const { channels, size } = options
+  const matches =
+    channels > 0 && size > 0
+      ? [{ channels, size }]
+      : searchShapes.filter(
+          (shape) => [0, shape.channels].includes(channels) && [0, shape.size].includes(size),
+        )
   if (matches.length === 0) {
     const shapes = searchShapes.map(({ channels, size }) => `${channels} and ${size}`)
-    throw invalid("channels and size", oneOf(shapes), `${options.channels} and ${options.size}`)
+    throw invalid("channels and size", `both, or one of ${oneOf(shapes)}`, `${channels} and ${size}`)
   }
   const onCpu = options.device === "cpu"
   const native = onDevice(loadNative(), options.device)

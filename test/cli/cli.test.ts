@@ -66,7 +66,7 @@ const refused: [string, number, RegExp][] = [
   [
     "bench ops --channels 24",
     2,
-    /16 and 32, 32 and 16 or 64 and 8 for channels and size but received 24 and 0/,
+    /both, or one of 16 and 32, 32 and 16 or 64 and 8 for channels and size but received 24 and 0/,
   ],
   [
     "bench step --method darts --selection f",

@@ -178,7 +178,7 @@ describe("runs of a comparison", () => {
     try {
       expect(planned({ set: ["flag=true"] }).options).toEqual({ flag: true })
       expect(planned({ set: ["flag=false"] }).options).toEqual({ flag: false })
-      expect(() => planned({ set: ["flag=1"] })).toThrow(/true or false for flag but received 1/)
+      expect(() => planned({ set: ["flag=1"] })).toThrow(/true or false for flag but received the text "1"/)
     } finally {
       delete fields.flag
     }

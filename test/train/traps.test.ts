@@ -14,7 +14,7 @@ async function warnings(options: Parameters<typeof search>[0]): Promise<string[]
     if (event.type === "warning") found.push(event.message)
     else if (event.type === "start") break
   }
-  run.dispose()
+  await run.dispose()
   return found
 }
 
