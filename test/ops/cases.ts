@@ -58,6 +58,10 @@ const sizes: Size[] = [
     ...{ batch: 12, channels: 20, height: 48, width: 24, strides: [1] }, // larger than the caches are taken for
     ops: ["max_pool_3x3", "conv_1x1", "conv_3x3", "sep_conv_3x3"],
   },
+  {
+    ...{ batch: 2, channels: 40, height: 36, width: 24 }, // rings over pieces of more rows than the caches are taken for
+    ops: ["sep_conv_3x3", "sep_conv_7x7", "dil_conv_5x5"],
+  },
 ]
 const small = sizes.slice(0, 2)
 const plain = 1e-4

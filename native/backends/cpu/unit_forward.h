@@ -52,6 +52,8 @@ bool same_results(const ForwardUnit<S>& a, const ForwardUnit<S>& b) {
   return static_cast<bool>(a.y) == static_cast<bool>(b.y) && static_cast<bool>(a.g) == static_cast<bool>(b.g);
 }
 
+// Rows of a sweep's pieces that run over a ring, whatever they take: of fewer, what lies above and below is copied too often.
+constexpr int ring_rows = 16;
 // Whether a sweep runs over a ring: depthwise units alone, of one stride, on pieces of many rows (of 8, no faster).
 template <class S>
 bool runs_ringed(const ForwardUnit<S>* units, int count, int rows) {
@@ -94,6 +96,7 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
   const int height = x.x.height, width = x.x.width, channels = x.x.channels;
   int multiple = 4;
   for (int u = 0; u < count; u++) multiple = larger(multiple, piece_rows(*units[u].unit));
+  if (runs_ringed(units, count, smaller(height, ring_rows))) multiple = larger(multiple, ring_rows);
   const Pieces<L> pieces(x.x, ceil_div(run.batch, L::count), multiple);
   int outputs = 0, most_outputs = 0, reach_h = 0, reach_w = 0;
   std::size_t scratch_size = 0;
