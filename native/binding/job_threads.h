@@ -1,5 +1,5 @@
-// Threads that wait for work: as many as were ever busy at once, so that a step finds one awake, as it does its workers. They
-// end with the environment, whose cleanup hook waits for them.
+// Threads that wait for work, as many as were ever busy at once: a new one for each step made forward passes 5 to 10 % slower.
+// They end with the environment, whose cleanup hook waits for them.
 #pragma once
 #include <condition_variable>
 #include <deque>

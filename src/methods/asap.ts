@@ -9,6 +9,7 @@
  */
 import { matricesOfGenotype, rankedGenotype } from "../derive.js"
 import { numberField, type FieldValues } from "../expect.js"
+import { eachType, type CellType } from "../spaces/index.js"
 import type { MethodContext, RunningMethod, SearchMethod } from "./index.js"
 import { readMatrices, startAlpha } from "./matrices.js"
 import {
@@ -24,7 +25,6 @@ import {
   type Masks,
 } from "./relaxed.js"
 import { adam, sgd } from "./steps.js"
-import { eachType, type CellType } from "../spaces/index.js"
 
 const fields = {
   tau: numberField(1.6, 1e-3, 1e3, "temperature in the first epoch"),

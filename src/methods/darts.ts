@@ -10,11 +10,11 @@
  */
 import { choiceField, type FieldValues } from "../expect.js"
 import type { NativeSession, StepResult } from "../native.js"
+import { eachType } from "../spaces/index.js"
 import type { MethodContext, MethodSettings, RunningMethod, SearchMethod } from "./index.js"
 import { readMatrices, startAlpha, type Matrices } from "./matrices.js"
 import { deriveRelaxed, gradientThrough, relax, startDeviation, writeGradient } from "./relaxed.js"
 import { adam, sgd } from "./steps.js"
-import { eachType } from "../spaces/index.js"
 
 const fields = {
   order: choiceField(

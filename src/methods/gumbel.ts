@@ -1,7 +1,7 @@
 /** Gumbel noise for the matrices of both cell types, a fresh draw a counter. */
 import type { NativeAddon } from "../native.js"
 import { eachType, edges, type Space } from "../spaces/index.js"
-import { type Matrices } from "./matrices.js"
+import type { Matrices } from "./matrices.js"
 import { substreams } from "./samples.js"
 
 /** Standard Gumbel, (14, K) each. */

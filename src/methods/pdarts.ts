@@ -14,7 +14,7 @@ import { cosine } from "../cosine.js"
 import { matricesOfGenotype, rankedGenotype, skips } from "../derive.js"
 import { integerField, numbersField, type FieldValues } from "../expect.js"
 import type { Genotype } from "../genotype.js"
-import type { Space } from "../spaces/index.js"
+import { cellTypes, eachType, rowsOfNode, type CellType, type Space } from "../spaces/index.js"
 import type { MethodContext, RunningMethod, SearchMethod } from "./index.js"
 import { readMatrices, startAlpha, type Matrices } from "./matrices.js"
 import {
@@ -30,7 +30,6 @@ import {
   type Masks,
 } from "./relaxed.js"
 import { adam, sgd } from "./steps.js"
-import { cellTypes, eachType, rowsOfNode, type CellType } from "../spaces/index.js"
 
 const fields = {
   addedLayers: numbersField([0, 6, 12], 0, 100, "cells of the three stages beyond --layers"),

@@ -4,7 +4,7 @@
  */
 import { cellTypes, eachType, edges, nodes, rowsOfNode, type CellType, type Space } from "../spaces/index.js"
 import type { NativeAddon } from "../native.js"
-import { type Matrices } from "./matrices.js"
+import type { Matrices } from "./matrices.js"
 
 /** Two a node: the row (edge) and the column (operation). */
 export type Sample = Record<CellType, { row: number; column: number }[]>

@@ -4,19 +4,20 @@
  *   loss = cross-entropy + resource * sum over rows of the cost that softmax(A) expects
  * Defaults: SNAS-Series Analysis/snas/train_search.py: A ~ 1 + 0.01 N, T = 1 throughout unless annealed (linearly to
  * 0.03), no resource term. There it trains on all images; here on the training half. Costs are parameters or FLOPs of the
- * candidates at the net's width over their mean (there: parameters, FLOPs and memory accesses from a table). Its net has no reduction cells.
+ * candidates at the net's width over their mean (there: parameters, FLOPs and memory accesses from a table). Its net has no
+ * reduction cells.
  * The searched net, for an evaluation, is the mixture softmax(A / T), without noise; its argmax may be none.
  */
 import { matricesOfGenotype, rankedGenotype, softmaxGenotype } from "../derive.js"
 import { choiceField, numberField, type FieldValues } from "../expect.js"
 import { softmaxRows, softmaxRowsBackward } from "../softmax.js"
+import { eachType } from "../spaces/index.js"
 import { checkCost, costField, costVectors } from "./cost.js"
 import { gumbels, sum } from "./gumbel.js"
 import type { MethodContext, RunningMethod, SearchMethod } from "./index.js"
 import { readMatrices, startAlpha } from "./matrices.js"
 import { archClipField, clipped, gradientThrough, relax, writeGradient } from "./relaxed.js"
 import { adam, sgd } from "./steps.js"
-import { eachType } from "../spaces/index.js"
 
 const fields = {
   temperature: numberField(1, 1e-3, 1e3, "temperature of the samples"),

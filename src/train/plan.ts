@@ -44,8 +44,7 @@ export function makePlan(options: SearchOptions): Plan {
     const named: ConfigOptions = { ...rest, ...(name === undefined ? {} : { data: name }) }
     const config = resolveConfig(named, given !== null)
     checkDescends(config)
-    if (config.dataDir !== null && (given || !findDataSource(config.data).needsFolder))
-      throw invalid("dataDir", `no folder beside data ${config.data}, which reads none`, config.dataDir)
+    checkFolder(config, rest.dataDir)
     if (out !== undefined) checkFree(out)
     return { config, data: given, out: out ?? null, resumed: null }
   }
@@ -75,6 +74,12 @@ export function makePlan(options: SearchOptions): Plan {
     )
   }
   const config = resolveConfig({ ...record.config, ...override }, isOwn)
+  checkFolder(config, dataDir)
   if (dataDir !== undefined) override.dataDir = config.dataDir // resolved
   return { config, data: given, out: resume, resumed: { dataHash: record.data_hash, override } }
+}
+
+function checkFolder({ data }: SearchConfig, dataDir: unknown): void {
+  if (typeof dataDir === "string" && (data === ownData || !findDataSource(data).needsFolder))
+    throw invalid("dataDir", `no folder beside data ${data}, which reads none`, dataDir)
 }

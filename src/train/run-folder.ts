@@ -94,7 +94,10 @@ function writeRecord(run: string, record: RunRecord): void {
   writeWhole(join(run, "config.json"), `${JSON.stringify(record, null, 2)}\n`)
 }
 
-/** What going on with the run has changed, for the next time too; threads are the process's. @throws NaspError as readRunRecord, ERR_NASP_IO */
+/**
+ * What going on with the run has changed, for the next time too; threads are the process's.
+ * @throws NaspError as readRunRecord, ERR_NASP_IO
+ */
 export function rewriteConfig(run: string, { threads: _, ...changed }: Partial<SearchConfig>): void {
   if (Object.keys(changed).length === 0) return
   const record = readRunRecord(run)

@@ -64,3 +64,14 @@ test.skipIf(promises)("a batch that there is no memory for keeps no ticket", () 
     session.dispose()
   }
 })
+
+test("more logits than a step could hold are refused, not asked of the system", () => {
+  const options = { channels: 1, layers: 3, classes: 65536, imageSize: 8, imageChannels: 1, batch: 2048 }
+  const space = { normal: ["none"], reduce: ["none"] }
+  expect(
+    () =>
+      new addon.Session({
+        ...{ ...options, ...space, precision: "f32", isa: "", threads: 1, dense: false, seed: 0 },
+      }),
+  ).toThrow(/at most 67108864 for batch times classes but received 134217728/)
+})

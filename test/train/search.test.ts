@@ -232,6 +232,12 @@ describe("resuming", () => {
     expect(() => search({ dataDir: "there" })).toThrow(/beside data generated.*received .*there/)
   })
 
+  it("refuses one beside resume of such a run", async () => {
+    const run = search({ ...small, out: at("own") })
+    for await (const event of run) if (event.type === "step") break
+    expect(() => search({ resume: at("own"), data, dataDir: "there" })).toThrow(/no folder beside data/)
+  })
+
   it("refuses what is no run folder, and options that belong to the run", async () => {
     expect(() => search({ resume: at("none") })).toThrow(/does not exist/)
     mkdirSync(at("empty"))
