@@ -95,7 +95,8 @@ export function pruneCheckpoints(run: string, step: number, every: number, keep:
 export function savedStep(run: string): number {
   const isWhole = ({ file }: { file: string }) => {
     try {
-      return readCheckpoint(file).state !== null
+      readCheckpoint(file)
+      return true
     } catch {
       return false
     }

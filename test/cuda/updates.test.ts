@@ -31,6 +31,7 @@ describe.skipIf(!isBuilt)(device, () => {
     ["one type regularised", { ...costs, costReduce: [] }, {}],
     ["plain gradient, no box", { optimizer: "sgd", projection: "none", lr: 3 }, {}],
     ["the discrete projection", { projection: "discrete" }, { value: "kept" }],
+    ["kept values, cut to the box", { optimizer: "sgd", projection: "none", lr: 3 }, { value: "kept" }],
     ["all edges", {}, { edges: "all" }],
     ["random operations", {}, { epsilon: 1, counter: 5 }],
     ["equal rows", { lr: 0, weightDecay: 0 }, {}],
