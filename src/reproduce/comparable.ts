@@ -6,7 +6,16 @@ import { NaspError } from "../errors.js"
 import { decisive } from "../train/config.js"
 import type { History } from "./history.js"
 
-const sharedByAll = ["space", "batch", "channels", "layers", "epochs", "cutout", "precision"] as const
+const sharedByAll = [
+  "space",
+  "batch",
+  "channels",
+  "layers",
+  "epochs",
+  "cutout",
+  "precision",
+  "batchStatistics",
+] as const
 
 /** @throws NaspError ERR_NASP_RUN_FOLDER that names the option and both values */
 export function checkComparable(histories: readonly History[]): void {

@@ -163,6 +163,7 @@ export function caption(histories: readonly History[], differs: readonly string[
     ...(config.epochs !== paper.epochs
       ? [`a schedule of ${config.epochs} epochs (paper: ${paper.epochs})`]
       : []),
+    ...(config.batchStatistics ? ["validated with each batch's own statistics"] : []),
   ]
   return [ran, `Differs from the paper's protocol: ${[...own, ...differs].join("; ")}.`]
 }

@@ -69,6 +69,9 @@ export const searchFields = {
   checkpointEvery: integerField(100, 1, 1_000_000_000, "steps between checkpoints"),
   keepCheckpoints: integerField(2, 1, 1000, "checkpoints kept"),
   evaluateDerived: flagField("every epoch, evaluate the derived net with the searched weights too"),
+  batchStatistics: flagField(
+    "validate with each batch's own statistics, as DARTS' paper says, not with running ones, as its code does: those lag while edges change",
+  ),
   compareOrders: integerField(
     0,
     0,
@@ -98,6 +101,9 @@ export function resolveConfig(given: SearchOptions, ownData = false): SearchConf
     if (source.needsFolder && config.dataDir === null) {
       throw invalid("dataDir", `the folder of ${source.name}'s files (--data-dir)`, config.dataDir)
     }
+  }
+  if (config.batchStatistics && config.evaluateDerived) {
+    throw invalid("batchStatistics", "no evaluateDerived beside it, which measures both", true)
   }
   if (config.lrMin > config.lr) throw invalid("lrMin", `at most lr (${config.lr})`, config.lrMin)
   return {
@@ -150,7 +156,7 @@ const free = new Set<string>([
 
 // Added after the first run folders were made: counted only where they are not at their defaults, so that those
 // folders' checkpoints stay valid.
-const later = new Set<string>(["stopSkips", "stopEigenvalue", "projection", "optimizer"])
+const later = new Set<string>(["stopSkips", "stopEigenvalue", "projection", "optimizer", "batchStatistics"])
 
 function counted(values: Record<string, unknown>, fields: Fields): [string, unknown][] {
   return Object.entries(values).filter(([name, value]) => !later.has(name) || value !== fields[name]?.initial)

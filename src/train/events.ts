@@ -92,7 +92,7 @@ export interface EpochEvent extends At {
   lr: number
   train_loss: number
   train_acc: TrainFigure
-  /** The whole validation half through the searched net: running statistics, training transform. */
+  /** The whole validation half through the searched net: running statistics (or batchStatistics), training transform. */
   val_loss: number
   val_acc: ValidationFigure
   /** Since the epoch event before, or since the run was resumed: what follows an event counts to the next. */

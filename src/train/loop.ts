@@ -194,7 +194,7 @@ async function endEpoch(parts: LoopParts, epoch: number, lr: number, whole: bool
   const { session, method, space, progress, clock } = parts
   const derived = method.derive()
   const began = now()
-  const validation = await evaluate(parts, epoch)
+  const validation = await evaluate(parts, epoch, parts.config.batchStatistics)
   const eigenvalue = whole && parts.config.stopEigenvalue !== null ? await eigenvalueOf(parts) : null
   clock.add("validation", now() - began)
   const inherited = await measureDerived(parts, epoch)

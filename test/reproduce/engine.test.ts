@@ -86,6 +86,17 @@ describe("the derived net", () => {
     expect(net!.batch_accuracy).toBe(net!.searched_batch_accuracy)
   })
 
+  it("has the searched net's accuracy with each batch's own statistics, as a search that validates with them", async () => {
+    const { derived: net, ...measured } = await derived("nasp")
+    const told = await collect({ ...small, batchStatistics: true, epochs: 1 })
+    const own = told.find((e): e is EpochEvent => e.type === "epoch")!
+    expect(own.val_acc).toBe(net!.searched_batch_accuracy)
+    expect([own.val_loss, own.train_loss]).toEqual([
+      expect.not.closeTo(measured.val_loss, 3),
+      measured.train_loss,
+    ])
+  })
+
   // With partial channels, nothing passes by an edge that the net has not.
   it.each(["darts", "pc-darts"])("of %s is that of its genotype with its weights", async (method) => {
     const out = at(`derived-${method}`)

@@ -40,6 +40,10 @@ const refused: [SearchOptions | Record<string, unknown>, RegExp][] = [
   [{ method: "nope" }, /Expected nasp, .* for method but received nope/],
   [{ data: "/some/images" }, /folders of images are not read/],
   [{ data: "cifar10" }, /for dataDir/],
+  [
+    { batchStatistics: true, evaluateDerived: true },
+    /Expected no evaluateDerived beside it, .* for batchStatistics but received true/,
+  ],
   [{ dense: "yes" }, /true or false for dense but received yes/],
   [{ nonsense: 1 }, /but received nonsense/],
   [{ options: { value: "two" } }, /Expected one or kept for value but received two/],
