@@ -40,7 +40,8 @@ struct OperationResult {
 OperationResult run_operation(const OperationRequest& request);
 
 // Seconds of `repeats` runs of pass: "forward" (propagate), "probe", "backward" (data and weights), "both".
-// x and dy are random. ERR_NASP_ABORTED before the next repeat once `stop` is set.
+// x and dy are random. Also of op "batch_norm", which is no operation: what BatchNorm takes beside units, on the CPU, "forward"
+// (x normalised into a node's sum) and "backward" (the sums of g and g * y). ERR_NASP_ABORTED before the next repeat once `stop` is set.
 std::vector<double> time_operation(const OperationRequest& request, const std::string& pass, int repeats,
                                    const std::atomic<bool>& stop);
 

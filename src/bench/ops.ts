@@ -4,7 +4,8 @@
  *
  * A row's bound is the larger of FLOPs / peak and compulsory bytes / bandwidth, peak and bandwidth as measured on this
  * machine at the start; its share is the bound over the time. Compulsory is what no kernel can avoid: x and y (or dy)
- * once a forward or probe; x, y, dy and dx once a backward. FLOPs are those of the direct algorithm, so a kernel that
+ * once a forward or probe; x, y, dy and dx once a backward. Beside the operations stand the identity and BatchNorm as a net
+ * runs them, two tensors in any pass: forward one term of a node's sum, backward dx = dy and the sums of dy and dy * y. FLOPs are those of the direct algorithm, so a kernel that
  * does with fewer (Winograd) may pass a share of 1.
  */
 import { onDevice, places } from "../device.js"
@@ -22,6 +23,8 @@ const searchShapes = [
 ] as const
 const strides = [1, 2] as const
 const passes: readonly OperationPass[] = ["forward", "probe", "backward", "both"]
+/** No operation; see above. */
+const batchNorm = "batch_norm"
 
 export const opsBenchFields = {
   batch: integerField(64, 1, 4096, "images"),
@@ -86,7 +89,10 @@ export function benchOps({ op, ...given }: OpsBenchOptions = {}): OpsBench {
   const onCpu = options.device === "cpu"
   const native = onDevice(loadNative(), options.device)
   const names = native.operations().map((o) => o.name)
-  const operations = op === undefined ? names : [canonicalOperation(op)]
+  const operations =
+    op === undefined
+      ? [...names, ...(onCpu ? [batchNorm] : [])]
+      : [op === batchNorm && onCpu ? op : canonicalOperation(op)]
   const machine = describeMachine(native, options.threads, options.device)
   const bounds = onCpu ? native.machineBounds("", options.threads) : null
 
@@ -94,8 +100,7 @@ export function benchOps({ op, ...given }: OpsBenchOptions = {}): OpsBench {
     for (const name of operations) {
       for (const { channels, size } of matches) {
         for (const stride of strides) {
-          if (hasNoWork(name, stride)) continue
-          for (const pass of passes) {
+          for (const pass of passesOf(name, stride)) {
             const request = {
               op: name,
               channels,
@@ -110,9 +115,10 @@ export function benchOps({ op, ...given }: OpsBenchOptions = {}): OpsBench {
             } as const
             const times = await native.timeOperation(request, pass, options.warmup + options.repeats)
             const { median, min, max } = spread(times.slice(options.warmup))
-            const { flops, bytes } = work(pass, {
+            const { flops, bytes } = work(isBetweenUnits(name, stride) ? "forward" : pass, {
               batch: options.batch,
-              multiplyAdds: native.operationCost(name, channels, size, stride).multiplyAdds,
+              multiplyAdds:
+                name === batchNorm ? 0 : native.operationCost(name, channels, size, stride).multiplyAdds,
               inputs: channels * size ** 2,
               outputs: channels * Math.ceil(size / stride) ** 2,
             })
@@ -139,9 +145,15 @@ export function benchOps({ op, ...given }: OpsBenchOptions = {}): OpsBench {
   return { machine, bounds, rows: rows() }
 }
 
-// None computes nothing, and the identity is a sum into its node: no operation of its own.
-function hasNoWork(name: string, stride: number): boolean {
-  return name === "none" || (name === "skip_connect" && stride === 1)
+function passesOf(name: string, stride: number): readonly OperationPass[] {
+  if (name === "none" || (name === batchNorm && stride === 2)) return []
+  if (name === batchNorm) return ["forward", "backward"]
+  return isBetweenUnits(name, stride) ? ["forward", "probe", "backward"] : passes
+}
+
+// What has no units of its own moves two tensors in any pass.
+function isBetweenUnits(name: string, stride: number): boolean {
+  return name === batchNorm || (name === "skip_connect" && stride === 1)
 }
 
 /** FLOPs and compulsory bytes of a pass, from one image's multiply-adds, inputs and outputs. */

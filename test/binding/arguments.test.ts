@@ -2,6 +2,7 @@
 import { expect, test } from "vitest"
 
 import { NaspError } from "../../src/errors.js"
+import type { OperationPass } from "../../src/native-operation.js"
 import { addon, discrete, loadBatch, makeSession, weightUpdate } from "../net/sessions.js"
 
 type Loose = Record<string, (...given: unknown[]) => unknown>
@@ -160,6 +161,19 @@ test("weights are counted beyond 2^31, and so many are not run", async () => {
   const request = { op: "conv_1x1", channels: 65536, height: 1, width: 1, batch: 1, stride: 1 as const }
   const timed = addon.timeOperation({ ...request, affine: false, precision: "f32" }, "forward", 1)
   await expect(timed).rejects.toMatchObject({ code: "ERR_NASP_SHAPE" })
+})
+
+test("BatchNorm is timed, but is no operation", async () => {
+  const request = { op: "batch_norm", channels: 4, height: 8, width: 8, batch: 2, stride: 1 as const }
+  const timed = (stride: 1 | 2, pass: OperationPass) =>
+    addon.timeOperation({ ...request, stride, affine: false, precision: "f32" }, pass, 1)
+  expect(await timed(1, "backward")).toEqual([expect.any(Number)])
+  await expect(timed(1, "probe")).rejects.toMatchObject({ code: "ERR_NASP_ARGUMENT" })
+  await expect(timed(2, "forward")).rejects.toMatchObject({ code: "ERR_NASP_SHAPE" })
+  const tensors = { x: new Float64Array(512), dy: new Float64Array(512), parameters: [] }
+  expect(() => addon.runOperation({ ...request, ...tensors, affine: false, precision: "f32" })).toThrow(
+    /for operation but received batch_norm/,
+  )
 })
 
 test("a step's bad arguments reject", async () => {

@@ -67,6 +67,21 @@ describe("nasp", () => {
     }
   })
 
+  it("bench ops counts two tensors a pass where nothing but an activation passes through", () => {
+    const once = ["--batch", "2", "--repeats", "1", "--warmup", "0", "--json", "--size", "8"]
+    const rows = ["batch_norm", "skip_connect"].flatMap((op) =>
+      objects(nasp(["bench", "ops", "--op", op, ...once]).stdout),
+    )
+    expect(rows.map((r) => [r.op, r.stride, r.pass].join(" "))).toEqual([
+      ...["batch_norm 1 forward", "batch_norm 1 backward"],
+      ...["forward", "probe", "backward"].map((pass) => `skip_connect 1 ${pass}`),
+      ...["forward", "probe", "backward", "both"].map((pass) => `skip_connect 2 ${pass}`),
+    ])
+    for (const { stride, gbps, ms } of rows)
+      if (stride === 1)
+        expect((gbps as number) * 1e9 * (ms as number)).toBeCloseTo(2 * 4 * 64 * 64 * 2 * 1e3, -1)
+  })
+
   it("bench step and bench methods time each method's iteration", () => {
     const tiny = [
       "--batch",
