@@ -21,13 +21,30 @@ const tunables = [
  * @param own options of this comparison, as parseArgs takes them
  */
 export function optionsOf(results, own) {
-  return parseArgs({
-    options: {
-      rounds: { type: "string", default: "3" },
-      out: { type: "string", default: join(here, "results", `${results}.json`) },
-      ...own,
-    },
-  }).values
+  const options = {
+    rounds: { type: "string", default: "3" },
+    out: { type: "string", default: join(here, "results", `${results}.json`) },
+    ...own,
+  }
+  try {
+    const { values } = parseArgs({ options })
+    for (const name of ["rounds", "repeats", "warmup"]) {
+      const least = name === "warmup" ? 0 : 1
+      if (
+        values[name] !== undefined &&
+        !(Number.isInteger(Number(values[name])) && Number(values[name]) >= least)
+      )
+        throw new Error(`Expected an integer from ${least} for ${name} but received ${values[name]}`)
+    }
+    return values
+  } catch (error) {
+    return fail(error.message, 2)
+  }
+}
+
+function fail(message, status) {
+  console.error(`error: ${message}`)
+  process.exit(status)
 }
 
 /** Options of a comparison with PyTorch: both sides get the same numbers of threads and of runs to warm up. */
@@ -64,8 +81,7 @@ export function run(command, args, environment = {}) {
     stdio: ["ignore", "pipe", "inherit"],
     maxBuffer: 1 << 26,
   })
-  if (status !== 0)
-    throw new Error(`${command} ${args.join(" ")}: ${error?.message ?? `ended with ${status}`}`)
+  if (status !== 0) fail(`${command} ${args.join(" ")}: ${error?.message ?? `ended with ${status}`}`, 1)
   return stdout
     .toString()
     .trim()
