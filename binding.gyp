@@ -3,6 +3,11 @@
   "targets": [
     {
       "target_name": "nasp",
+      "variables": {
+        "warnings_and_arithmetic": [
+          "-Wall", "-Wextra", "-Wno-psabi", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"
+        ]
+      },
       "sources": ["<!@(node scripts/native-sources.mjs)"],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": [
@@ -16,7 +21,7 @@
       "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-O2", "-std=gnu++17", "-std=gnu++20"],
       "cflags_cc": [
         "-std=c++20", "-O3", "-fexceptions", "-frtti", "-fvisibility=hidden", "-fvisibility-inlines-hidden",
-        "-Wall", "-Wextra", "-Wno-psabi", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-pthread"
+        "-pthread", "<@(warnings_and_arithmetic)"
       ],
       "ldflags": ["-pthread"],
       "conditions": [["OS=='linux'", {"libraries": ["-ldl"]}]],
@@ -26,7 +31,8 @@
         "GCC_ENABLE_CPP_RTTI": "YES",
         "GCC_OPTIMIZATION_LEVEL": "3",
         "GCC_SYMBOLS_PRIVATE_EXTERN": "YES",
-        "MACOSX_DEPLOYMENT_TARGET": "11.0"
+        "MACOSX_DEPLOYMENT_TARGET": "11.0",
+        "OTHER_CPLUSPLUSFLAGS": ["<@(warnings_and_arithmetic)"]  # cflags_cc is not read on macOS
       }
     }
   ]

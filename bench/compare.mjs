@@ -14,7 +14,8 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { flags, median, nasp, twin, twinOptionsOf, writeResults } from "./contenders.mjs"
+import { machineLine } from "../dist/bench/machine.js"
+import { flags, median, nasp, refuse, twin, twinOptionsOf, writeResults } from "./contenders.mjs"
 
 const values = twinOptionsOf("step", {
   repeats: { type: "string", default: "5" },
@@ -25,8 +26,10 @@ const values = twinOptionsOf("step", {
   "default-layout": { type: "boolean", default: false },
   dense: { type: "boolean", default: false },
   method: { type: "string", default: "nasp" },
-  order: { type: "string", default: "first" },
+  order: { type: "string" },
 })
+checkTogether(values)
+if (values.method === "darts") values.order ??= "first"
 const work = mkdtempSync(join(tmpdir(), "nasp-bench-"))
 const selection = join(work, "alpha.safetensors")
 const shape = flags(values, ["space", "batch", "channels", "layers", "seed", "threads", "repeats", "warmup"])
@@ -39,6 +42,17 @@ const torch =
 const selected = ["--selection", selection]
 const saved = ["--save-selection", selection]
 const contenders = contendersOf(values)
+
+// Each of these options makes a comparison of its own.
+function checkTogether({ method, order, dense, "default-layout": both }) {
+  if (method !== "nasp" && method !== "darts") refuse("method", "nasp or darts", method)
+  if (order !== undefined && order !== "first" && order !== "second")
+    refuse("order", "first or second", order)
+  if (order !== undefined && method !== "darts") refuse("order", "method darts beside it", `method ${method}`)
+  if (dense && method === "darts") refuse("dense", "method nasp beside it", "method darts")
+  if (both && method === "darts") refuse("default-layout", "method nasp beside it", "method darts")
+  if (both && dense) refuse("default-layout", "no dense beside it", "dense")
+}
 
 function contendersOf({ method, order, dense, "default-layout": both }) {
   if (method === "darts") {
@@ -92,7 +106,7 @@ try {
     machine: list[0].machine,
   }))
   const [first] = results
-  console.log(`${first.machine.cpu}, ${first.machine.threads} threads, ${first.machine.isa}`)
+  console.log(machineLine(first.machine))
   console.log(`selection: ${JSON.stringify(reports.nasp[0].selection)}`)
   console.log(`${"".padEnd(32)} total s (    min,     max)  alpha s weight s  peak GB  time x  memory x`)
   for (const { name, seconds, spread, peak_bytes } of results) {

@@ -26,25 +26,40 @@ export function optionsOf(results, own) {
     out: { type: "string", default: join(here, "results", `${results}.json`) },
     ...own,
   }
+  const values = parsed(options)
+  for (const name of ["rounds", "repeats", "warmup"]) {
+    const least = name === "warmup" ? 0 : 1
+    const isFit = Number.isInteger(Number(values[name])) && Number(values[name]) >= least
+    if (values[name] !== undefined && !isFit) refuse(name, `an integer from ${least}`, values[name])
+  }
+  return values
+}
+
+function parsed(options) {
   try {
-    const { values } = parseArgs({ options })
-    for (const name of ["rounds", "repeats", "warmup"]) {
-      const least = name === "warmup" ? 0 : 1
-      if (
-        values[name] !== undefined &&
-        !(Number.isInteger(Number(values[name])) && Number(values[name]) >= least)
-      )
-        throw new Error(`Expected an integer from ${least} for ${name} but received ${values[name]}`)
-    }
-    return values
+    return parseArgs({ options }).values
   } catch (error) {
-    return fail(error.message, 2)
+    throw new Failure(error.message, 2)
   }
 }
 
-function fail(message, status) {
-  console.error(`error: ${message}`)
-  process.exit(status)
+/** What ends a comparison with one line: 2 for its options, 1 for a contender. */
+class Failure extends Error {
+  constructor(message, status) {
+    super(message)
+    this.status = status
+  }
+}
+
+// Thrown, not exited from: what a script does in `finally` is done.
+process.on("uncaughtException", (error) => {
+  console.error(error instanceof Failure ? `error: ${error.message}` : error)
+  process.exit(error.status ?? 1)
+})
+
+/** Ends the comparison: an option that cannot be. */
+export function refuse(name, expected, received) {
+  throw new Failure(`Expected ${expected} for ${name} but received ${received}`, 2)
 }
 
 /** Options of a comparison with PyTorch: both sides get the same numbers of threads and of runs to warm up. */
@@ -81,7 +96,8 @@ export function run(command, args, environment = {}) {
     stdio: ["ignore", "pipe", "inherit"],
     maxBuffer: 1 << 26,
   })
-  if (status !== 0) fail(`${command} ${args.join(" ")}: ${error?.message ?? `ended with ${status}`}`, 1)
+  if (status !== 0)
+    throw new Failure(`${command} ${args.join(" ")}: ${error?.message ?? `ended with ${status}`}`, 1)
   return stdout
     .toString()
     .trim()

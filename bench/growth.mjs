@@ -8,6 +8,7 @@
 import { cpus } from "node:os"
 import { performance } from "node:perf_hooks"
 import { fileURLToPath } from "node:url"
+import { machineLine } from "../dist/bench/machine.js"
 import { findSpace, loadNative } from "../dist/index.js"
 import { median, optionsOf, run, writeResults } from "./contenders.mjs"
 
@@ -63,7 +64,7 @@ async function measure({ batch = 64, layers = 8, threads = 0, operations = "nasp
     parameter_bytes: 4 * parameters,
     mflop_an_edge: flops / 1e6,
     threads: used,
-    machine: `${cpus()[0]?.model}, ${used} threads, ${isa}`,
+    machine: machineLine({ cpu: cpus()[0]?.model, threads: used, isa }),
   }
 }
 

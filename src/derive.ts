@@ -34,8 +34,8 @@ function checkMatrices(space: unknown, matrices: Record<string, unknown>): void 
       checkRecord(name, both)
       const values = both[type] as ArrayLike<unknown> | null | undefined
       const size = edges * operations.length
-      if (values?.length !== size || !Array.from(values).every((v) => typeof v === "number"))
-        throw invalid(`${name}.${type}`, `${size} numbers (${edges}, ${operations.length})`, values)
+      if (values?.length !== size || !Array.from(values).every(Number.isFinite))
+        throw invalid(`${name}.${type}`, `${size} finite numbers (${edges}, ${operations.length})`, values)
     }
   }
 }

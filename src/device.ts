@@ -2,14 +2,29 @@
  * Where the engine computes: on the CPU, or on a CUDA device through nasp_cuda.so (docs/cuda.md). To the native side a
  * device is one more instruction set: sessions and operations ask for it by name.
  */
+import { choiceField, type Field } from "./expect.js"
 import type { NativeAddon, NativeSessionOptions } from "./native.js"
 
-/** cuda-emulated: the CUDA backend on the CPU, for tests; it is no part of the package. */
-export const devices = ["cpu", "cuda", "auto", "cuda-emulated"] as const
-export type Device = (typeof devices)[number]
-/** Those that name one place. */
-export const places = ["cpu", "cuda", "cuda-emulated"] as const
-export type Place = (typeof places)[number]
+// The CUDA backend on the CPU, for tests: accepted, but no part of the package, and in no help.
+type Emulated = "cuda-emulated"
+export type Place = "cpu" | "cuda" | Emulated
+export type Device = Place | "auto"
+
+const accepting = <D extends string>(field: Field<D>): Field<D | Emulated> => ({
+  ...field,
+  accepts: (value) => value === "cuda-emulated" || field.accepts(value),
+})
+
+/** A device by its name. */
+export const placeField = accepting(choiceField("cpu", ["cpu", "cuda"], "where to compute"))
+/** The same, or whatever can be used. */
+export const deviceField = accepting(
+  choiceField(
+    "cpu",
+    ["cpu", "cuda", "auto"],
+    "where to compute: the CPU, a CUDA device, or that where it can be used",
+  ),
+)
 
 /** The addon whose sessions and operations run on `device`; "cpu": the addon as it is. */
 export function onDevice(addon: NativeAddon, device: Place): NativeAddon {

@@ -8,8 +8,10 @@
  * cell (c_{k-1}), 2 the first node. The concat lists name the nodes in the cell's output, counted the same way.
  */
 import { NaspError } from "./errors.js"
-import { cellTypes } from "./spaces/index.js"
-import { canonicalOperation } from "./spaces/operations.js"
+import { isRecord, oneOf } from "./expect.js"
+import { loadNative } from "./native.js"
+import { cellTypes, type CellType } from "./spaces/index.js"
+import { findOperation } from "./spaces/operations.js"
 
 export type GenotypeEdge = [operation: string, input: number]
 
@@ -28,15 +30,15 @@ export function genotypeToJson(genotype: Genotype): string {
   return `{\n${parts.map((part) => `  "${part}": ${JSON.stringify(genotype[part])}`).join(",\n")}\n}\n`
 }
 
-/** @throws NaspError ERR_NASP_FORMAT */
-export function genotypeFromJson(text: string, canonical = canonicalOperation): Genotype {
+/** Operation names become canonical. @throws NaspError ERR_NASP_FORMAT */
+export function genotypeFromJson(text: string): Genotype {
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch (error) {
     throw wrong((error as Error).message)
   }
-  return checked(value, canonical)
+  return canonical(value)
 }
 
 /**
@@ -64,7 +66,7 @@ function concatText(nodes: number[]): string {
  * an assignment in front (`NASP = Genotype(...)`). Operation names become canonical.
  * @throws NaspError ERR_NASP_FORMAT
  */
-export function genotypeFromText(text: string, canonical = canonicalOperation): Genotype {
+export function genotypeFromText(text: string): Genotype {
   const body = /Genotype\s*\(([\s\S]*)\)/.exec(text)?.[1]
   if (body === undefined) throw wrong("there is no Genotype(...) in the text")
   const value: Record<string, unknown> = {}
@@ -73,7 +75,7 @@ export function genotypeFromText(text: string, canonical = canonicalOperation): 
     if (!found) throw wrong(`${part} is missing`)
     value[part] = parseValue(body.slice(found.index + found[0].length), part)
   }
-  return checked(value, canonical)
+  return canonical(value)
 }
 
 function parseValue(text: string, part: string): unknown {
@@ -109,18 +111,26 @@ function endOfList(text: string): number {
   return 0
 }
 
-/** @throws NaspError ERR_NASP_FORMAT */
-export function checkGenotype(value: unknown): asserts value is Genotype {
-  checked(value, (operation) => operation)
+function canonical(value: unknown): Genotype {
+  checkGenotype(value)
+  const { normal_concat, reduce_concat } = value
+  const known = loadNative().operations()
+  const edges = (cell: CellType) =>
+    value[cell].map(([spelling, input], i): GenotypeEdge => {
+      const found = findOperation(spelling, known)
+      if (found) return [found.name, input]
+      const names = oneOf(known.map(({ name }) => name))
+      throw wrong(`${cell}[${i}] has the operation ${spelling}, which is not ${names}`)
+    })
+  return { normal: edges("normal"), normal_concat, reduce: edges("reduce"), reduce_concat }
 }
 
-function checked(value: unknown, canonical: (spelling: string) => string): Genotype {
-  if (typeof value !== "object" || value === null) throw wrong("it is not an object")
-  const given = value as Record<string, unknown>
-  const genotype: Genotype = { normal: [], normal_concat: [], reduce: [], reduce_concat: [] }
+/** The names of operations may be any. @throws NaspError ERR_NASP_FORMAT */
+export function checkGenotype(value: unknown): asserts value is Genotype {
+  if (!isRecord(value)) throw wrong("it is not an object")
   for (const cell of cellTypes) {
-    const edges = given[cell]
-    const concat = given[`${cell}_concat`]
+    const edges = value[cell]
+    const concat = value[`${cell}_concat`]
     if (!Array.isArray(edges) || edges.length === 0 || edges.length % 2 !== 0) {
       throw wrong(`${cell} is not a list of two edges a node`)
     }
@@ -134,7 +144,6 @@ function checked(value: unknown, canonical: (spelling: string) => string): Genot
           `${cell}[${i}] takes input ${String(input)}, but node ${node} has the inputs 0 to ${node + 1}`,
         )
       }
-      genotype[cell].push([canonical(operation), input as number])
     })
     const last = edges.length / 2 + 1
     const isNode = (node: unknown) =>
@@ -142,9 +151,7 @@ function checked(value: unknown, canonical: (spelling: string) => string): Genot
     if (!Array.isArray(concat) || concat.length === 0 || !concat.every(isNode)) {
       throw wrong(`${cell}_concat is not a list of nodes from 0 to ${last}`)
     }
-    genotype[`${cell}_concat`] = concat as number[]
   }
-  return genotype
 }
 
 function wrong(why: string): NaspError {

@@ -3,6 +3,7 @@
  */
 export { search, type Search, type SearchResult } from "./train/search.js"
 export type { SearchOptions } from "./train/plan.js"
+export type { NumberedFolder } from "./train/run-folder.js"
 export type { TrainFigure, ValidationFigure } from "./data/halves.js"
 export type {
   CellRows,
@@ -20,6 +21,7 @@ export type {
 } from "./train/events.js"
 export { searchFields, type SearchConfig } from "./train/config.js"
 export { NaspError, type ErrorCode } from "./errors.js"
+export type { Field } from "./expect.js"
 export {
   genotypeFromJson,
   genotypeFromText,
@@ -32,7 +34,7 @@ export { searchedGenotype, softmaxGenotype, type CellMatrices, type Matrix } fro
 export { drawGenotype } from "./draw.js"
 export { findSpace, spaces, type Space } from "./spaces/index.js"
 export { canonicalOperation } from "./spaces/operations.js"
-export { methods } from "./methods/index.js"
+export { methods, type SearchMethod } from "./methods/index.js"
 export { dataSources, findDataSource, type DataSource, type ImageData } from "./data/index.js"
 export { generateTextures } from "./data/generated.js"
 export {
@@ -45,14 +47,26 @@ export {
   type TensorData,
   type TensorFile,
 } from "./safetensors.js"
-export { loadNative } from "./native.js"
+export { loadNative, use } from "./native.js"
 export type {
+  AlphaUpdateOptions,
+  AugmentOptions,
+  CudaStatus,
+  DiscretiseOptions,
+  GradientOptions,
+  NamedTensor,
   NativeAddon,
+  NativeDataset,
   NativeInfo,
   NativeSession,
   NativeSessionOptions,
+  OperationPass,
   OperationRequest,
   OperationResult,
+  Precision,
   StepResult,
+  TensorGroup,
   TensorInfo,
+  Values,
+  WeightUpdateOptions,
 } from "./native.js"

@@ -63,7 +63,7 @@ export interface DiscretiseOptions {
   counter: number
 }
 
-/** Of an entry of the mixture: not run at all; measured where gradients are wanted; run, stored and differentiated. */
+/** What becomes of an entry of the mixture: not run at all; measured where gradients are wanted; run, stored and differentiated. */
 export const use = { absent: 0, probed: 1, propagated: 2 } as const
 
 export interface AlphaUpdateOptions {
@@ -174,7 +174,7 @@ export interface NativeSession {
   norm(vector: string): number
   /** The running step rejects with ERR_NASP_ABORTED. */
   cancel(): void
-  /** Bytes: peak of activations since the last reset, and everything the engine holds. */
+  /** Bytes: peak of activations since the last reset, and all that the engine holds beside them. */
   memory(reset?: boolean): { peakActivations: number; allocated: number }
   /** Since the net was built: launches put into a device's queue, and waits of the host for it. null on a CPU. */
   deviceCounts(): { launches: number; waits: number } | null

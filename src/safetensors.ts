@@ -9,16 +9,26 @@ import { NaspError } from "./errors.js"
 import { checkRecord, invalid, isRecord, oneOf } from "./expect.js"
 import { readRegularFile } from "./read-file.js"
 
-export type Dtype = "F32" | "F64" | "I32" | "I64" | "U8"
-export type TensorData = Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array
-
-export interface Tensor {
-  name: string
-  /** Outermost first; [] is a scalar. */
-  shape: number[]
-  dtype: Dtype
-  data: TensorData
+interface DataOf {
+  F32: Float32Array
+  F64: Float64Array
+  I32: Int32Array
+  I64: BigInt64Array
+  U8: Uint8Array
 }
+export type Dtype = keyof DataOf
+export type TensorData = DataOf[Dtype]
+
+/** Its dtype says what its data are. */
+export type Tensor = {
+  [D in Dtype]: {
+    name: string
+    /** Outermost first; [] is a scalar. */
+    shape: number[]
+    dtype: D
+    data: DataOf[D]
+  }
+}[Dtype]
 
 export interface TensorFile {
   tensors: Map<string, Tensor>
@@ -151,7 +161,7 @@ export function decodeSafetensors(bytes: Uint8Array, source: string): TensorFile
     }
     const copy = Uint8Array.from(bytes.subarray(start + begin, start + end)) // a Buffer's slice would be a view, unaligned
     const data = new kind.type(copy.buffer, 0, product(shape))
-    tensors.set(name, { name, shape, dtype, data })
+    tensors.set(name, { name, shape, dtype, data } as Tensor)
     ranges.push({ name, begin, end })
   }
   ranges.sort((a, b) => a.begin - b.begin || a.end - b.end)

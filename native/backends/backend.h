@@ -2,11 +2,13 @@
 //
 // Contract  outputs first, then inputs, then parameters; dx is the gradient of x. Forward writes (=). Backward obeys
 //           Write::{overwrite, accumulate}; a null pointer or view means "not wanted". No kernel reads a clock or a global.
-// Errors    kernels throw where memory is wanting, and only then (Error ERR_NASP_OUT_OF_MEMORY, bad_alloc): workspaces grow in
-//           the first steps and are kept, a call's list of units and packing take some as well
+// Errors    the host's kernels throw where memory is wanting, and only then (Error ERR_NASP_OUT_OF_MEMORY, bad_alloc):
+//           workspaces grow in the first steps and are kept, a call's list of units and packing take some as well. A device's
+//           throw nothing: see device.h
 // Layout    the backend's own (see core/tensor.h); load and store convert from and to (N, C, H, W).
-// Memory    views lie in the backend's memory (device.h); everything else is host memory, and is read and written before
-//           a function returns.
+// Memory    pointers and views are to the backend's memory, which on a device (device.h) is written when its queue comes to
+//           it: the host reads it through Memory alone (core/memory.h). In the host's lie units, the structs that hold
+//           pointers, lists of those, x of load, y of store, and what is marked "host"; done with when a function returns.
 // Sums      are taken a piece of work at a time and merged in piece order; pieces do not depend on the number of
 //           threads, so results are the same bits on any number of them.
 // Batch     Run::batch images are live; the lanes beyond it in the last block count in no sum and no gradient.
@@ -127,14 +129,13 @@ struct Backend {
   View<S> (*view)(S* data, int channels, int height, int width);
   // Scalars of a view of blocks(batch) blocks.
   std::size_t (*size)(int batch, int channels, int height, int width);
-  // Images [first, first + count), (count, C, H, W).
-  void (*load)(const Run&, View<S> y, const S* x, int first, int count);
-  void (*store)(const Run&, S* y, View<const S> x);  // (N, C, H, W)
-  void (*clear_dead)(const Run&, View<S> x);         // zeroes the lanes beyond the batch
+  void (*load)(const Run&, View<S> y, const S* x, int count);  // (count, C, H, W)
+  void (*store)(const Run&, S* y, View<const S> x);            // (N, C, H, W)
+  void (*clear_dead)(const Run&, View<S> x);                   // zeroes the lanes beyond the batch
 
+  // Of a unit's weights, in scalars; backward: with what backward needs too.
   std::size_t (*packed_size)(const Unit&, bool backward);
-  // backward: what backward needs too
-  void (*pack)(const Unit&, S* packed, const UnitWeights<S>&, bool backward);
+  void (*pack)(const Run&, const Unit&, S* packed, const UnitWeights<S>&, bool backward);
 
   // Units that read one source; they may differ in everything else.
   void (*forward)(const Run&, const ForwardUnit<S>* units, int count, const Source<S>& x);
@@ -143,7 +144,8 @@ struct Backend {
   void (*gradient_sums)(const Run&, View<const S> g, const Measured<S>* of, int count);
 
   void (*node_sum)(const Run&, View<S> y, const Term<S>* terms, int count);
-  void (*add)(const Run&, View<S> dx, Write, View<const S> g, S weight);  // dx (+)= weight * g
+  // dx (+)= weight * g; g null: dx = 0, whatever Write says
+  void (*add)(const Run&, View<S> dx, Write, View<const S> g, S weight);
 
   void (*global_average)(const Run&, S* y, const Source<S>& x);          // y (N, C)
   void (*global_average_backward)(const Run&, View<S> dx, const S* dy);  // overwrites

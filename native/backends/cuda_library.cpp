@@ -80,7 +80,7 @@ bool is_cuda(const std::string& name) { return name == "cuda" || name == "cuda-e
 const Backend<float>& cuda_backend(const std::string& name) {
   const CudaTable& table = open_table(name);
   char text[512];
-  if (table.probe(text, sizeof(text)) != 0) throw unsupported(text);
+  if (table.find_device(text, sizeof(text)) != 0) throw unsupported(text);
   return *table.backend;
 }
 
@@ -91,7 +91,7 @@ CudaStatus cuda_status() {
     char text[512];
     table.libraries(text, sizeof(text));
     status.libraries = text;
-    const int error = table.probe(text, sizeof(text));
+    const int error = table.find_device(text, sizeof(text));
     (error == 0 ? status.device : status.absence) = text;
   } catch (const Error& error) {
     status.absence = error.what();

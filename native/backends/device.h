@@ -1,7 +1,7 @@
 // What a backend with memory of its own gives beside its kernels, and a session's hold on it.
 //
-// Failure   device functions and kernels throw nothing: the first failure stays with the device, everything asked of
-//           it from then on does nothing, and check() throws. Closing works in any state.
+// Failure   device functions and a device's kernels throw nothing: the first failure stays with the device, everything
+//           asked of it from then on does nothing, and check() throws. Closing works in any state.
 #pragma once
 #include <cstddef>
 

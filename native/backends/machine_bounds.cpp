@@ -1,24 +1,21 @@
 #include "machine_bounds.h"
 
 #include <algorithm>
-#include <chrono>
 #include <vector>
 
+#include "../core/clock.h"
+#include "../core/error.h"
 #include "../core/parallel.h"
 #include "registry.h"
 
 namespace nasp {
 namespace {
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 // Twelve independent chains of multiply-adds fill the latency of every machine in sight and fit its registers.
 constexpr int chains = 12;
 
-#define NASP_MULTIPLY_ADDS(name, lanes, ...)                                                     \
-  __VA_ARGS__ [[gnu::noinline]] float name(long rounds) {                                        \
+#define NASP_MULTIPLY_ADDS(lanes, ...)                                                           \
+  __VA_ARGS__ [[gnu::noinline]] float multiply_adds_##lanes(long rounds) {                       \
     typedef float V __attribute__((vector_size(lanes * sizeof(float))));                         \
     V sum[chains], factor, term;                                                                 \
     for (int l = 0; l < lanes; l++) factor[l] = 0.9999f, term[l] = 1e-6f;                        \
@@ -30,10 +27,10 @@ constexpr int chains = 12;
     return sum[0][0];                                                                            \
   }
 
-NASP_MULTIPLY_ADDS(multiply_adds_baseline, 4, )
+NASP_MULTIPLY_ADDS(4, )
 #if defined(__x86_64__)
-NASP_MULTIPLY_ADDS(multiply_adds_avx2, 8, __attribute__((target("avx2,fma"))))
-NASP_MULTIPLY_ADDS(multiply_adds_avx512, 16, __attribute__((target("avx512f,fma"))))
+NASP_MULTIPLY_ADDS(8, __attribute__((target("avx2,fma"))))
+NASP_MULTIPLY_ADDS(16, __attribute__((target("avx512f,fma"))))
 #endif
 
 // Seconds of the quickest of `tries` runs of body on every thread.
@@ -41,9 +38,9 @@ template <class Body>
 double quickest(Parallel& parallel, int tries, const Body& body) {
   double best = 1e30;
   for (int i = 0; i < tries; i++) {
-    const double start = now();
+    const Clock::time_point start = Clock::now();
     parallel.run(parallel.threads(), [&](int piece, int) { body(piece); });
-    best = std::min(best, now() - start);
+    best = std::min(best, seconds_since(start));
   }
   return best;
 }
@@ -51,12 +48,13 @@ double quickest(Parallel& parallel, int tries, const Body& body) {
 }  // namespace
 
 MachineBounds machine_bounds(const std::string& isa, int threads) {
-  const std::string chosen = backend<float>(isa).name;
-  float (*multiply_adds)(long) = multiply_adds_baseline;
-  int lanes = 4;
+  const Backend<float>& measured = backend<float>(isa);
+  expect(!measured.device, "an instruction set for isa", measured.name, "ERR_NASP_UNSUPPORTED");
+  const int lanes = measured.lanes;
+  float (*multiply_adds)(long) = multiply_adds_4;
 #if defined(__x86_64__)
-  if (chosen == "avx2") multiply_adds = multiply_adds_avx2, lanes = 8;
-  if (chosen == "avx512") multiply_adds = multiply_adds_avx512, lanes = 16;
+  if (lanes == 8) multiply_adds = multiply_adds_8;
+  if (lanes == 16) multiply_adds = multiply_adds_16;
 #endif
   Parallel parallel(threads);
   std::vector<float> sink(static_cast<std::size_t>(parallel.threads()) * 16);

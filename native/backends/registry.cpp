@@ -41,8 +41,7 @@ const Entry& entry(const std::string& isa, const std::string& what) {
   for (const Entry& e : entries) {
     if (isa == e.name && e.available()) return e;
   }
-  throw Error("ERR_NASP_UNSUPPORTED",
-              "Expected one of " + join(available_isas()) + " for " + what + " but received " + isa);
+  refuse("one of " + join(available_isas()) + " for " + what, isa, "ERR_NASP_UNSUPPORTED");
 }
 
 }  // namespace
@@ -76,9 +75,7 @@ const Backend<float>& backend<float>(const std::string& isa) {
 template <>
 const Backend<double>& backend<double>(const std::string& isa) {
   const std::string name = isa.empty() ? chosen_isa() : isa;
-  if (is_cuda(name))
-    throw Error("ERR_NASP_UNSUPPORTED",
-                "Expected f32 for precision with device " + name + " but received f64");
+  if (is_cuda(name)) refuse("f32 for precision with device " + name, "f64", "ERR_NASP_UNSUPPORTED");
   return entry(name, "isa").f64();
 }
 

@@ -1,8 +1,6 @@
 // What a net computes beside units: BatchNorm's per-channel numbers, products with the gradient, the classifier and its
 // loss, the optimizers. The host's (net/step_functions.cpp), or a device's own. Beside Backend (backend.h), whose contract
 // holds here too.
-//
-// Memory    every pointer is to the backend's memory (device.h), but for what is marked "host"; nothing is waited for
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -134,8 +132,6 @@ struct ImageBytes {
 
 template <class S>
 struct StepFunctions {
-  void (*pack)(const Run&, const Backend<S>&, const Unit&, S* packed, const UnitWeights<S>&, bool backward);
-
   // From a unit's moments to its mean, scale and shift; in training running statistics follow (unbiased variance of
   // `count` values).
   void (*normalise)(const Run&, const BatchNorm<S>&, bool training, double count);

@@ -1,8 +1,7 @@
 #include "workspace.h"
 
-#include <sys/mman.h>
-
 #include "../core/error.h"
+#include "../core/huge_pages.h"
 
 namespace nasp {
 
@@ -14,7 +13,7 @@ Workspace::~Workspace() {
 }
 
 void Workspace::release(Buffer& b) {
-  if (b.data) munmap(b.data, b.size);
+  if (b.data) unmap_huge_pages(b.data, b.size);
   b = {};
 }
 
@@ -28,17 +27,13 @@ std::size_t Workspace::bytes() const {
 void* Workspace::grown(Buffer& b, std::size_t bytes) {
   if (b.size >= bytes) return b.data;
   release(b);
-  constexpr std::size_t huge_page = std::size_t{1} << 21;
-  const std::size_t size = (bytes + huge_page - 1) / huge_page * huge_page;
-  void* data = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (data == MAP_FAILED) {
+  const std::size_t size = round_up(bytes, huge_page);
+  void* data = map_huge_pages(size, false);
+  if (!data) {
     throw Error("ERR_NASP_OUT_OF_MEMORY",
                 "Out of memory: a kernel asked for " + std::to_string(bytes >> 20) + " MiB of workspace");
   }
   b = {data, size};
-#ifdef MADV_HUGEPAGE
-  madvise(b.data, b.size, MADV_HUGEPAGE);
-#endif
   return b.data;
 }
 

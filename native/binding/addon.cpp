@@ -64,20 +64,18 @@ Napi::Value operations(const Napi::CallbackInfo& info) {
 
 Napi::Value cost(const Napi::CallbackInfo& info) {
   const std::string op = to_text(info[0], "op");
-  const int channels = static_cast<int>(to_integer(info[1], "channels", 1, 1 << 16));
-  const int size = static_cast<int>(to_integer(info[2], "size", 1, 4096));
-  const int stride = static_cast<int>(to_integer(info[3], "stride", 1, 2));
-  const auto [parameters, multiply_adds] = operation_cost(op, channels, size, stride);
+  const int channels = to_int(info[1], "channels"), size = to_int(info[2], "size"),
+            stride = to_int(info[3], "stride");
+  const OperationCost cost = operation_cost(op, channels, size, stride);
   Napi::Object object = Napi::Object::New(info.Env());
-  object.Set("parameters", parameters);
-  object.Set("multiplyAdds", multiply_adds);
+  object.Set("parameters", cost.parameters);
+  object.Set("multiplyAdds", cost.multiply_adds);
   return object;
 }
 
 Napi::Value tensors(const Napi::CallbackInfo& info) {
   const std::string op = to_text(info[0], "op");
-  const int channels = static_cast<int>(to_integer(info[1], "channels", 1, 1 << 16));
-  const int stride = static_cast<int>(to_integer(info[2], "stride", 1, 2));
+  const int channels = to_int(info[1], "channels"), stride = to_int(info[2], "stride");
   const bool affine = to_flag(info[3], "affine"), search_pools = to_flag(info[4], "searchPools");
   return from_tensor_infos(info.Env(), operation_tensors(op, channels, stride, affine, search_pools));
 }
@@ -105,8 +103,7 @@ Napi::Value time(const Napi::CallbackInfo& info) {
 
 Napi::Value bounds(const Napi::CallbackInfo& info) {
   const std::string isa = to_text(info[0], "isa");
-  const int threads = static_cast<int>(to_integer(info[1], "threads", 0, most_threads));
-  const MachineBounds bounds = machine_bounds(isa, threads);
+  const MachineBounds bounds = machine_bounds(isa, to_int(info[1], "threads"));
   Napi::Object object = Napi::Object::New(info.Env());
   object.Set("gflops", bounds.gflops);
   object.Set("gbps", bounds.gbps);
@@ -145,7 +142,7 @@ Napi::Value draw_uniforms(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value set_error_class(const Napi::CallbackInfo& info) {
-  if (!info[0].IsFunction()) refuse("a class", "type", describe(info[0]));
+  if (!info[0].IsFunction()) refuse("a class for type", describe(info[0]));
   info.Env().GetInstanceData<AddonData>()->error_class = Napi::Persistent(info[0].As<Napi::Function>());
   return info.Env().Undefined();
 }
@@ -162,7 +159,9 @@ Napi::Value guarded(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&] { return function(info); });
 }
 
-Napi::Object start(Napi::Env env, Napi::Object exports) {
+}  // namespace
+
+Napi::Object start_addon(Napi::Env env, Napi::Object exports) {
   AddonData* addon = new AddonData;
   env.SetInstanceData(addon);
   env.AddCleanupHook([live = addon->live, timings = addon->timings, threads = addon->threads] {
@@ -188,10 +187,6 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   exports.Set("setErrorClass", Napi::Function::New<guarded<set_error_class>>(env, "setErrorClass"));
   return exports;
 }
-
-}  // namespace
-
-Napi::Object start_addon(Napi::Env env, Napi::Object exports) { return start(env, exports); }
 
 }  // namespace nasp
 

@@ -2,9 +2,6 @@
 #include "convert.h"
 
 #include <cmath>
-#include <cstdio>
-
-#include "../core/error.h"
 
 namespace nasp {
 namespace {
@@ -49,25 +46,7 @@ constexpr napi_typedarray_type typed_array_type<std::uint32_t> = napi_uint32_arr
 template <>
 constexpr napi_typedarray_type typed_array_type<std::int32_t> = napi_int32_array;
 
-std::string number_text(double number) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.15g", number);
-  return std::isnan(number) ? "NaN" : text;
-}
-
-Napi::Array to_array(const Napi::Value& value, const std::string& name, std::uint32_t most) {
-  if (!value.IsArray()) refuse("an array", name, describe(value));
-  const Napi::Array array = value.As<Napi::Array>();
-  if (array.Length() > most)
-    refuse("at most " + std::to_string(most) + " entries", name, std::to_string(array.Length()));
-  return array;
-}
-
 }  // namespace
-
-void refuse(const std::string& what, const std::string& name, const std::string& received) {
-  throw Error("ERR_NASP_ARGUMENT", "Expected " + what + " for " + name + " but received " + received);
-}
 
 std::string describe(const Napi::Value& value) {
   if (value.IsEmpty() || value.IsUndefined()) return "undefined";
@@ -96,75 +75,85 @@ std::string describe(const Napi::Value& value) {
 }
 
 double to_finite(const Napi::Value& value, const std::string& name) {
-  if (!value.IsNumber()) refuse("a number", name, describe(value));
+  if (!value.IsNumber()) refuse("a number for " + name, describe(value));
   const double number = value.As<Napi::Number>().DoubleValue();
-  if (!std::isfinite(number)) refuse("a finite number", name, describe(value));
+  if (!std::isfinite(number)) refuse("a finite number for " + name, describe(value));
   return number;
 }
 
 double to_integer(const Napi::Value& value, const std::string& name, double low, double high) {
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : std::nan("");
   if (!(number >= low && number <= high) || number != std::floor(number))
-    refuse(low == least_int ? "an integer"
-                            : "an integer from " + number_text(low) + " to " +
-                                  (high == safe_integer ? "2^53 - 1" : number_text(high)),
-           name, describe(value));
+    refuse((low == least_int ? "an integer"
+                             : "an integer from " + number_text(low) + " to " +
+                                   (high == safe_integer ? "2^53 - 1" : number_text(high))) +
+               " for " + name,
+           describe(value));
   return number;
 }
 
+int to_int(const Napi::Value& value, const std::string& name) {
+  return static_cast<int>(to_integer(value, name, least_int, most_int));
+}
+
 bool to_flag(const Napi::Value& value, const std::string& name) {
-  if (!value.IsBoolean()) refuse("true or false", name, describe(value));
+  if (!value.IsBoolean()) refuse("true or false for " + name, describe(value));
   return value.As<Napi::Boolean>();
 }
 
 std::string to_text(const Napi::Value& value, const std::string& name) {
   constexpr std::size_t most = 1000;  // bytes; no name is as long, and one of gigabytes makes no message
   std::size_t size = 0;
-  if (!value.IsString()) refuse("a string", name, describe(value));
+  if (!value.IsString()) refuse("a string for " + name, describe(value));
   napi_get_value_string_utf8(value.Env(), value, nullptr, 0, &size);
-  if (size > most) refuse("a string of at most 1000 bytes", name, describe(value));
+  if (size > most) refuse("a string of at most 1000 bytes for " + name, describe(value));
   return value.As<Napi::String>();
 }
 
+Napi::Array to_array(const Napi::Value& value, const std::string& name, std::uint32_t most) {
+  if (!value.IsArray()) refuse("an array for " + name, describe(value));
+  const Napi::Array array = value.As<Napi::Array>();
+  if (array.Length() > most)
+    refuse("at most " + std::to_string(most) + " entries for " + name, std::to_string(array.Length()));
+  return array;
+}
+
 template <class T>
-Span<T> to_span(const Napi::Value& value, const std::string& name) {
+std::span<const T> to_span(const Napi::Value& value, const std::string& name) {
   const bool fits =
       value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == typed_array_type<T>;
-  if (!fits) refuse(std::string("a ") + typed_array_name(typed_array_type<T>), name, describe(value));
+  if (!fits)
+    refuse(std::string("a ") + typed_array_name(typed_array_type<T>) + " for " + name, describe(value));
   void* data = nullptr;
   std::size_t size = 0;
   if (napi_get_typedarray_info(value.Env(), value, nullptr, &size, &data, nullptr, nullptr) != napi_ok)
-    refuse("a readable typed array", name, describe(value));
+    refuse("a readable typed array for " + name, describe(value));
   if (data == nullptr) size = 0;  // its buffer was transferred elsewhere
   return {static_cast<const T*>(data), size};
 }
 
-template Span<float> to_span(const Napi::Value&, const std::string&);
-template Span<double> to_span(const Napi::Value&, const std::string&);
-template Span<std::uint8_t> to_span(const Napi::Value&, const std::string&);
-template Span<std::uint32_t> to_span(const Napi::Value&, const std::string&);
-template Span<std::int32_t> to_span(const Napi::Value&, const std::string&);
+template std::span<const float> to_span(const Napi::Value&, const std::string&);
+template std::span<const double> to_span(const Napi::Value&, const std::string&);
+template std::span<const std::uint8_t> to_span(const Napi::Value&, const std::string&);
+template std::span<const std::uint32_t> to_span(const Napi::Value&, const std::string&);
+template std::span<const std::int32_t> to_span(const Napi::Value&, const std::string&);
 
 std::vector<double> to_doubles(const Napi::Value& value, const std::string& name) {
-  const Span<double> span = to_span<double>(value, name);
-  return std::vector<double>(span.data, span.data + span.size);
+  const std::span<const double> span = to_span<double>(value, name);
+  return {span.begin(), span.end()};
 }
 
 Napi::Object to_object(const Napi::Value& value, const std::string& name) {
-  if (!value.IsObject() || value.IsFunction()) refuse("an object", name, describe(value));
+  if (!value.IsObject() || value.IsFunction()) refuse("an object for " + name, describe(value));
   return value.As<Napi::Object>();
 }
 
 Fields::Fields(const Napi::Value& value, const std::string& name)
     : object_(to_object(value, name.empty() ? "options" : name)), prefix_(name.empty() ? "" : name + ".") {}
 
-int Fields::integer(const char* field, double low, double high) const {
-  return static_cast<int>(to_integer(get(field), name(field), low, high));
-}
-
-int Fields::integer_or(const char* field, double low, double high, int otherwise) const {
+int Fields::integer_or(const char* field, int otherwise) const {
   const Napi::Value value = get(field);
-  return value.IsUndefined() ? otherwise : static_cast<int>(to_integer(value, name(field), low, high));
+  return value.IsUndefined() ? otherwise : to_int(value, name(field));
 }
 
 std::uint64_t Fields::counter(const char* field) const {
@@ -183,13 +172,14 @@ std::string Fields::text_or(const char* field, const std::string& otherwise) con
 
 std::size_t Fields::choice(const char* field, std::initializer_list<const char*> names) const {
   const Napi::Value value = get(field);
+  const std::string given = value.IsString() ? to_text(value, name(field)) : "";
   std::string all;
   std::size_t place = 0;
   for (const char* choice : names) {
-    if (value.IsString() && value.As<Napi::String>().Utf8Value() == choice) return place;
+    if (given == choice) return place;
     all += (place++ ? ", \"" : "\"") + std::string(choice) + "\"";
   }
-  refuse("one of " + all, name(field), describe(value));
+  refuse("one of " + all + " for " + name(field), describe(value));
 }
 
 std::vector<double> Fields::numbers(const char* field, std::uint32_t most) const {

@@ -1,14 +1,16 @@
-// JavaScript values to the engine's plain structs and back. Reading checks: a value of the wrong kind throws Error
-// ERR_NASP_ARGUMENT that names the field, the expectation and the value. Reading may run JavaScript (getters), so
-// callers read everything first and look at their own state afterwards.
+// JavaScript values to the engine's plain structs and back. Reading checks kinds, and the lengths that it goes by itself: what
+// else is wrong the engine refuses. Error ERR_NASP_ARGUMENT names the field, the expectation and the value. Reading may run
+// JavaScript (getters), so callers read everything first and look at their own state afterwards.
 #pragma once
 #include <napi.h>
 
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "../core/error.h"
 #include "../data/dataset.h"
 #include "../net/operation_run.h"
 #include "../net/session.h"
@@ -18,24 +20,20 @@ namespace nasp {
 constexpr double safe_integer = 9007199254740991.0;  // 2^53 - 1
 constexpr double least_int = -2147483648.0, most_int = 2147483647.0;
 
-[[noreturn]] void refuse(const std::string& what, const std::string& name, const std::string& received);
 std::string describe(const Napi::Value& value);  // for messages: 1.5, "text", a Float32Array of 3, undefined
 
 double to_finite(const Napi::Value& value, const std::string& name);
 double to_integer(const Napi::Value& value, const std::string& name, double low, double high);
+int to_int(const Napi::Value& value, const std::string& name);
 bool to_flag(const Napi::Value& value, const std::string& name);
 std::string to_text(const Napi::Value& value, const std::string& name);
 Napi::Object to_object(const Napi::Value& value, const std::string& name);
+Napi::Array to_array(const Napi::Value& value, const std::string& name, std::uint32_t most);  // entries
 std::vector<double> to_doubles(const Napi::Value& value, const std::string& name);  // a Float64Array, copied
 
 // The typed array's own memory and length: valid until JavaScript runs again.
-template <class T>
-struct Span {
-  const T* data;
-  std::size_t size;
-};
 template <class T>  // float, double, uint8_t, uint32_t, int32_t
-Span<T> to_span(const Napi::Value& value, const std::string& name);
+std::span<const T> to_span(const Napi::Value& value, const std::string& name);
 
 // The fields of an options object, each by its name.
 class Fields {
@@ -44,12 +42,12 @@ class Fields {
   Napi::Value get(const char* field) const { return object_.Get(field); }
   std::string name(const char* field) const { return prefix_ + field; }
 
-  int integer(const char* field, double low = least_int, double high = most_int) const;
+  int integer(const char* field) const { return to_int(get(field), name(field)); }
   std::uint64_t counter(const char* field) const;
   double finite(const char* field) const { return to_finite(get(field), name(field)); }
   bool flag(const char* field) const { return to_flag(get(field), name(field)); }
   bool flag_or(const char* field, bool otherwise) const;  // otherwise: where it is undefined
-  int integer_or(const char* field, double low, double high, int otherwise) const;
+  int integer_or(const char* field, int otherwise) const;
   std::string text(const char* field) const { return to_text(get(field), name(field)); }
   std::string text_or(const char* field, const std::string& otherwise) const;
   std::size_t choice(const char* field, std::initializer_list<const char*> names) const;  // which of them

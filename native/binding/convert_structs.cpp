@@ -3,18 +3,11 @@
 #include <cstring>
 
 #include "../core/cell_shape.h"
-#include "../core/usable_threads.h"
 
 namespace nasp {
 namespace {
 
 constexpr std::uint32_t most_tensors = 4096, most_dimensions = 8;
-
-std::vector<std::string> candidates(const Fields& fields, const char* field) {
-  std::vector<std::string> names = fields.texts(field, most_candidates);
-  if (names.empty()) refuse("at least one operation", field, "none");
-  return names;
-}
 
 NamedTensor to_named_tensor(const Napi::Value& value, const std::string& name) {
   const Fields fields(value, name);
@@ -23,13 +16,13 @@ NamedTensor to_named_tensor(const Napi::Value& value, const std::string& name) {
   double size = 1;
   for (double extent : fields.numbers("shape", most_dimensions)) {
     if (!(extent >= 1 && extent <= 1 << 28) || extent != static_cast<int>(extent))
-      refuse("integers from 1", fields.name("shape"), std::to_string(extent));
+      refuse("integers from 1 for " + fields.name("shape"), number_text(extent));
     tensor.shape.push_back(static_cast<int>(extent));
     size *= extent;
   }
   tensor.data = to_doubles(fields.get("data"), fields.name("data"));
   if (static_cast<double>(tensor.data.size()) != size)
-    refuse("as many values as the shape has", fields.name("data"), std::to_string(tensor.data.size()));
+    refuse("as many values as the shape has for " + fields.name("data"), std::to_string(tensor.data.size()));
   return tensor;
 }
 
@@ -47,7 +40,6 @@ Napi::Array from_named_tensors(Napi::Env env, const std::vector<NamedTensor>& te
 
 }  // namespace
 
-// How large a number may be, the engine says (net/supernet_config.cpp).
 SupernetConfig to_supernet_config(const Napi::Value& value) {
   const Fields fields(value, "");
   SupernetConfig config;
@@ -57,12 +49,12 @@ SupernetConfig to_supernet_config(const Napi::Value& value) {
   config.image_size = fields.integer("imageSize");
   config.image_channels = fields.integer("imageChannels");
   config.batch = fields.integer("batch");
-  config.normal = candidates(fields, "normal");
-  config.reduce = candidates(fields, "reduce");
+  config.normal = fields.texts("normal", most_candidates);
+  config.reduce = fields.texts("reduce", most_candidates);
   config.precision = fields.choice("precision", {"f32", "f64"}) == 0 ? Precision::f32 : Precision::f64;
   config.isa = fields.text("isa");
   config.threads = fields.integer("threads");
-  config.partial_channels = fields.integer_or("partialChannels", least_int, most_int, 1);
+  config.partial_channels = fields.integer_or("partialChannels", 1);
   config.dense = fields.flag("dense");
   config.seed = fields.counter("seed");
   return config;
@@ -71,19 +63,19 @@ SupernetConfig to_supernet_config(const Napi::Value& value) {
 Dataset to_dataset(const Napi::Value& value) {
   const Fields fields(value, "");
   Dataset dataset;
-  dataset.channels = fields.integer("channels", 1, 1024);
-  dataset.height = fields.integer("height", 1, 4096);
-  dataset.width = fields.integer("width", 1, 4096);
+  dataset.channels = fields.integer("channels");
+  dataset.height = fields.integer("height");
+  dataset.width = fields.integer("width");
   dataset.mean = fields.numbers("mean", 1024);
   dataset.std = fields.numbers("std", 1024);
   const Napi::Value images = fields.get("images"), labels = fields.get("labels");
-  const Span<std::uint8_t> label_bytes = to_span<std::uint8_t>(labels, "labels");
-  const Span<std::uint8_t> image_bytes = to_span<std::uint8_t>(images, "images");
-  if (label_bytes.size > 0x7fffffff)
-    refuse("less than 2^31 images", "labels", std::to_string(label_bytes.size));
-  dataset.count = static_cast<int>(label_bytes.size);
-  dataset.labels.assign(label_bytes.data, label_bytes.data + label_bytes.size);
-  dataset.images.assign(image_bytes.data, image_bytes.data + image_bytes.size);
+  const auto label_bytes = to_span<std::uint8_t>(labels, "labels");
+  const auto image_bytes = to_span<std::uint8_t>(images, "images");
+  if (label_bytes.size() > 0x7fffffff)
+    refuse("less than 2^31 images for labels", std::to_string(label_bytes.size()));
+  dataset.count = static_cast<int>(label_bytes.size());
+  dataset.labels.assign(label_bytes.begin(), label_bytes.end());
+  dataset.images.assign(image_bytes.begin(), image_bytes.end());
   check_dataset(dataset);
   return dataset;
 }
@@ -91,9 +83,9 @@ Dataset to_dataset(const Napi::Value& value) {
 Augment to_augment(const Napi::Value& value) {
   const Fields fields(value, "augment");
   Augment augment;
-  augment.pad = fields.integer("pad", 0, 4096);
+  augment.pad = fields.integer("pad");
   augment.flip = fields.flag("flip");
-  augment.cutout = fields.integer("cutout", 0, 8192);
+  augment.cutout = fields.integer("cutout");
   augment.seed = fields.counter("seed");
   augment.counter = fields.counter("counter");
   return augment;
@@ -105,19 +97,16 @@ Discretise to_discretise(const Napi::Value& value, const std::string& name) {
   options.value_one = fields.choice("value", {"one", "kept"}) == 0;
   options.two_edges = fields.choice("edges", {"two", "all"}) == 0;
   options.epsilon = fields.finite("epsilon");
-  if (!(options.epsilon >= 0 && options.epsilon <= 1))
-    refuse("a number from 0 to 1", fields.name("epsilon"), std::to_string(options.epsilon));
   options.counter = fields.counter("counter");
   return options;
 }
 
 std::vector<Use> to_uses(const Napi::Value& value, const std::string& name) {
-  const Span<std::uint8_t> span = to_span<std::uint8_t>(value, name);
   std::vector<Use> uses;
-  for (std::size_t i = 0; i < span.size; i++) {
-    if (span.data[i] > static_cast<std::uint8_t>(Use::propagated))
-      refuse("0, 1 or 2", name + "[" + std::to_string(i) + "]", std::to_string(span.data[i]));
-    uses.push_back(static_cast<Use>(span.data[i]));
+  for (const std::uint8_t use : to_span<std::uint8_t>(value, name)) {
+    if (use > static_cast<std::uint8_t>(Use::propagated))
+      refuse("0, 1 or 2 for " + name + "[" + std::to_string(uses.size()) + "]", std::to_string(use));
+    uses.push_back(static_cast<Use>(use));
   }
   return uses;
 }
@@ -187,35 +176,23 @@ OperationRequest to_operation_request(const Napi::Value& value, bool with_values
   const Fields fields(value, "");
   OperationRequest request;
   request.op = fields.text("op");
-  request.channels = fields.integer("channels", 1, 1 << 16);
-  request.height = fields.integer("height", 1, 4096);
-  request.width = fields.integer("width", 1, 4096);
-  request.batch = fields.integer("batch", 1, 1 << 16);
-  request.stride = fields.integer("stride", 1, 2);
+  request.channels = fields.integer("channels");
+  request.height = fields.integer("height");
+  request.width = fields.integer("width");
+  request.batch = fields.integer("batch");
+  request.stride = fields.integer("stride");
   request.affine = fields.flag("affine");
   request.training = fields.flag_or("training", true);
   request.search_pools = fields.flag_or("searchPools", false);
   request.precision = fields.choice("precision", {"f32", "f64"}) == 0 ? Precision::f32 : Precision::f64;
   request.isa = fields.text_or("isa", "");
-  request.threads = fields.integer_or("threads", 0, most_threads, 0);
+  request.threads = fields.integer_or("threads", 0);
   if (!with_values) return request;
-  const Napi::Value parameters = fields.get("parameters");
-  if (!parameters.IsArray()) refuse("an array", "parameters", describe(parameters));
-  const Napi::Array array = parameters.As<Napi::Array>();
-  if (array.Length() > most_tensors)
-    refuse("at most 4096 entries", "parameters", std::to_string(array.Length()));
+  const Napi::Array array = to_array(fields.get("parameters"), "parameters", most_tensors);
   for (std::uint32_t i = 0; i < array.Length() && i < most_tensors; i++)
     request.parameters.push_back(to_named_tensor(array.Get(i), "parameters[" + std::to_string(i) + "]"));
   request.x = to_doubles(fields.get("x"), "x");
   request.dy = to_doubles(fields.get("dy"), "dy");
-  const double planes = static_cast<double>(request.batch) * request.channels;
-  const auto check = [](const std::vector<double>& values, double size, const char* name) {
-    if (static_cast<double>(values.size()) != size)
-      refuse(std::to_string(static_cast<long long>(size)) + " values", name, std::to_string(values.size()));
-  };
-  const int s = request.stride;
-  check(request.x, planes * request.height * request.width, "x");
-  check(request.dy, planes * ((request.height - 1) / s + 1) * ((request.width - 1) / s + 1), "dy");
   return request;
 }
 

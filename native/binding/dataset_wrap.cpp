@@ -37,7 +37,7 @@ DatasetWrap::~DatasetWrap() {
 
 std::shared_ptr<const Dataset> DatasetWrap::from(const Napi::Value& value, const char* name) {
   const bool ours = value.IsObject() && value.As<Napi::Object>().CheckTypeTag(&tag);
-  if (!ours) refuse("a Dataset", name, describe(value));
+  if (!ours) refuse(std::string("a Dataset for ") + name, describe(value));
   return Unwrap(value.As<Napi::Object>())->dataset_;
 }
 

@@ -1,5 +1,9 @@
 #include "guard.h"
 
+#include <new>
+#include <stdexcept>
+
+#include "../core/error.h"
 #include "addon_data.h"
 
 namespace nasp {
@@ -19,24 +23,53 @@ bool answered(napi_env env, napi_status status) {
   return false;
 }
 
-}  // namespace
-
-Napi::Value make_error(Napi::Env env, const Failure& failure) {
+// An instance of the environment's error class, or a plain Error with a code where there is none.
+napi_value make_error(Napi::Env env, const std::string& code, const std::string& message) {
   const AddonData* addon = env.GetInstanceData<AddonData>();
   if (addon && !addon->error_class.IsEmpty()) {
     try {
-      const Napi::Value error = addon->error_class.New(
-          {Napi::String::New(env, failure.code), Napi::String::New(env, failure.message)});
+      const Napi::Value error =
+          addon->error_class.New({Napi::String::New(env, code), Napi::String::New(env, message)});
       bool genuine = false;  // what a class returns from its constructor need not be
       if (napi_is_error(env, error, &genuine) == napi_ok && genuine) return error;
     } catch (const Napi::Error&) {
       // a class that cannot be constructed: a plain Error below
     }
   }
-  Napi::Error error = Napi::Error::New(env, failure.message);
-  napi_set_named_property(env, error.Value(), "code", Napi::String::New(env, failure.code));
+  Napi::Error error = Napi::Error::New(env, message);
+  napi_set_named_property(env, error.Value(), "code", Napi::String::New(env, code));
   return error.Value();
 }
+
+// Without memory for the failure's own text; null where there is none for this one either.
+napi_value out_of_memory(napi_env env) {
+  napi_value code, text, error = nullptr;
+  if (napi_create_string_utf8(env, "ERR_NASP_OUT_OF_MEMORY", NAPI_AUTO_LENGTH, &code) == napi_ok &&
+      napi_create_string_utf8(env, "The engine is out of memory", NAPI_AUTO_LENGTH, &text) == napi_ok)
+    napi_create_error(env, code, text, &error);
+  return error;
+}
+
+napi_value current_error(Napi::Env env) {
+  try {
+    throw;
+  } catch (const Napi::Error& error) {  // JavaScript's already
+    return thrown_value(error);
+  } catch (const Error& error) {
+    return make_error(env, error.code, error.what());
+  } catch (const std::bad_alloc&) {
+    return make_error(env, "ERR_NASP_OUT_OF_MEMORY", "The engine could not get the memory it needs");
+  } catch (const std::length_error&) {
+    return make_error(env, "ERR_NASP_OUT_OF_MEMORY",
+                      "The engine was asked for more memory than there can be");
+  } catch (const std::exception& error) {
+    return make_error(env, "ERR_NASP_INTERNAL", error.what());
+  } catch (...) {
+    return make_error(env, "ERR_NASP_INTERNAL", "The engine threw something unknown");
+  }
+}
+
+}  // namespace
 
 Napi::Value thrown_value(const Napi::Error& error) {
   const napi_env env = error.Env();
@@ -50,10 +83,19 @@ Napi::Value thrown_value(const Napi::Error& error) {
   return kept;
 }
 
-Napi::Error carried(Napi::Env env, napi_value value) {
+void rethrow(Napi::Env env) {
+  napi_value value;
+  try {
+    value = current_error(env);
+  } catch (const Napi::Error& error) {
+    value = thrown_value(error);
+  } catch (...) {
+    value = out_of_memory(env);
+  }
+  // node-addon-api is to be asked for that value, whatever it is.
   Napi::Object carrier = Napi::Object::New(env);
   carrier.DefineProperty(Napi::PropertyDescriptor::Value(carried_name, value));
-  return {env, carrier};
+  throw Napi::Error(env, carrier);
 }
 
 }  // namespace nasp

@@ -11,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "../core/error.h"
 #include "addon_data.h"
 #include "guard.h"
 
@@ -81,12 +82,6 @@ class Job {
       });
     } catch (const Napi::Error& error) {
       reject(thrown_value(error));
-    } catch (...) {  // no memory for the failure's own text
-      napi_value code, text, error;
-      if (napi_create_string_utf8(env, "ERR_NASP_OUT_OF_MEMORY", NAPI_AUTO_LENGTH, &code) == napi_ok &&
-          napi_create_string_utf8(env, "The engine is out of memory", NAPI_AUTO_LENGTH, &text) == napi_ok &&
-          napi_create_error(env, code, text, &error) == napi_ok)
-        reject(error);
     }
   }
   void reject(napi_value reason) noexcept {

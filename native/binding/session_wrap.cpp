@@ -75,8 +75,7 @@ void SessionWrap::account() {
 std::size_t SessionWrap::size_of(const std::string& name) const {
   const auto found = sizes_.find(name);
   if (found == sizes_.end())
-    throw Error("ERR_NASP_UNKNOWN_TENSOR",
-                "Expected the name of one of the session's tensors for name but received \"" + name + "\"");
+    refuse("the name of one of the session's tensors for name", '"' + name + '"', "ERR_NASP_UNKNOWN_TENSOR");
   return found->second;
 }
 
@@ -115,9 +114,10 @@ void SessionWrap::write(const Napi::CallbackInfo& info) {
     const std::string name = to_text(info[0], "name");
     const auto copy = [&](const auto& span) {
       Session& session = state_->idle();
-      if (span.size != size_of(name))
-        refuse(std::to_string(size_of(name)) + " values", "data of " + name, std::to_string(span.size));
-      session.write(name, span.data);
+      const std::size_t size = size_of(name);
+      if (span.size() != size)
+        refuse(std::to_string(size) + " values for data of " + name, std::to_string(span.size()));
+      session.write(name, span.data());
     };
     if (config_.precision == Precision::f32)
       copy(to_span<float>(info[1], "data"));
@@ -136,7 +136,7 @@ void SessionWrap::discretise(const Napi::CallbackInfo& info) {
 namespace {
 int to_cell_type(const Napi::Value& value) {
   const std::string type = to_text(value, "type");
-  if (type != "normal" && type != "reduce") refuse("\"normal\" or \"reduce\"", "type", describe(value));
+  if (type != "normal" && type != "reduce") refuse("\"normal\" or \"reduce\" for type", describe(value));
   return type == "normal" ? 0 : 1;
 }
 }  // namespace
@@ -168,7 +168,7 @@ void SessionWrap::skip_dropout(const Napi::CallbackInfo& info) {
 
 void SessionWrap::rebuild(const Napi::CallbackInfo& info) {
   guard(info.Env(), [&] {
-    const int layers = static_cast<int>(to_integer(info[0], "layers", least_int, most_int));
+    const int layers = to_int(info[0], "layers");
     const auto seed = static_cast<std::uint64_t>(to_integer(info[1], "seed", 0, safe_integer));
     Session& session = state_->idle();
     try {
@@ -200,20 +200,9 @@ Napi::Value SessionWrap::norm(const Napi::CallbackInfo& info) {
   });
 }
 
-void SessionWrap::check_costs(const AlphaUpdate& options) const {
-  const auto check = [](const std::vector<double>& costs, const std::vector<std::string>& operations,
-                        const char* name) {
-    if (!costs.empty() && costs.size() != operations.size())
-      refuse("none or " + std::to_string(operations.size()) + " entries", name, std::to_string(costs.size()));
-  };
-  check(options.cost_normal, config_.normal, "costNormal");
-  check(options.cost_reduce, config_.reduce, "costReduce");
-}
-
 void SessionWrap::update_alpha(const Napi::CallbackInfo& info) {
   guard(info.Env(), [&] {
     const AlphaUpdate options = to_alpha_update(info[0]);
-    check_costs(options);
     state_->idle().update_alpha(options);
   });
 }
@@ -223,8 +212,8 @@ Napi::Value SessionWrap::device_counts(const Napi::CallbackInfo& info) {
     const auto counts = state_->idle().device_counts();
     if (!counts) return info.Env().Null();
     Napi::Object result = Napi::Object::New(info.Env());
-    result.Set("launches", static_cast<double>(counts->first));
-    result.Set("waits", static_cast<double>(counts->second));
+    result.Set("launches", static_cast<double>(counts->launches));
+    result.Set("waits", static_cast<double>(counts->waits));
     return result;
   });
 }

@@ -7,7 +7,6 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
-#include <vector>
 
 #include "../net/session.h"
 #include "addon_data.h"
@@ -23,7 +22,7 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
   ~SessionWrap() override;
 
  private:
-  using Step = std::function<StepResult(Session&)>;
+  using Step = std::function<StepResult(Session&, int ticket)>;
 
   Napi::Value tensors(const Napi::CallbackInfo& info);
   Napi::Value read(const Napi::CallbackInfo& info);
@@ -46,10 +45,10 @@ class SessionWrap : public Napi::ObjectWrap<SessionWrap> {
   Napi::Value device_counts(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
 
+  // The first argument is the ticket; read_arguments: what follows.
   Napi::Value start(const Napi::CallbackInfo& info, const std::function<Step()>& read_arguments);
   void describe_net(const Session& session, Napi::Object self);  // of a session just made or rebuilt
   std::size_t size_of(const std::string& name) const;
-  void check_costs(const AlphaUpdate& options) const;
   void account();  // tells the garbage collector what the engine holds
   void close();
 

@@ -1,17 +1,14 @@
 #include "arena.h"
 
-#include <sys/mman.h>
-
 #include <string>
 
 #include "error.h"
+#include "huge_pages.h"
 
 namespace nasp {
 
 namespace {
 constexpr unsigned char pattern = 0xA5;
-constexpr std::size_t huge_page = std::size_t{1} << 21;
-std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 }  // namespace
 
 Arena::Arena(std::size_t bytes, bool guarded, const Memory& memory) : guarded_(guarded), memory_(memory) {
@@ -34,19 +31,14 @@ void Arena::reserve(std::size_t bytes) {
     reserved_ = size;
     return;
   }
-  void* p = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (p == MAP_FAILED) {
+  base_ = static_cast<char*>(map_huge_pages(size, true));
+  if (!base_) {
     throw Error("ERR_NASP_OUT_OF_MEMORY",
                 "Expected " + std::to_string(bytes >> 20) +
                     " MiB of address space for activations, which the system refused; a "
                     "smaller batch, fewer channels or fewer layers need less");
   }
-  base_ = static_cast<char*>(p);
   reserved_ = size;
-#ifdef MADV_HUGEPAGE
-  // fewer page faults and TLB misses; a hint, so its answer is not needed
-  madvise(base_, reserved_, MADV_HUGEPAGE);
-#endif
 }
 
 void Arena::release() {
@@ -54,7 +46,7 @@ void Arena::release() {
   if (memory_.release)
     memory_.release(memory_.context, base_);
   else
-    munmap(base_, reserved_);
+    unmap_huge_pages(base_, reserved_);
   base_ = nullptr;
   reserved_ = used_ = 0;
 }

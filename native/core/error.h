@@ -1,7 +1,10 @@
 // The one exception of the engine. Codes are the ones that JavaScript sees as NaspError.code.
 #pragma once
+#include <cmath>
+#include <cstdio>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace nasp {
 
@@ -13,10 +16,21 @@ class Error : public std::runtime_error {
   std::string code;
 };
 
-// Refuses what was received in place of `what`.
+// What was received in place of `what`.
+[[noreturn]] inline void refuse(const std::string& what, const std::string& received,
+                                const char* code = "ERR_NASP_ARGUMENT") {
+  throw Error(code, "Expected " + what + " but received " + received);
+}
 inline void expect(bool ok, const std::string& what, const std::string& received,
                    const char* code = "ERR_NASP_ARGUMENT") {
-  if (!ok) throw Error(code, "Expected " + what + " but received " + received);
+  if (!ok) refuse(what, received, code);
+}
+
+// For messages: 1.5, 1e+300, 1.000000001, NaN.
+inline std::string number_text(double number) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.15g", number);
+  return std::isnan(number) ? "NaN" : text;
 }
 
 }  // namespace nasp

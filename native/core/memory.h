@@ -15,6 +15,7 @@ struct Memory {
   bool (*read)(void* context, void* to, const void* from, std::size_t bytes) = nullptr;  // false: it failed
   void (*write)(void* context, void* to, const void* from, std::size_t bytes) = nullptr;
   void (*copy)(void* context, void* to, const void* from, std::size_t bytes) = nullptr;  // within it
+  std::size_t* held = nullptr;  // where stores (store.h) count their bytes; null: nobody asks
 
   bool host() const { return !reserve; }
   // Of no bytes, pointers may be null.

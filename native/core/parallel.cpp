@@ -1,9 +1,9 @@
 #include "parallel.h"
 
-#include <algorithm>
 #include <chrono>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "error.h"
 #include "usable_threads.h"

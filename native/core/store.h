@@ -34,6 +34,7 @@ class Store {
                                                 ", which are not free");
     data_ = static_cast<T*>(p);
     count_ = count;
+    if (memory_.held) *memory_.held += this->bytes();
     memory.fill_at(data_, 0, bytes);
   }
 
@@ -50,6 +51,7 @@ class Store {
       std::free(data_);
     else
       memory_.release(memory_.context, data_);
+    if (memory_.held) *memory_.held -= this->bytes();
     data_ = nullptr;
     count_ = 0;
   }

@@ -1,6 +1,5 @@
 #include "batch_loader.h"
 
-#include <algorithm>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -45,18 +44,6 @@ void BatchLoader::wait(Ticket ticket) {
   if (auto failure = failures_.extract(ticket)) std::rethrow_exception(failure.mapped());
 }
 
-void BatchLoader::drop_all() {
-  std::unique_lock<std::mutex> lock(mutex_);
-  const auto dropped =
-      std::make_exception_ptr(Error("ERR_NASP_ABORTED", "The batch was dropped before it was prepared"));
-  for (auto& job : jobs_) failures_[job.first] = dropped;
-  jobs_.clear();
-  const Ticket last = submitted_;
-  work_done_.wait(lock, [&] { return !running_; });
-  done_ = std::max(done_, last);
-  work_done_.notify_all();
-}
-
 void BatchLoader::work() {
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
@@ -64,7 +51,6 @@ void BatchLoader::work() {
     if (stopping_) return;
     auto [ticket, job] = std::move(jobs_.front());
     jobs_.pop_front();
-    running_ = true;
     lock.unlock();
     std::exception_ptr failure;
     try {
@@ -74,9 +60,8 @@ void BatchLoader::work() {
     }
     job = nullptr;  // what it holds is let go before anybody hears that it is done
     lock.lock();
-    running_ = false;
     if (failure) failures_[ticket] = failure;
-    done_ = std::max(done_, ticket);
+    done_ = ticket;
     work_done_.notify_all();
   }
 }

@@ -2,7 +2,7 @@
 // that takes them.
 //
 // Tickets     count from 1; a failure is kept until its ticket is waited for
-// Exceptions  a job's exception is rethrown by wait; for a job dropped before it began wait throws ERR_NASP_ABORTED
+// Exceptions  a job's exception is rethrown by wait
 // Ending      the destructor runs no further job and waits for the one that is running
 #pragma once
 #include <condition_variable>
@@ -27,8 +27,6 @@ class BatchLoader {
 
   Ticket submit(std::function<void()> job);
   void wait(Ticket ticket);  // returns at once for a job that is done
-  // Jobs not begun are dropped; returns when the running one has ended. What they point at may be freed then.
-  void drop_all();
 
  private:
   void work();
@@ -38,7 +36,7 @@ class BatchLoader {
   std::deque<std::pair<Ticket, std::function<void()>>> jobs_;
   std::map<Ticket, std::exception_ptr> failures_;
   Ticket submitted_ = 0, done_ = 0;  // jobs end in order, so one number says which
-  bool running_ = false, stopping_ = false;
+  bool stopping_ = false;
   std::thread thread_;  // last: it uses all of the above
 };
 

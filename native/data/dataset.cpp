@@ -21,9 +21,10 @@ void check_dataset(const Dataset& dataset) {
   const std::size_t channels = static_cast<std::size_t>(dataset.channels);
   expect(dataset.mean.size() == channels, "one value a channel for mean", text(dataset.mean.size()));
   expect(dataset.std.size() == channels, "one value a channel for std", text(dataset.std.size()));
-  for (double value : dataset.mean) expect(std::isfinite(value), "finite values for mean", text(value));
+  for (double value : dataset.mean)
+    expect(std::isfinite(value), "finite values for mean", number_text(value));
   for (double value : dataset.std)
-    expect(std::isfinite(value) && value > 0, "values above 0 for std", text(value));
+    expect(std::isfinite(value) && value > 0, "values above 0 for std", number_text(value));
 }
 
 }  // namespace nasp

@@ -11,7 +11,6 @@ template <class S>
 void AlphaMatrix<S>::allocate(const Memory& memory) {
   scalars_.allocate(4 * size() + cell_edges + cell_nodes, memory);
   sums_.allocate(gradients() + cell_nodes, memory);
-  cost_.allocate(static_cast<std::size_t>(mixture.candidates), memory);
   const std::vector<S> start(size(), S(0.5));
   memory.write_at(value(), start.data(), size() * sizeof(S));
 }

@@ -1,13 +1,10 @@
 // The architecture matrices: discretise (the proximal step, paper Proposition 1), and the fused update
 // gradient + regulariser -> Adam -> clip to [0, 1] -> discretise (Algorithm 1, steps 3 to 5).
 #pragma once
-#include <cstdint>
 #include <string>
-#include <vector>
 
 #include "../core/store.h"
 #include "cell.h"
-#include "session.h"
 
 namespace nasp {
 
@@ -37,11 +34,10 @@ class AlphaMatrix {
     return {s, s + size(), nodes ? s + gradients() : nullptr};
   }
   std::size_t sums_bytes() const { return sums_.bytes(); }
-  double* cost() { return cost_.data(); }  // (candidates)
 
  private:
   Store<S> scalars_;
-  Store<double> sums_, cost_;
+  Store<double> sums_;
 };
 
 // Both matrices: first `step`'s update, then D of alpha, then its projection.

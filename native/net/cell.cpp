@@ -11,11 +11,9 @@ Cell<S>::Cell(const Shape& shape, const std::vector<std::string>& candidates, Pa
                                             : make_relu_conv_bn(shape.in0, shape.channels),
                    parameters, prefix + "preprocess0.", false),
       preprocess1_(make_relu_conv_bn(shape.in1, shape.channels), parameters, prefix + "preprocess1.", false) {
-  if (shape.channels % shape.parts != 0) {
-    throw Error("ERR_NASP_SHAPE", "Expected channels that " + std::to_string(shape.parts) +
-                                      " partial channels divide but received " +
-                                      std::to_string(shape.channels));
-  }
+  expect(shape.channels % shape.parts == 0,
+         "channels that " + std::to_string(shape.parts) + " partial channels divide",
+         std::to_string(shape.channels), "ERR_NASP_SHAPE");
   for (int i = 0; shape.parts > 1 && shape.reduction && i < cell_inputs; i++)
     halving_[i] = std::make_unique<Chain<S>>(make_halving_pool(shape.channels - part_channels()), parameters,
                                              "", false);
@@ -155,11 +153,9 @@ void Cell<S>::run_from(const Pass<S>& pass, int i, const Mixture& mixture, const
     output = {y, {}};
   }
   if (shape_.parts > 1 && halves(i)) {
-    Source<S> rest = source(i);
-    rest.x = rest.x.slice(part_channels(), shape_.channels - part_channels());
-    rest.norm = part_of(source(i), 1).norm;
     Chain<S>* halving = halving_[i].get();
-    Chain<S>::propagate(pass, rest, &halving, 1);
+    Chain<S>::propagate(pass, nasp::part_of(source(i), part_channels(), shape_.channels - part_channels()),
+                        &halving, 1);
   }
 }
 

@@ -4,16 +4,19 @@
 //
 // The edges (core/cell_shape.h) are 14 rows of D. In a reduction cell those that leave an input have stride 2.
 // Order     sources are taken in order, all operations that leave one together (forward); backward takes them in
-//           reverse: when a source's turn comes, the gradients of all nodes that it feeds are final, so its probes and
-//           its selected operations' backward run on one sweep over it
+//           reverse: when a source's turn comes, the gradients of all nodes that it feeds are final. First what was
+//           propagated goes backward, an edge at a time, then all of the source's probes run together
 // Partial   with parts = k > 1 (PC-DARTS), operations see the first C / k channels of a source only; the others go by,
 //           through a 2 x 2 max pool where the edge has stride 2, times the edge's own weight. A node interleaves the
 //           k parts (channel shuffle): its channel i k + p is channel i of part p, and part 0 is the mixture's.
 // Source    quark0/darts cnn/model_search.py; yuhuixu1993/PC-DARTS model_search.py
 #pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
 #include "../core/cell_shape.h"
 #include "node_parts.h"
-#include "session.h"
 #include "skip_dropout.h"
 
 namespace nasp {
@@ -61,6 +64,7 @@ class Cell {
   // operation (null).
   std::size_t stored(const Backend<S>& backend, int batch, int height, int width,
                      const Mixture* mixture) const;
+  // Most scalars that probes take beside that, which an edge at a time stores and gives back.
   std::size_t probe_stored(const Backend<S>& backend, int batch, int height, int width) const;
 
   // The preprocessing of input i. The net runs it, forward before the cell and backward after it: other cells read the same

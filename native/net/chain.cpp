@@ -127,7 +127,7 @@ const S* Chain<S>::pack(Stage& stage, const Pass<S>& pass, bool backward) {
   if (stage.first >= 0) weights.first = parameters.value(stage.first);
   for (int i = 0; i < stage.unit().parts; i++) weights.dense[i] = parameters.value(stage.dense[i]);
   S* packed = on_device ? on_device : stage.packed.data();
-  pass.between().pack(pass.run, pass.backend, stage.unit(), packed, weights, backward);
+  pass.backend.pack(pass.run, stage.unit(), packed, weights, backward);
   stage.packed_version = version;
   stage.packed_backward = backward;
   return packed;

@@ -2,13 +2,12 @@
 //
 //   forward    a group of chains that read one source, together: first units in one sweep over the source
 //     propagate  pre-norm outputs are kept for backward; the result is a Source, normalised whenever it is loaded
-//     probe      <g, z> only, exact; two-unit chains one at a time, what lies between their units given back at once
+//     probe      <g, z> only, exact: chains of one unit in one sweep over the source, then those of more, an edge at a
+//                time; what lies between their units is given back at the edge's end
 //   backward   of such a group too, from g = dL/dnode and each chain's weight in the node's sum: dx, weight gradients,
 //              <g, z>; first units in one sweep over the source and dx
 // Source     the exact sparse architecture step: with D one-hot, dL/dD[e,k] = <dL/dnode, op_k(x_e)>
 #pragma once
-#include <memory>
-
 #include "../backends/device.h"
 #include "../backends/step_functions.h"
 #include "../core/arena.h"
@@ -66,11 +65,15 @@ class Chain {
     View<const S> g;
     double* product;  // += <g, z>; in the backend's memory
   };
+  // Outputs are taken from the pass's arena and stay there: whoever rewinds it ends what output() and backward read.
   static void propagate(const Pass<S>& pass, const Source<S>& x, Chain* const* chains, int count);
+  // Gives back all that it takes from the arena. Not of chains whose backward is to come: it overwrites what they keep.
+  // Those of one g, an edge's, follow on each other.
   static void probe(const Pass<S>& pass, const Source<S>& x, const Probe* probes, int count);
 
   Source<S> output() const { return output_; }  // of the last propagate
-  // A chain's part in a group's backward. product: += <g, z>; null: not wanted. g's own weight in the loss: see `weight`.
+  // A chain's part in a group's backward. weight: of its output in the sum whose gradient g is.
+  // product: += <g, z>; null: not wanted.
   struct Backward {
     Chain* chain;
     View<const S> g;

@@ -2,10 +2,9 @@
 #include "operation_run.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cstring>
 #include <memory>
 
+#include "../core/clock.h"
 #include "../core/parallel.h"
 #include "../backends/device.h"
 #include "../backends/registry.h"
@@ -21,7 +20,9 @@ std::vector<S> converted(const std::vector<double>& v) {
   return std::vector<S>(v.begin(), v.end());
 }
 
-constexpr char shape[] = "ERR_NASP_SHAPE";
+constexpr char wrong_shape[] = "ERR_NASP_SHAPE";
+
+int strided(int size, int stride) { return (size + stride - 1) / stride; }
 
 // A chain with its parameters, ready for passes over one input.
 template <class S>
@@ -39,18 +40,18 @@ struct Bench {
   View<S> x, dy, dx, z;
   Pass<S> pass;
 
-  explicit Bench(const OperationRequest& r)
+  Bench(const OperationRequest& r, bool guarded)
       : request(r),
         backend(nasp::backend<S>(r.isa)),
         parallel(r.threads),
         workspace(parallel.threads()),
         chain(make_operation(r.op, r.channels, r.stride, r.search_pools), parameters, "", r.affine),
-        arena(reserve(), r.guarded, open().memory()),
-        out_height((r.height + r.stride - 1) / r.stride),
-        out_width((r.width + r.stride - 1) / r.stride),
+        arena(reserve(), guarded, open().memory()),
+        out_height(strided(r.height, r.stride)),
+        out_width(strided(r.width, r.stride)),
         pass{backend, {parallel, workspace, r.batch, device->handle()}, arena, parameters, r.training, true} {
     chain.prepare(backend, parameters);
-    parameters.allocate(0, true, device->memory());
+    parameters.allocate(0, device->memory());
     product.allocate(1, device->memory());
     for (View<S>* v : {&x, &dx}) *v = pass.take(r.channels, r.height, r.width);
     for (View<S>* v : {&dy, &z}) *v = pass.take(r.channels, out_height, out_width);
@@ -121,37 +122,38 @@ struct Bench {
   }
 };
 
+void check_stride(int stride) {
+  expect(stride == 1 || stride == 2, "1 or 2 for stride", std::to_string(stride), wrong_shape);
+}
+void check_size(const char* name, int size) {
+  expect(size >= 1 && size <= 65536, std::string("a whole number from 1 to 65536 for ") + name,
+         std::to_string(size), wrong_shape);
+}
 void check(const OperationRequest& r) {
-  expect(r.stride == 1 || r.stride == 2, "1 or 2 for stride", std::to_string(r.stride), shape);
-  for (auto [name, v] :
-       {std::pair{"channels", r.channels}, {"height", r.height}, {"width", r.width}, {"batch", r.batch}}) {
-    expect(v >= 1 && v <= 65536, std::string("a whole number from 1 to 65536 for ") + name, std::to_string(v),
-           shape);
-  }
-  const double pixels = static_cast<double>(r.channels) * r.height * r.width * r.batch;
-  expect(pixels <= 1e9, "at most 1e9 values for x", std::to_string(pixels), shape);
-  if (r.op == "skip_connect" && r.stride == 2) {
-    expect(r.height % 2 == 0 && r.width % 2 == 0, "an even height and width for skip_connect at stride 2",
-           std::to_string(r.height) + " x " + std::to_string(r.width), shape);
-  }
+  check_stride(r.stride);
+  for (auto [name, size] :
+       {std::pair{"channels", r.channels}, {"height", r.height}, {"width", r.width}, {"batch", r.batch}})
+    check_size(name, size);
+  const double values = static_cast<double>(r.channels) * r.height * r.width * r.batch;
+  expect(values <= 1e9, "at most 1e9 values for x", number_text(values), wrong_shape);
+}
+void check_values(const std::string& name, std::size_t received, std::size_t expected) {
+  expect(received == expected, std::to_string(expected) + " values for " + name, std::to_string(received),
+         wrong_shape);
 }
 
 template <class S>
 OperationResult run(const OperationRequest& r) {
   check(r);
-  Bench<S> b(r);
   const std::size_t n = static_cast<std::size_t>(r.batch) * r.channels;
-  const auto expect_values = [](const char* name, std::size_t received, std::size_t expected) {
-    expect(received == expected, std::to_string(expected) + " values for " + name, std::to_string(received),
-           shape);
-  };
-  expect_values("x", r.x.size(), n * r.height * r.width);
-  expect_values("dy", r.dy.size(), n * b.out_height * b.out_width);
+  check_values("x", r.x.size(), n * r.height * r.width);
+  check_values("dy", r.dy.size(), n * strided(r.height, r.stride) * strided(r.width, r.stride));
+  Bench<S> b(r, true);
   for (const NamedTensor& t : r.parameters) {
     bool found = false;
     const auto take = [&](const Slot& s, S* to) {
       if (s.name != t.name) return;
-      expect_values(t.name.c_str(), t.data.size(), s.size);
+      check_values(t.name, t.data.size(), s.size);
       const std::vector<S> values = converted<S>(t.data);
       b.parameters.write(to, values.data(), values.size());
       found = true;
@@ -160,11 +162,10 @@ OperationResult run(const OperationRequest& r) {
       take(b.parameters.slots()[i], b.parameters.value(static_cast<int>(i)));
     for (std::size_t i = 0; i < b.parameters.buffers().size(); i++)
       take(b.parameters.buffers()[i], b.parameters.buffer(static_cast<int>(i)));
-    if (!found)
-      throw Error("ERR_NASP_UNKNOWN_TENSOR", "Expected a parameter of " + r.op + " but received " + t.name);
+    expect(found, "a parameter of " + r.op, t.name, "ERR_NASP_UNKNOWN_TENSOR");
   }
-  b.backend.load(b.pass.run, b.x, converted<S>(r.x).data(), 0, r.batch);
-  b.backend.load(b.pass.run, b.dy, converted<S>(r.dy).data(), 0, r.batch);
+  b.backend.load(b.pass.run, b.x, converted<S>(r.x).data(), r.batch);
+  b.backend.load(b.pass.run, b.dy, converted<S>(r.dy).data(), r.batch);
 
   OperationResult result;
   result.y_shape = {r.batch, r.channels, b.out_height, b.out_width};
@@ -207,14 +208,12 @@ std::vector<double> time(const OperationRequest& r, const std::string& pass, int
   const bool norm = r.op == "batch_norm";
   if (norm) {
     expect(pass == "forward" || pass == "backward", "forward or backward for pass of batch_norm", pass);
-    expect(r.stride == 1, "1 for stride of batch_norm", std::to_string(r.stride), shape);
+    expect(r.stride == 1, "1 for stride of batch_norm", std::to_string(r.stride), wrong_shape);
   }
   OperationRequest timed = r;
-  timed.guarded = false;
   if (norm) timed.op = "skip_connect";  // without units
-  Bench<S> b(timed);
-  if (norm && b.backend.device)
-    throw Error("ERR_NASP_UNSUPPORTED", "Expected the CPU for batch_norm but received a device");
+  Bench<S> b(timed, false);
+  expect(!norm || !b.backend.device, "the CPU for batch_norm", b.backend.name, "ERR_NASP_UNSUPPORTED");
   std::uint64_t counter = 0;
   const auto random = [&](View<S> v) {
     std::vector<S> values(static_cast<std::size_t>(r.batch) * v.channels * v.height * v.width);
@@ -222,7 +221,7 @@ std::vector<double> time(const OperationRequest& r, const std::string& pass, int
       const Random4 w = philox(1, static_cast<std::uint32_t>(Stream::user), 0, counter++);
       x = static_cast<S>(normal(w.word[0], w.word[1]));
     }
-    b.backend.load(b.pass.run, v, values.data(), 0, r.batch);
+    b.backend.load(b.pass.run, v, values.data(), r.batch);
   };
   random(b.x);
   random(b.dy);
@@ -236,13 +235,13 @@ std::vector<double> time(const OperationRequest& r, const std::string& pass, int
       b.forward();
       b.wait();
     }
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     if (norm)
       b.batch_norm(pass);
     else
       b.operation(pass);
     b.wait();
-    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    seconds.push_back(seconds_since(start));
   }
   return seconds;
 }
@@ -274,13 +273,17 @@ std::vector<OperationInfo> list_operations() {
   return list;
 }
 
-std::pair<double, double> operation_cost(const std::string& op, int channels, int size, int stride) {
-  const OperationCost cost = operation_cost(make_operation(op, channels, stride, true), size, size);
-  return {cost.parameters, cost.multiply_adds};
+OperationCost operation_cost(const std::string& op, int channels, int size, int stride) {
+  check_size("channels", channels);
+  check_size("size", size);
+  check_stride(stride);
+  return operation_cost(make_operation(op, channels, stride, true), size, size);
 }
 
 std::vector<TensorInfo> operation_tensors(const std::string& op, int channels, int stride, bool affine,
                                           bool search_pools) {
+  check_size("channels", channels);
+  check_stride(stride);
   Parameters<float> parameters;
   Chain<float> chain(make_operation(op, channels, stride, search_pools), parameters, "", affine);
   std::vector<TensorInfo> infos;

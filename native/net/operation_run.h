@@ -2,9 +2,9 @@
 #pragma once
 #include <atomic>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "../ops/operation.h"
 #include "session.h"
 
 namespace nasp {
@@ -24,7 +24,6 @@ struct OperationRequest {
   Precision precision = Precision::f32;
   std::string isa;
   int threads = 0;
-  bool guarded = true;  // sentinels behind every activation; ERR_NASP_INTERNAL where one was overwritten
   std::vector<double> x, dy;  // (N, C, H, W), (N, C, H', W')
   // Parameters and, optionally, running statistics by their names in the operation.
   std::vector<NamedTensor> parameters;
@@ -37,6 +36,7 @@ struct OperationResult {
   std::vector<NamedTensor> dw, buffers;  // gradients; running statistics after this forward
 };
 
+// With sentinels behind every activation: ERR_NASP_INTERNAL where one was overwritten.
 OperationResult run_operation(const OperationRequest& request);
 
 // Seconds of `repeats` runs of pass: "forward" (propagate), "probe", "backward" (data and weights), "both".
@@ -50,8 +50,8 @@ struct OperationInfo {
   std::vector<std::string> aliases;
 };
 std::vector<OperationInfo> list_operations();
-// Parameters (affine = false) and multiply-adds of one image, at C -> C, stride, on an H x W input.
-std::pair<double, double> operation_cost(const std::string& op, int channels, int size, int stride);
+// Of affine = false, at C -> C, stride, on a square input.
+OperationCost operation_cost(const std::string& op, int channels, int size, int stride);
 // Names and shapes of an operation's parameters and buffers (group parameter or buffer).
 std::vector<TensorInfo> operation_tensors(const std::string& op, int channels, int stride, bool affine,
                                           bool search_pools);

@@ -14,7 +14,6 @@
 #include "../core/error.h"
 #include "../core/rng.h"
 #include "../core/store.h"
-#include "session.h"
 
 namespace nasp {
 
@@ -55,13 +54,13 @@ class Parameters {
   }
   const S* zeros() const { return zeros_.data(); }
 
-  // train: room for gradients and momentum too.
-  void allocate(std::uint64_t seed, bool train, const Memory& memory) {
+  void allocate(std::uint64_t seed, const Memory& memory) {
     memory_ = memory;
     values_.allocate(total(slots_), memory);
     buffer_values_.allocate(total(buffers_), memory);
     saved_buffers_.allocate(total(buffers_), memory);
-    if (train) gradients_.allocate(values_.size(), memory), momentum_.allocate(values_.size(), memory);
+    gradients_.allocate(values_.size(), memory);
+    momentum_.allocate(values_.size(), memory);
     numbers_.allocate(number_bytes_, memory);
     zeros_.allocate(zero_count_, memory);
     if (!memory.host()) make_pieces();
@@ -131,12 +130,8 @@ class Parameters {
             partial_.data(),
             static_cast<int>(pieces_.size())};
   }
-  std::size_t planned_bytes() const {
+  std::size_t planned_bytes() const {  // of what grows with the net; before allocate()
     return sizeof(S) * (3 * total(slots_) + 2 * total(buffers_) + zero_count_) + number_bytes_;
-  }
-  std::size_t bytes() const {
-    return values_.bytes() + gradients_.bytes() + momentum_.bytes() + 2 * buffer_values_.bytes() +
-           numbers_.bytes();
   }
 
  private:

@@ -23,7 +23,7 @@ template <class S>
 struct PlacedNet {
   // Throws Error. No mixture stands yet: the first discretisation comes next, then reserve_activations.
   PlacedNet(const SupernetConfig& config, const Backend<S>& backend)
-      : backend(backend), config(config), supernet(config), vectors(supernet.parameters()), names(supernet) {
+      : backend(backend), config(config), supernet(config), vectors(supernet.parameters()) {
     supernet.prepare(backend);
     const std::size_t bytes = supernet.arena_bytes(backend, !backend.device);
     const std::size_t n = static_cast<std::size_t>(config.batch);
@@ -31,7 +31,8 @@ struct PlacedNet {
     device = std::make_unique<Device>(
         backend.device, DevicePlan{supernet.largest_activation(backend), bytes, config.batch, images,
                                    supernet.parameter_bytes()});
-    const Memory memory = device->memory();
+    Memory memory = device->memory();
+    memory.held = &held;
     supernet.allocate(memory);
     results.allocate(sizeof(StepNumbers) + n * config.classes * sizeof(S), memory);
     d_logits.allocate(n * config.classes, memory);
@@ -39,6 +40,7 @@ struct PlacedNet {
     indices.allocate(n, memory);
     selection = std::make_unique<AlphaSelection<S>>(supernet, memory);
     arena = std::make_unique<Arena>(bytes, false, memory);
+    names = TensorNames<S>(supernet);
   }
 
   // What a pass finds: numbers, then logits.
@@ -58,7 +60,7 @@ struct PlacedNet {
   }
 
   // Before a batch's step, within which a device takes no memory: a batch of its size is planned, its data set held.
-  void expect_batch(const StepBatch<S>& batch) {
+  void prepare_batch(const StepBatch<S>& batch) {
     if (planned.insert(batch.count).second) supernet.plan(*device, batch.count);
     if (batch.dataset) data.hold(batch.dataset, supernet.parameters().memory());
   }
@@ -71,7 +73,7 @@ struct PlacedNet {
       memory.write_at(indices.data(), batch.indices.data(), batch.indices.size() * sizeof(std::uint32_t));
       p.between().augment(p.run, x, targets.data(), images, indices.data(), batch.augment);
     } else {
-      backend.load(p.run, x, batch.planes.data(), 0, batch.count);
+      backend.load(p.run, x, batch.planes.data(), batch.count);
       backend.clear_dead(p.run, x);
       memory.write_at(targets.data(), batch.targets.data(),
                       sizeof(int) * static_cast<std::size_t>(batch.count));
@@ -94,12 +96,11 @@ struct PlacedNet {
     result.logits.assign(logits.begin(), logits.end());
   }
 
-  std::size_t bytes() const {  // activations excepted
-    return supernet.parameters().bytes() + supernet.packed_bytes() + vectors.bytes();
-  }
+  std::size_t bytes() const { return held + supernet.packed_bytes(); }  // activations excepted
 
   const Backend<S>& backend;
   const SupernetConfig config;
+  std::size_t held = 0;            // bytes, in stores
   std::unique_ptr<Device> device;  // before what lies in its memory
   Supernet<S> supernet;
   WeightVectors<S> vectors;

@@ -11,26 +11,13 @@
 #include <utility>
 #include <vector>
 
+#include "../backends/device.h"
 #include "../core/augment.h"
 #include "../core/cell_shape.h"
 #include "../data/dataset.h"
+#include "supernet_config.h"
 
 namespace nasp {
-
-enum class Precision { f32, f64 };
-
-struct SupernetConfig {
-  int channels = 16, layers = 8, classes = 10;
-  int image_size = 32, image_channels = 3;
-  int batch = 64;                           // the largest batch that will be queued
-  std::vector<std::string> normal, reduce;  // candidate operations of the two cell types, canonical names
-  Precision precision = Precision::f32;
-  std::string isa;           // "" = NASP_ISA or the best the machine has
-  int threads = 0;           // 0 = what the process may use
-  int partial_channels = 1;  // operations see one channel in so many (PC-DARTS); the others go by
-  bool dense = false;        // run and differentiate every operation (tests, comparison)
-  std::uint64_t seed = 0;
-};
 
 // group: parameter | buffer | alpha | momentum | adam | gradient | selection
 // names: parameters and buffers as in quark0/darts' state_dict; alphas_normal, alphas_reduce; momentum.<parameter>;
@@ -129,7 +116,8 @@ class Session {
   // From here on identity skips are followed by dropout in steps; `counter`: of the masks.
   virtual void skip_dropout(double rate, std::uint32_t counter) = 0;
   // The net anew: so many cells, weights drawn from `seed`, alpha, optimizers and mixture as at the start. Queued batches
-  // stay. Where it fails there is no net until another rebuild makes one: what needs one throws ERR_NASP_DISPOSED.
+  // stay, and skip dropout's rate and seed until they are given again. Where it fails there is no net until another rebuild
+  // makes one: what needs one throws ERR_NASP_DISPOSED.
   virtual void rebuild(int layers, std::uint64_t seed) = 0;
 
   // grad.alphas_* = dL/dmixture, exact, every entry that is not absent.
@@ -147,11 +135,12 @@ class Session {
   // The running step, or if none runs the next, throws ERR_NASP_ABORTED (and frees its ticket), until cancel(false).
   virtual void cancel(bool on = true) = 0;
 
-  // Peak bytes of the engine's own memory since the last reset: activations and gradients of activations in use,
-  // and everything allocated (weights, optimizer, packed copies, workspaces) beside them.
+  // Bytes: the peak since the last reset of activations and gradients of activations in use; and what is held beside them:
+  // weights, optimizers, alpha, packed copies, vectors, a batch's numbers and data sets on a device, prepared batches and the
+  // host's workspaces. Not counted: kernels' scratch memory on a device, and lists of a few numbers.
   virtual std::pair<std::size_t, std::size_t> memory(bool reset) = 0;
   // Since the net was built: what was put into the device's queue, and how often the host waited for it. None on a CPU.
-  virtual std::optional<std::pair<unsigned long, unsigned long>> device_counts() = 0;
+  virtual std::optional<DeviceCounts> device_counts() = 0;
 };
 
 std::unique_ptr<Session> make_session(const SupernetConfig& config);

@@ -12,12 +12,6 @@ namespace nasp {
 namespace {
 
 template <class S>
-void pack(const Run&, const Backend<S>& backend, const Unit& unit, S* packed, const UnitWeights<S>& weights,
-          bool backward) {
-  backend.pack(unit, packed, weights, backward);
-}
-
-template <class S>
 void convert(const Run&, S* to, const double* from, int count) {
   for (int i = 0; i < count; i++) to[i] = static_cast<S>(from[i]);
 }
@@ -27,7 +21,6 @@ void convert(const Run&, S* to, const double* from, int count) {
 template <class S>
 const StepFunctions<S>& step_functions(const Backend<S>& backend) {
   static const StepFunctions<S> host = {
-      .pack = pack<S>,
       .normalise = normalise<S>,
       .fold = fold<S>,
       .add_product = add_product<S>,

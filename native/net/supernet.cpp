@@ -75,7 +75,7 @@ void Supernet<S>::prepare(const Backend<S>& backend) {
 
 template <class S>
 void Supernet<S>::allocate(const Memory& memory) {
-  parameters_.allocate(config_.seed, true, memory);
+  parameters_.allocate(config_.seed, memory);
   for (AlphaMatrix<S>& a : alpha_) a.allocate(memory);
   const std::size_t pooled = static_cast<std::size_t>(config_.batch) * features_;
   pooled_.allocate(pooled, memory);

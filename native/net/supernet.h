@@ -2,10 +2,12 @@
 // Parameter names, shapes and order of quark0/darts cnn/model_search.py.
 #pragma once
 #include <atomic>
+#include <memory>
+#include <vector>
 
 #include "alpha.h"
 #include "cell.h"
-#include "session.h"
+#include "supernet_config.h"
 
 namespace nasp {
 

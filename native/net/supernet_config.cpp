@@ -1,6 +1,7 @@
 #include "supernet_config.h"
 
 #include <cstdint>
+#include <utility>
 
 #include "../backends/registry.h"
 #include "../core/cell_shape.h"
@@ -31,10 +32,10 @@ SupernetConfig checked(SupernetConfig c) {
          std::to_string(static_cast<std::int64_t>(c.batch) * c.classes));
   in("threads", c.threads, 0, most_threads);
   in("partialChannels", c.partial_channels, 1, 64);
-  for (const auto* list : {&c.normal, &c.reduce}) {
-    expect(!list->empty(), "at least one candidate operation for normal and for reduce", "none");
+  for (auto [name, list] : {std::pair{"normal", &c.normal}, {"reduce", &c.reduce}}) {
+    expect(!list->empty(), std::string("at least one operation for ") + name, "none");
     expect(list->size() <= most_candidates,
-           "at most " + std::to_string(most_candidates) + " candidate operations for normal and for reduce",
+           "at most " + std::to_string(most_candidates) + " operations for " + name,
            std::to_string(list->size()));
     for (const std::string& op : *list) make_operation(op, 2, 1, true);
   }

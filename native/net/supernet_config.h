@@ -1,11 +1,27 @@
-// What a session accepts of a configuration, whoever calls.
+// What a net is made by, and what of it a session accepts, whoever calls.
 #pragma once
-#include "session.h"
+#include <cstdint>
+#include <string>
+#include <vector>
 
 namespace nasp {
 
-// The configuration with isa and threads filled in. Throws Error ERR_NASP_ARGUMENT (or what an unknown operation
-// throws).
+enum class Precision { f32, f64 };
+
+struct SupernetConfig {
+  int channels = 16, layers = 8, classes = 10;
+  int image_size = 32, image_channels = 3;
+  int batch = 64;                           // the largest batch that will be queued
+  std::vector<std::string> normal, reduce;  // candidate operations of the two cell types, canonical names
+  Precision precision = Precision::f32;
+  std::string isa;           // "" = NASP_ISA or the best the machine has
+  int threads = 0;           // 0 = what the process may use
+  int partial_channels = 1;  // operations see one channel in so many (PC-DARTS); the others go by
+  bool dense = false;        // run and differentiate every operation (tests, comparison)
+  std::uint64_t seed = 0;
+};
+
+// With isa and threads filled in. Throws Error ERR_NASP_ARGUMENT (or what an unknown operation throws).
 SupernetConfig checked(SupernetConfig config);
 
 }  // namespace nasp

@@ -1,23 +1,19 @@
 // The session of a supernet: its batches, its threads, its passes.
 #include <array>
-#include <chrono>
 #include <cmath>
 #include <utility>
 
+#include "../core/clock.h"
 #include "../core/parallel.h"
 #include "../backends/registry.h"
 #include "../backends/workspace.h"
 #include "placed_net.h"
+#include "session.h"
 #include "step_batches.h"
-#include "supernet_config.h"
 
 namespace nasp {
 
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 template <class S>
 class SupernetSession final : public Session {
@@ -34,46 +30,43 @@ class SupernetSession final : public Session {
   const SupernetConfig& config() const override { return config_; }
   int lanes() const override { return backend_.lanes; }
 
-  std::vector<TensorInfo> tensors() const override { return list_tensors(net()); }
+  std::vector<TensorInfo> tensors() const override {
+    std::vector<TensorInfo> infos;
+    for (const Tensor<S>& t : placed().names.list()) infos.push_back(t.info);
+    return infos;
+  }
 
   void read(const std::string& name, void* data) const override {
     S* to = static_cast<S*>(data);
     PlacedNet<S>& net = placed();
-    if (name == "adam.step") {
+    const Tensor<S>& t = net.names.find(name);
+    Parameters<S>& parameters = net.supernet.parameters();
+    if (t.mixture)
+      std::copy(t.mixture->weight.begin(), t.mixture->weight.end(), to);
+    else if (!t.data)
       *to = static_cast<S>(adam_step_);
-      return;
-    }
-    for (int t = 0; t < 2; t++) {
-      const AlphaMatrix<S>& a = net.supernet.alpha(t);
-      if (name != "selected." + a.name) continue;
-      std::copy(a.mixture.weight.begin(), a.mixture.weight.end(), to);
-      return;
-    }
-    const auto place = net.names.find(net.supernet, name);
-    if (place.zero)
-      std::fill(to, to + place.size, S(0));
+    else if (t.info.group == "gradient" && t.slot >= 0 && !parameters.slot(t.slot).has_gradient)
+      std::fill(to, to + t.info.size(), S(0));  // this step gave none
     else
-      net.supernet.parameters().read(to, place.data, place.size);
+      parameters.read(to, t.data, t.info.size());
     net.device->check();
   }
 
   void write(const std::string& name, const void* data) override {
     const S* from = static_cast<const S*>(data);
     PlacedNet<S>& net = placed();
-    if (name == "adam.step") {
+    const Tensor<S>& t = net.names.find(name);
+    expect(t.writable, "a tensor that can be written", name, "ERR_NASP_UNSUPPORTED");
+    if (!t.data) {
       expect(*from >= 0 && *from <= S(1ull << 53) && *from == std::floor(*from),
-             "a whole number from 0 to 2^53 for adam.step", std::to_string(*from));
+             "a whole number from 0 to 2^53 for adam.step", number_text(*from));
       adam_step_ = static_cast<std::uint64_t>(*from);
       return;
     }
-    const bool alpha_gradient = name == "grad.alphas_normal" || name == "grad.alphas_reduce";
-    if ((name.rfind("grad.", 0) == 0 && !alpha_gradient) || name.rfind("selected.", 0) == 0)
-      throw Error("ERR_NASP_UNSUPPORTED", "Expected a tensor that can be written but received " + name);
-    const auto place = net.names.find(net.supernet, name);
     Parameters<S>& parameters = net.supernet.parameters();
-    parameters.write(place.data, from, place.size);
+    parameters.write(t.data, from, t.info.size());
     net.device->check();
-    if (place.slot >= 0) parameters.slot(place.slot).version++;
+    if (t.slot >= 0) parameters.slot(t.slot).version++;
   }
 
   int queue(std::shared_ptr<const Dataset> dataset, std::vector<std::uint32_t> indices,
@@ -107,7 +100,7 @@ class SupernetSession final : public Session {
   }
 
   void skip_dropout(double rate, std::uint32_t counter) override {
-    expect(rate >= 0 && rate < 1, "a number from 0 to below 1 for rate", std::to_string(rate));
+    expect(rate >= 0 && rate < 1, "a number from 0 to below 1 for rate", number_text(rate));
     skip_dropout_ = {rate, config_.seed, counter};
   }
 
@@ -122,7 +115,7 @@ class SupernetSession final : public Session {
                                  .weight_gradients = o.weights,
                                  .keep_statistics = o.keep_statistics,
                                  .keep_batch = o.keep_batch,
-                                 .dropout = true};
+                                 .backward = true};
     return pass(ticket, options, [&](const Pass<S>& p, StepResult& r) {
       differentiate(p, r, true, o.node_sums);
       if (o.weights) take_gradient_norm(p, net().parameters().table());
@@ -130,14 +123,17 @@ class SupernetSession final : public Session {
   }
 
   void update_alpha(const AlphaUpdate& o) override {
+    PlacedNet<S>& net = placed();
     for (auto [cost, t] : {std::pair{&o.cost_normal, 0}, {&o.cost_reduce, 1}}) {
-      const std::size_t n = static_cast<std::size_t>(net().alpha(t).mixture.candidates);
+      const AlphaMatrix<S>& alpha = net.supernet.alpha(t);
+      const std::size_t n = static_cast<std::size_t>(alpha.mixture.candidates);
       expect(cost->empty() || cost->size() == n,
-             std::to_string(n) + " values for the cost of " + net().alpha(t).name,
+             "none or " + std::to_string(n) + " values for the cost of " + alpha.name,
              std::to_string(cost->size()));
     }
-    if (o.optimizer == AlphaOptimizer::adam) adam_step_++;
     AlphaStep step = {};
+    if (o.discretise) take(step, net.config, *o.discretise);
+    if (o.optimizer == AlphaOptimizer::adam) adam_step_++;
     step.update = true, step.adam = o.optimizer == AlphaOptimizer::adam;
     step.box = o.projection == AlphaProjection::box, step.cost_on_alpha = o.cost_on_alpha;
     step.lr = o.lr, step.beta1 = o.beta1, step.beta2 = o.beta2, step.eps = o.eps;
@@ -145,17 +141,15 @@ class SupernetSession final : public Session {
     step.correction1 = 1 - std::pow(o.beta1, static_cast<double>(adam_step_));
     step.correction2 = 1 - std::pow(o.beta2, static_cast<double>(adam_step_));
     step.project_discrete = o.projection == AlphaProjection::discrete;
-    PlacedNet<S>& net = placed();
-    if (o.discretise) take(step, net.config, *o.discretise);
     run_alpha(net, step, {&o.cost_normal, &o.cost_reduce});
   }
 
   StepResult weight_step(int ticket, const WeightUpdate& o) override {
     const PassOptions options = {
-        .training = true, .weight_gradients = true, .keep_batch = o.keep_batch, .dropout = true};
+        .training = true, .weight_gradients = true, .keep_batch = o.keep_batch, .backward = true};
     return pass(ticket, options, [&](const Pass<S>& p, StepResult& r) {
       differentiate(p, r, o.mixture, false);
-      const auto start = std::chrono::steady_clock::now();
+      const auto start = Clock::now();
       const WeightTable<S> table = net().parameters().table();
       take_gradient_norm(p, table);
       if (o.apply) {
@@ -196,10 +190,9 @@ class SupernetSession final : public Session {
     return {peak, held + placed_->bytes()};
   }
 
-  std::optional<std::pair<unsigned long, unsigned long>> device_counts() override {
+  std::optional<DeviceCounts> device_counts() override {
     if (!backend_.device) return std::nullopt;
-    const DeviceCounts counts = placed().device->counts();
-    return std::pair{counts.launches, counts.waits};
+    return placed().device->counts();
   }
 
  private:
@@ -240,6 +233,7 @@ class SupernetSession final : public Session {
   }
 
   static void take(AlphaStep& step, const SupernetConfig& config, const Discretise& o) {
+    expect(o.epsilon >= 0 && o.epsilon <= 1, "a number from 0 to 1 for epsilon", number_text(o.epsilon));
     step.discretise = true, step.value_one = o.value_one, step.two_edges = o.two_edges;
     step.epsilon = o.epsilon, step.counter = o.counter;
     step.seed = config.seed, step.dense = config.dense;
@@ -252,8 +246,8 @@ class SupernetSession final : public Session {
   const SkipDropout* dropout() const { return skip_dropout_.rate > 0 ? &skip_dropout_ : nullptr; }
 
   struct PassOptions {
-    bool training = false, weight_gradients = false, keep_statistics = false, keep_batch = false,
-         dropout = false;
+    bool training = false, weight_gradients = false, keep_statistics = false, keep_batch = false;
+    bool backward = false;  // goes backward, so skips are dropped
   };
 
   // Waits for the batch, runs the net forward on it, then `rest`. Frees the ticket: always where it fails.
@@ -269,13 +263,13 @@ class SupernetSession final : public Session {
       }
     } free{batches_, batch};
     StepResult result;
-    auto start = std::chrono::steady_clock::now();
+    auto start = Clock::now();
     batches_.ready(batch);
     result.prepare_seconds = std::exchange(batch.prepare_seconds, 0);
     PlacedNet<S>& net = placed();
     net.device->check();
     net.reserve_activations();
-    net.expect_batch(batch);
+    net.prepare_batch(batch);
     const DeviceStep step(*net.device);
     {
       const KeptBuffers<S> kept(net.supernet.parameters(), options.training && options.keep_statistics);
@@ -285,25 +279,25 @@ class SupernetSession final : public Session {
       net.take_batch(p, x, batch);
       result.wait_seconds = seconds_since(start);
 
-      start = std::chrono::steady_clock::now();
-      net.supernet.forward(p, x, net.logits(), options.dropout ? dropout() : nullptr, cancelled_);
+      start = Clock::now();
+      net.supernet.forward(p, x, net.logits(), options.backward ? dropout() : nullptr, cancelled_);
       p.between().cross_entropy(p.run, net.d_logits.data(), net.numbers(), net.logits(), net.targets.data(),
                                 config_.classes);
       result.forward_seconds = seconds_since(start);
       rest(p, result);
     }
 
-    start = std::chrono::steady_clock::now();
+    start = Clock::now();
     step.end();
     net.read_result(result, batch.count);
     if (!options.weight_gradients) result.gradient_norm = 0;
-    (options.training ? result.backward_seconds : result.forward_seconds) += seconds_since(start);
+    (options.backward ? result.backward_seconds : result.forward_seconds) += seconds_since(start);
     free.keep = options.keep_batch;
     return result;
   }
 
   void differentiate(const Pass<S>& p, StepResult& result, bool mixture, bool node_sums) {
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     net().backward(p, placed().d_logits.data(), mixture, node_sums, dropout(), cancelled_);
     result.backward_seconds = seconds_since(start);
   }

@@ -1,86 +1,79 @@
 // The tensors of a net by name (session.h has the groups), and where each of them lies.
 #pragma once
-#include <map>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
+#include "session.h"
 #include "supernet.h"
 
 namespace nasp {
 
 template <class S>
-std::vector<TensorInfo> list_tensors(const Supernet<S>& net) {
-  std::vector<TensorInfo> list;
-  const auto& p = net.parameters();
-  const auto matrix = [&](int t) { return std::vector<int>{cell_edges, net.alpha(t).mixture.candidates}; };
-  for (const Slot& s : p.slots()) list.push_back({s.name, "parameter", s.shape});
-  for (const Slot& s : p.buffers()) list.push_back({s.name, "buffer", s.shape});
-  for (int t = 0; t < 2; t++) list.push_back({net.alpha(t).name, "alpha", matrix(t)});
-  for (const Slot& s : p.slots()) list.push_back({"momentum." + s.name, "momentum", s.shape});
-  for (int t = 0; t < 2; t++) {
-    list.push_back({"adam.first." + net.alpha(t).name, "adam", matrix(t)});
-    list.push_back({"adam.second." + net.alpha(t).name, "adam", matrix(t)});
+struct Tensor {
+  TensorInfo info;
+  S* data = nullptr;  // in the backend's memory; null: adam.step, and what has a mixture
+  bool writable = true;
+  int slot = -1;                     // of a parameter and its gradient
+  const Mixture* mixture = nullptr;  // its weights, in the host's memory
+};
+
+// Of an allocated net, for as long as that is there.
+template <class S>
+std::vector<Tensor<S>> list_tensors(Supernet<S>& net) {
+  std::vector<Tensor<S>> list;
+  Parameters<S>& p = net.parameters();
+  const int slots = static_cast<int>(p.slots().size()), buffers = static_cast<int>(p.buffers().size());
+  const auto each_alpha = [&](const auto& add) {
+    for (int t = 0; t < 2; t++) {
+      AlphaMatrix<S>& a = net.alpha(t);
+      add(a, std::vector<int>{cell_edges, a.mixture.candidates});
+    }
+  };
+  for (int i = 0; i < slots; i++)
+    list.push_back({{p.slot(i).name, "parameter", p.slot(i).shape}, p.value(i), true, i});
+  for (int i = 0; i < buffers; i++) {
+    const Slot& b = p.buffers()[static_cast<std::size_t>(i)];
+    list.push_back({{b.name, "buffer", b.shape}, p.buffer(i)});
   }
-  list.push_back({"adam.step", "adam", {1}});
-  for (const Slot& s : p.slots()) list.push_back({"grad." + s.name, "gradient", s.shape});
-  for (int t = 0; t < 2; t++) {
-    list.push_back({"grad." + net.alpha(t).name, "gradient", matrix(t)});
-    list.push_back({"grad.nodes." + net.alpha(t).name, "gradient", {cell_nodes}});
-    list.push_back({"grad.bypass." + net.alpha(t).name, "gradient", {cell_edges}});
-  }
-  for (int t = 0; t < 2; t++) list.push_back({"selected." + net.alpha(t).name, "selection", matrix(t)});
+  each_alpha([&](auto& a, const auto& matrix) { list.push_back({{a.name, "alpha", matrix}, a.value()}); });
+  for (int i = 0; i < slots; i++)
+    list.push_back({{"momentum." + p.slot(i).name, "momentum", p.slot(i).shape}, p.momentum(i)});
+  each_alpha([&](auto& a, const auto& matrix) {
+    list.push_back({{"adam.first." + a.name, "adam", matrix}, a.first()});
+    list.push_back({{"adam.second." + a.name, "adam", matrix}, a.second()});
+  });
+  list.push_back({{"adam.step", "adam", {1}}});
+  for (int i = 0; i < slots; i++)
+    list.push_back({{"grad." + p.slot(i).name, "gradient", p.slot(i).shape}, p.gradient(i), false, i});
+  each_alpha([&](auto& a, const auto& matrix) {
+    list.push_back({{"grad." + a.name, "gradient", matrix}, a.gradient()});
+    list.push_back({{"grad.nodes." + a.name, "gradient", {cell_nodes}}, a.node_gradient(), false});
+    list.push_back({{"grad.bypass." + a.name, "gradient", {cell_edges}}, a.bypass_gradient(), false});
+  });
+  each_alpha([&](auto& a, const auto& matrix) {
+    list.push_back({{"selected." + a.name, "selection", matrix}, nullptr, false, -1, &a.mixture});
+  });
   return list;
 }
 
 template <class S>
 class TensorNames {
  public:
-  struct Place {
-    S* data;  // in the backend's memory
-    std::size_t size;
-    int slot;   // of a parameter's value, else -1
-    bool zero;  // a gradient that this step did not give
-  };
-
-  explicit TensorNames(const Supernet<S>& net) {
-    const auto& p = net.parameters();
-    for (std::size_t i = 0; i < p.slots().size(); i++) names_[p.slots()[i].name] = static_cast<int>(i);
-    for (std::size_t i = 0; i < p.buffers().size(); i++)
-      names_[p.buffers()[i].name] = -1 - static_cast<int>(i);
+  TensorNames() = default;
+  explicit TensorNames(Supernet<S>& net) : list_(list_tensors(net)) {
+    for (std::size_t i = 0; i < list_.size(); i++) places_[list_[i].info.name] = i;
   }
-
-  // Throws Error ERR_NASP_UNKNOWN_TENSOR.
-  Place find(Supernet<S>& net, const std::string& name) const {
-    auto& p = net.parameters();
-    const auto rest = [&](const char* prefix) {
-      return name.rfind(prefix, 0) == 0 ? name.substr(std::char_traits<char>::length(prefix)) : std::string();
-    };
-    for (int t = 0; t < 2; t++) {
-      AlphaMatrix<S>& a = net.alpha(t);
-      if (name == a.name) return {a.value(), a.size(), -1, false};
-      if (name == "grad.nodes." + a.name) return {a.node_gradient(), cell_nodes, -1, false};
-      if (name == "grad.bypass." + a.name) return {a.bypass_gradient(), cell_edges, -1, false};
-      if (name == "grad." + a.name) return {a.gradient(), a.size(), -1, false};
-      if (name == "adam.first." + a.name) return {a.first(), a.size(), -1, false};
-      if (name == "adam.second." + a.name) return {a.second(), a.size(), -1, false};
-    }
-    const std::string momentum = rest("momentum."), gradient = rest("grad.");
-    const auto found = names_.find(!momentum.empty() ? momentum : !gradient.empty() ? gradient : name);
-    if (found == names_.end() || (found->second < 0 && (!momentum.empty() || !gradient.empty()))) {
-      throw Error("ERR_NASP_UNKNOWN_TENSOR",
-                  "Expected the name of a tensor of this net but received " + name);
-    }
-    if (found->second < 0)
-      return {p.buffer(-1 - found->second), p.buffers()[static_cast<std::size_t>(-1 - found->second)].size,
-              -1, false};
-    const Slot& s = p.slots()[static_cast<std::size_t>(found->second)];
-    if (!momentum.empty()) return {p.momentum(found->second), s.size, -1, false};
-    if (!gradient.empty()) return {p.gradient(found->second), s.size, -1, !s.has_gradient};
-    return {p.value(found->second), s.size, found->second, false};
+  const std::vector<Tensor<S>>& list() const { return list_; }
+  const Tensor<S>& find(const std::string& name) const {  // throws Error ERR_NASP_UNKNOWN_TENSOR
+    const auto found = places_.find(name);
+    expect(found != places_.end(), "the name of a tensor of this net", name, "ERR_NASP_UNKNOWN_TENSOR");
+    return list_[found->second];
   }
 
  private:
-  std::map<std::string, int> names_;  // parameters; buffers as -1 - index
+  std::vector<Tensor<S>> list_;
+  std::unordered_map<std::string, std::size_t> places_;
 };
 
 }  // namespace nasp

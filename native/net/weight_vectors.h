@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "parameters.h"
+#include "session.h"
 
 namespace nasp {
 
@@ -20,11 +21,9 @@ class WeightVectors {
   // to = sum of factor * vector, summed in double: one term of factor 1 is a copy. `to` may be among the terms.
   void combine(const Run& run, const StepFunctions<S>& functions, const std::string& to,
                const std::vector<WeightTerm>& terms) {
-    if (to == "gradient")
-      throw Error("ERR_NASP_ARGUMENT", "Expected another vector than gradient for to but received gradient");
-    if (terms.size() > most_vectors)
-      throw Error("ERR_NASP_ARGUMENT", "Expected at most " + std::to_string(most_vectors) +
-                                           " terms but received " + std::to_string(terms.size()));
+    expect(to != "gradient", "another vector than gradient for to", to);
+    expect(terms.size() <= most_vectors, "at most " + std::to_string(most_vectors) + " terms",
+           std::to_string(terms.size()));
     for (const WeightTerm& t : terms) require(t.vector);
     const WeightTable<S> table = parameters_.table();
     if (to != "weights" && to != "momentum" && own_.count(to) == 0)
@@ -36,6 +35,7 @@ class WeightVectors {
     for (Slot& s : parameters_.slots()) s.version += to == "weights";
   }
 
+  // sqrt of the sum of squares. Waits for it.
   double norm(const Run& run, const StepFunctions<S>& functions, const std::string& vector) {
     require(vector);
     if (result_.size() == 0) result_.allocate(1, parameters_.memory());
@@ -46,15 +46,12 @@ class WeightVectors {
     return norm;
   }
 
-  std::size_t bytes() const { return own_.size() * parameters_.values() * sizeof(S); }
-
  private:
   void require(const std::string& vector) const {
     if (vector == "weights" || vector == "gradient" || vector == "momentum" || own_.count(vector)) return;
     std::string known = "weights, gradient, momentum";
     for (const auto& [name, _] : own_) known += ", " + name;
-    throw Error("ERR_NASP_ARGUMENT",
-                "Expected one of " + known + " for the name of a weight vector but received " + vector);
+    refuse("one of " + known + " for the name of a weight vector", vector);
   }
 
   S* data(const WeightTable<S>& table, const std::string& vector) {

@@ -18,11 +18,9 @@ Unit convolve(int in, int out, bool relu, bool norm, DensePart part) {
 
 // Kernels 3, 5 and 7, dilation 1 and 2: what the backends have weight gradients for.
 Unit depthwise(int channels, int kernel, int dilation, int stride) {
-  if ((kernel != 3 && kernel != 5 && kernel != 7) || (dilation != 1 && dilation != 2)) {
-    throw Error("ERR_NASP_UNSUPPORTED",
-                "Expected kernel 3, 5 or 7 and dilation 1 or 2 for a depthwise convolution but received " +
-                    std::to_string(kernel) + " and " + std::to_string(dilation));
-  }
+  expect((kernel == 3 || kernel == 5 || kernel == 7) && (dilation == 1 || dilation == 2),
+         "kernel 3, 5 or 7 and dilation 1 or 2 for a depthwise convolution",
+         std::to_string(kernel) + " and " + std::to_string(dilation), "ERR_NASP_UNSUPPORTED");
   Unit u = convolve(channels, channels, true, true, dense(channels, 1, 1, 1, 1));
   u.kernel = kernel, u.dilation = dilation, u.stride = stride;
   return u;
@@ -69,7 +67,7 @@ Operation make_operation(const std::string& name, int channels, int stride, bool
 #undef OPERATION
   std::string known;
   for (const OperationName& n : operation_names()) known += (known.empty() ? "" : ", ") + std::string(n.name);
-  throw Error("ERR_NASP_ARGUMENT", "Expected one of " + known + " for operation but received " + name);
+  refuse("one of " + known + " for operation", name);
 }
 
 Operation make_relu_conv_bn(int in, int out) {
@@ -77,12 +75,8 @@ Operation make_relu_conv_bn(int in, int out) {
 }
 
 Operation make_factorized_reduce(int in, int out) {
-  if (out % 2 != 0) {
-    throw Error("ERR_NASP_SHAPE",
-                "Expected an even number of channels for a factorized reduce (skip_connect at stride 2) but "
-                "received " +
-                    std::to_string(out));
-  }
+  expect(out % 2 == 0, "an even number of channels for a factorized reduce (skip_connect at stride 2)",
+         std::to_string(out), "ERR_NASP_SHAPE");
   Unit u = convolve(in, out, true, true, {out / 2, 1, 1, 2, 2, 0, 0});
   u.parts = 2;
   u.dense[1] = {out / 2, 1, 1, 2, 2, -1, -1};  // the second half reads from pixel (1, 1) on

@@ -1,4 +1,4 @@
-/** Timed steps are those of the first epoch in which alpha learns: nothing is pruned yet, no later stage has begun. */
+/** Timed steps are those of the first epoch with architecture steps: nothing is pruned yet, no later stage has begun. */
 import { resolveFields } from "../expect.js"
 import type { MethodSettings, RunningMethod } from "../methods/index.js"
 import { searchFields } from "../train/config.js"
@@ -6,9 +6,11 @@ import { searchFields } from "../train/config.js"
 // Of the schedule that a timed step belongs to.
 const timedEpochs = 100_000
 
-/** That epoch; 0 where alpha learns in none. */
-export function learningEpoch({ learnsAlpha = () => true }: Pick<RunningMethod, "learnsAlpha">): number {
-  for (let epoch = 0; epoch < timedEpochs; epoch++) if (learnsAlpha(epoch)) return epoch
+/** That epoch; 0 where there is none. */
+export function learningEpoch({
+  hasArchitectureStep = () => true,
+}: Pick<RunningMethod, "hasArchitectureStep">): number {
+  for (let epoch = 0; epoch < timedEpochs; epoch++) if (hasArchitectureStep(epoch)) return epoch
   return 0
 }
 

@@ -21,6 +21,8 @@ export function describeMachine(native: NativeAddon, threads: number, device: Pl
   }
 }
 
-export function machineLine({ cpu, threads, isa, runtime }: Machine): string {
-  return `${cpu}, ${threads} ${threads === 1 ? "thread" : "threads"}, ${isa}, ${runtime}`
+/** Of a run, whose events do not hold the runtime, without it. */
+export function machineLine({ cpu, threads, isa, ...machine }: Omit<Machine, "runtime"> | Machine): string {
+  const runtime = "runtime" in machine ? `, ${machine.runtime}` : ""
+  return `${cpu}, ${threads} ${threads === 1 ? "thread" : "threads"}, ${isa}${runtime}`
 }

@@ -8,10 +8,11 @@
  * runs them, two tensors in any pass: forward one term of a node's sum, backward dx = dy and the sums of dy and dy * y. FLOPs are those of the direct algorithm, so a kernel that
  * does with fewer (Winograd) may pass a share of 1.
  */
-import { onDevice, places } from "../device.js"
-import { choiceField, integerField, invalid, oneOf, resolveFields, type FieldValues } from "../expect.js"
+import { onDevice, placeField } from "../device.js"
+import { integerField, invalid, oneOf, resolveFields, type FieldValues } from "../expect.js"
 import { loadNative, type OperationPass } from "../native.js"
 import { canonicalOperation } from "../spaces/operations.js"
+import { searchFields } from "../train/config.js"
 import { describeMachine, type Machine } from "./machine.js"
 import { spread } from "./statistics.js"
 
@@ -27,7 +28,7 @@ const passes: readonly OperationPass[] = ["forward", "probe", "backward", "both"
 const batchNorm = "batch_norm"
 
 export const opsBenchFields = {
-  batch: integerField(64, 1, 4096, "images"),
+  batch: { ...searchFields.batch, about: "images" },
   channels: integerField(
     0,
     0,
@@ -35,8 +36,8 @@ export const opsBenchFields = {
     "channels; beside --size any number, alone those of one of the search's shapes, 0 = all",
   ),
   size: integerField(0, 0, 512, "side of the maps, as --channels"),
-  threads: integerField(0, 0, 1024, "threads, 0 = what the process may use"),
-  device: choiceField("cpu", places, "where to compute"),
+  threads: searchFields.threads,
+  device: placeField,
   repeats: integerField(15, 1, 10000, "timed runs of a pass"),
   warmup: integerField(3, 0, 1000, "runs before them"),
 }
@@ -76,6 +77,7 @@ export interface OpsBench {
 export function benchOps({ op, ...given }: OpsBenchOptions = {}): OpsBench {
   const options = resolveFields(opsBenchFields, given)
   const { channels, size } = options
+  const threads = options.threads ?? 0
   const matches =
     channels > 0 && size > 0
       ? [{ channels, size }]
@@ -93,8 +95,8 @@ export function benchOps({ op, ...given }: OpsBenchOptions = {}): OpsBench {
     op === undefined
       ? [...names, ...(onCpu ? [batchNorm] : [])]
       : [op === batchNorm && onCpu ? op : canonicalOperation(op)]
-  const machine = describeMachine(native, options.threads, options.device)
-  const bounds = onCpu ? native.machineBounds("", options.threads) : null
+  const machine = describeMachine(native, threads, options.device)
+  const bounds = onCpu ? native.machineBounds("", threads) : null
 
   async function* rows(): AsyncGenerator<OpsBenchRow> {
     for (const name of operations) {
@@ -111,7 +113,7 @@ export function benchOps({ op, ...given }: OpsBenchOptions = {}): OpsBench {
               affine: false,
               searchPools: true,
               precision: "f32",
-              threads: options.threads,
+              threads,
             } as const
             const times = await native.timeOperation(request, pass, options.warmup + options.repeats)
             const { median, min, max } = spread(times.slice(options.warmup))

@@ -4,13 +4,14 @@
  * ready when the clock starts, as the search prepares them ahead of the step. The PyTorch twin is bench/step.py (nasp,
  * darts).
  */
-import { onDevice, places } from "../device.js"
-import { choiceField, flagField, integerField, invalid, resolveFields, type FieldValues } from "../expect.js"
+import { onDevice, placeField } from "../device.js"
+import { choiceField, integerField, invalid, resolveFields, type FieldValues } from "../expect.js"
 import type { TrainTicket, ValidationTicket } from "../data/halves.js"
 import { evaluationsText } from "../methods/evaluations.js"
 import { findMethod, methods, type RunningMethod, type StepBatches } from "../methods/index.js"
 import { loadNative, type NativeSession } from "../native.js"
 import { findSpace, spaces } from "../spaces/index.js"
+import { searchFields } from "../train/config.js"
 import { learningEpoch, timedLr, timedSettings } from "./learning-epoch.js"
 import { describeMachine, type Machine } from "./machine.js"
 import { operationMix, randomAlpha, readAlphaFile, writeAlphaFile } from "./selection.js"
@@ -27,16 +28,16 @@ export const stepBenchFields = {
     spaces.map((s) => s.name),
     "search space",
   ),
-  batch: integerField(64, 1, 4096, "images a batch"),
-  channels: integerField(16, 1, 1024, "channels of the first cells"),
-  layers: integerField(8, 1, 100, "cells"),
+  batch: searchFields.batch,
+  channels: searchFields.channels,
+  layers: searchFields.layers,
   size: integerField(32, 8, 512, "side of the images"),
-  device: choiceField("cpu", places, "where to compute"),
+  device: placeField,
   seed: integerField(0, 0, 2 ** 32 - 1, "of the weights, the data and the random selection"),
-  threads: integerField(0, 0, 1024, "threads, 0 = what the process may use"),
+  threads: searchFields.threads,
   repeats: integerField(7, 1, 10000, "timed iterations"),
   warmup: integerField(2, 0, 1000, "iterations before them"),
-  dense: flagField("run and differentiate every operation in both steps"),
+  dense: searchFields.dense,
 }
 
 export type StepBenchOptions = Partial<FieldValues<typeof stepBenchFields>> & {
@@ -99,6 +100,7 @@ export async function benchStep(options: StepBenchOptions = {}): Promise<StepBen
     repeats,
     warmup,
     device,
+    threads,
     ...net
   } = resolveFields(stepBenchFields, given)
   const method = findMethod(name)
@@ -116,6 +118,7 @@ export async function benchStep(options: StepBenchOptions = {}): Promise<StepBen
   const imageChannels = 3
   const session = new native.Session({
     ...net,
+    threads: threads ?? 0,
     classes,
     imageSize: size,
     imageChannels,
@@ -181,10 +184,10 @@ async function timeIteration(
   load: (which: 0 | 1) => number,
 ): Promise<Record<Phase, number>> {
   const epoch = learningEpoch(method)
-  const learnsAlpha = method.learnsAlpha?.(epoch) ?? true
+  const hasArchitectureStep = method.hasArchitectureStep?.(epoch) ?? true
   const batches: StepBatches = {
     train: load(0) as TrainTicket,
-    validation: learnsAlpha ? (load(1) as ValidationTicket) : null,
+    validation: hasArchitectureStep ? (load(1) as ValidationTicket) : null,
   }
   session.memory(true)
   const start = performance.now()

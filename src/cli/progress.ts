@@ -2,6 +2,7 @@
  * How a running search looks: a line an epoch on stdout; on stderr a bar with the time left where that is a terminal,
  * otherwise a plain line now and then.
  */
+import { percent } from "../reproduce/text-table.js"
 import { upkeep } from "../train/epoch-totals.js"
 import type { EpochEvent, SearchEvent, StartEvent } from "../train/events.js"
 
@@ -86,14 +87,13 @@ function startLine(event: StartEvent): string {
 }
 
 function epochLine(event: EpochEvent, start: StartEvent): string {
-  const percent = (fraction: number) => `${(100 * fraction).toFixed(1)} %`
   const s = event.seconds
   const time = (value: number) => (value < 10 ? value.toFixed(1) : value.toFixed(0))
   return [
     `epoch ${event.epoch + 1}/${start.epochs}`,
-    `train loss ${event.train_loss.toFixed(3)} acc ${percent(event.train_acc)}`,
-    `validation loss ${event.val_loss.toFixed(3)} acc ${percent(event.val_acc)}`,
-    `${time(s.total)} s (alpha ${time(s.alpha_forward)} + ${time(s.alpha_backward)}, weights ${time(s.weight_forward)} + ${time(s.weight_backward)}, validation ${time(s.validation)}; data, log and checkpoints ${percent(upkeep(s))})`,
+    `train loss ${event.train_loss.toFixed(3)} acc ${percent(event.train_acc)} %`,
+    `validation loss ${event.val_loss.toFixed(3)} acc ${percent(event.val_acc)} %`,
+    `${time(s.total)} s (alpha ${time(s.alpha_forward)} + ${time(s.alpha_backward)}, weights ${time(s.weight_forward)} + ${time(s.weight_backward)}, validation ${time(s.validation)}; data, log and checkpoints ${percent(upkeep(s))} %)`,
     `peak ${megabytes(event.peak_bytes.activations + event.peak_bytes.allocated)} engine, ${megabytes(event.peak_bytes.resident)} process`,
     `${event.flipped} edges flipped, skips ${event.skips.normal} + ${event.skips.reduce}`,
     event.agrees ? "softmax ranking agrees" : "softmax ranking differs",
@@ -104,7 +104,7 @@ function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(0)} MB`
 }
 
-export function duration(seconds: number): string {
+function duration(seconds: number): string {
   const s = Math.max(0, Math.round(seconds))
   if (s < 60) return `${s} s`
   const minutes = Math.floor(s / 60)

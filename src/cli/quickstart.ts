@@ -2,7 +2,7 @@
 import type { Command } from "commander"
 
 import { drawGenotype } from "../draw.js"
-import { freeFolder } from "../train/run-folder.js"
+import { percent } from "../reproduce/text-table.js"
 import { drive, shellWord } from "./drive.js"
 import { textProgress } from "./progress.js"
 
@@ -17,7 +17,7 @@ export function register(program: Command): void {
 }
 
 async function run(): Promise<void> {
-  const out = freeFolder("runs", "quickstart")
+  const out = { parent: "runs", name: "quickstart" }
   let accuracy = NaN
   const result = await drive(
     { space: "nasp12", epochs: 2, batch: 32, channels: 8, layers: 4, lr: 0.05, archLr: 3e-3, seed: 1, out },
@@ -27,19 +27,18 @@ async function run(): Promise<void> {
     },
   )
   if (result?.status !== "finished") return
-  const percent = (fraction: number) => `${(100 * fraction).toFixed(1)} %`
   const next = [
     [
       "nasp search --data cifar10 --data-dir DIR",
       "the search on CIFAR-10, its binary version unpacked in DIR",
     ],
     ["nasp search --help", "spaces, options, resuming"],
-    [`cat ${shellWord(out)}/genotype.json`, "what a run leaves behind"],
+    [`cat ${shellWord(result.out!)}/genotype.json`, "what a run leaves behind"],
   ] as const
   process.stdout.write(`
 ${drawGenotype(result.genotype)}
 
-validation accuracy ${percent(accuracy)}, chance ${percent(1 / classes)}
+validation accuracy ${percent(accuracy)} %, chance ${percent(1 / classes)} %
 This cell comes from generated data and some hundred steps: it shows that everything works, and means nothing.
 
 What to run next:

@@ -7,9 +7,10 @@ import { chooseDevice, onDevice } from "../device.js"
 import { integerField, invalid, oneOf, resolveFields } from "../expect.js"
 import { loadNative, type NativeAddon } from "../native.js"
 import { comparisonFields, type ComparedRuns } from "../reproduce/comparison.js"
+import { machinesOf } from "../reproduce/curves.js"
 import type { History } from "../reproduce/history.js"
 import { epochImages } from "../reproduce/paper-table6.js"
-import { findSide } from "../reproduce/sides.js"
+import { checkOnce, findSides } from "../reproduce/sides.js"
 import { entriesOfRuns, entriesOfTimed, type Table6Entry } from "../reproduce/table6.js"
 import { table6Report, type Table6Notes } from "../reproduce/table6-report.js"
 import { timeSteps } from "../reproduce/table6-timing.js"
@@ -22,10 +23,14 @@ const defaultSpaces = "darts7,darts7-split,nasp12,nasp12-all"
 const defaultSides = "darts,darts-2,nasp"
 
 const { space: _space, ...searchFields } = comparisonFields
-const fields = {
-  ...searchFields,
+const { batch, channels, layers, seed, threads, device, precision } = searchFields
+
+// What timed batches depend on; the other options are those of the searches.
+const timedFields = {
+  ...{ batch, channels, layers, seed, threads, device, precision },
   batches: integerField(3, 1, 10_000, "timed batches of each row, after one that is not"),
 }
+const fields = { ...searchFields, ...timedFields }
 
 export function registerTable6(reproduce: Command): void {
   const command = reproduce
@@ -76,45 +81,40 @@ interface Result {
 
 function ofRuns(options: Given, addon: NativeAddon): Result {
   const histories = drawnFrom(options)
-  const [first] = histories
-  const { cpu = "", isa = "", threads = 0 } = first?.start ?? {}
   const lines = [
-    `Seconds of the epochs of ${histories.length} runs, per ${epochImages} images.`,
-    ...(first ? [differs(first.config)] : []),
+    `Seconds of the whole epochs of ${histories.length} runs, per ${epochImages} images.`,
+    differs(histories[0]!.config),
   ]
   return {
     entries: entriesOfRuns(histories, addon),
-    notes: { machine: `${cpu}, ${threads} threads, ${isa}`, lines },
+    notes: { machine: machinesOf(histories), lines },
   }
 }
 
-// What timed batches depend on; the other options are those of the searches.
-const timedFields = ["batches", "batch", "channels", "layers", "seed", "threads", "device", "precision"]
-
 function checkSearches(options: Given): void {
   const given = [...Object.keys(givenOf(fields, options)), ...(options.set === undefined ? [] : ["set"])]
-  const unused = given.find((name) => !timedFields.includes(name))
-  if (unused !== undefined) throw invalid("an option without budget", oneOf(timedFields), unused)
+  const unused = given.find((name) => !Object.hasOwn(timedFields, name))
+  if (unused !== undefined) throw invalid("an option without budget", oneOf(Object.keys(timedFields)), unused)
 }
 
 async function timed(options: Given, native: NativeAddon): Promise<Result | null> {
   if (options.budget === undefined) checkSearches(options)
-  const resolved = resolveFields(fields, givenOf(fields, options))
-  const { batches, batch, channels, layers, seed, threads, precision } = resolved
-  const { device, note } = chooseDevice(native, resolved.device)
+  const { device: asked, ...settings } = resolveFields(timedFields, givenOf(timedFields, options))
+  const { device, note } = chooseDevice(native, asked)
   const addon = onDevice(native, device)
   const spaces = listOf(options.spaces, defaultSpaces)
+  checkOnce("spaces", spaces)
   for (const name of spaces) findSpace(name)
-  const sides = listOf(options.sides, defaultSides).map(findSide)
+  const sides = findSides(listOf(options.sides, defaultSides))
   const tell = (text: string) => {
     if (options.quiet !== true) process.stderr.write(`${text}\n`)
   }
   if (note !== null) process.stderr.write(`warning: ${note}\n`)
   const histories = typeof options.budget === "string" ? await searches(options, spaces) : []
   if (!histories) return null
-  const steps = await timeSteps(
-    { addon, sides, spaces, batches, batch, channels, layers, seed, threads, precision },
-    (space) => tell(`timing ${space}: ${batches} + 1 batches of ${sides.map((s) => s.name).join(", ")}`),
+  const { batches, batch, channels, layers, seed, threads } = settings
+  const steps = await timeSteps({ addon, sides, spaces, ...settings }, (space) =>
+    tell(`timing ${space}: ${batches} + 1 batches of ${sides.map((s) => s.name).join(", ")}`),
   )
   const drawn = `seeds ${seed + 1} to ${seed + batches}`
   tell(`NASP's selections: ${drawn}`) // on stdout as well, but not with --json
@@ -122,7 +122,7 @@ async function timed(options: Given, native: NativeAddon): Promise<Result | null
     `Seconds an epoch of ${epochImages} images, mean ± standard deviation of ${batches} timed batches of ${batch}; C ${channels}, ${layers} cells.`,
     `NASP's selections are drawn at random, one a batch: ${drawn}; final net (M) is the mean over them${histories.length > 0 ? ", or of the searched cell" : ""}.`,
     `Under overhead the paper's line has what it does not list: its total less its columns. error (%): of the searched net on the search-validation half; (in brackets) the paper's, of the trained net on the test set.`,
-    differs({ ...resolved, device }),
+    differs({ ...settings, device }),
   ]
   return {
     entries: entriesOfTimed(steps, histories, addon),

@@ -66,9 +66,7 @@ each. The learning rate follows the cosine of --epochs, whatever the budget cuts
 off. All sides share these options.
 
 Sides:
-${sides()
-  .map((side) => `  ${side.name.padEnd(14)}${side.label}`)
-  .join("\n")}
+${sides.map((side) => `  ${side.name.padEnd(14)}${side.label}`).join("\n")}
 
 Examples:
   nasp reproduce ${name} --seeds 2 --budget 200 --batch 16 --channels 4 --layers 3    small, on generated data

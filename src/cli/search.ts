@@ -4,10 +4,10 @@ import type { Command } from "commander"
 import { dataSources } from "../data/index.js"
 import { drawGenotype } from "../draw.js"
 import { methods } from "../methods/index.js"
+import { percent } from "../reproduce/text-table.js"
 import { spaces } from "../spaces/index.js"
 import { searchFields } from "../train/config.js"
 import type { SearchOptions } from "../train/plan.js"
-import { freeFolder } from "../train/run-folder.js"
 import type { SearchResult } from "../train/search.js"
 import { drive } from "./drive.js"
 import { addFlags, flagOf, givenOf } from "./flags.js"
@@ -39,7 +39,7 @@ async function run(options: Record<string, unknown>): Promise<void> {
   if (typeof options.out === "string") given.out = options.out
   else if (given.resume === undefined) {
     const { space = searchFields.space.initial, seed = searchFields.seed.initial } = given
-    given.out = freeFolder("runs", `${spaces.some((s) => s.name === space) ? space : "run"}-seed${seed}`)
+    given.out = { parent: "runs", name: `${space}-seed${seed}` }
   }
   const text = options.json !== true && options.quiet !== true
   const progress = options.json === true ? jsonProgress() : text ? textProgress() : quietProgress()
@@ -52,9 +52,7 @@ function report(result: SearchResult, already: boolean): string {
   const lines = already ? [`this run is finished: ${result.step} steps`] : []
   lines.push("", drawGenotype(result.genotype), "")
   if (result.best) {
-    lines.push(
-      `best epoch: ${result.best.epoch + 1}, validation accuracy ${(100 * result.best.val_acc).toFixed(1)} %`,
-    )
+    lines.push(`best epoch: ${result.best.epoch + 1}, validation accuracy ${percent(result.best.val_acc)} %`)
   }
   if (result.out !== null) lines.push(`genotype, weights and alpha: ${result.out}`)
   return lines.join("\n")

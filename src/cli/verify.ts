@@ -4,23 +4,28 @@
  * In f32 a tensor of a supernet that misses the tolerance may meet it on nearby inputs (golden/nearby.ts); its error on
  * the file's own inputs is printed all the same, and the file's line and the last one say so.
  */
-import { Option, type Command } from "commander"
+import type { Command } from "commander"
 
-import { onDevice, places, type Place } from "../device.js"
+import { onDevice, placeField } from "../device.js"
+import { choiceField, resolveFields, type FieldValues } from "../expect.js"
 import { worst, type Comparison } from "../golden/compare.js"
 import { tolerances, verifyFile, type Verification } from "../golden/index.js"
 import { meets, nearbyTries } from "../golden/nearby.js"
-import { loadNative, type Precision } from "../native.js"
+import { loadNative } from "../native.js"
+import { addFlags, givenOf } from "./flags.js"
 
-interface VerifyOptions {
-  precision: Precision
-  device: Place
+const verifyFields = {
+  precision: choiceField("f32", ["f32", "f64"], "scalar type to compute in"),
+  device: placeField,
+}
+
+interface VerifyOptions extends FieldValues<typeof verifyFields> {
   quiet?: boolean
   ownInputs?: boolean
 }
 
 export function register(program: Command): void {
-  program
+  const command = program
     .command("verify")
     .summary("compute golden files again and compare")
     .description(
@@ -33,13 +38,14 @@ export function register(program: Command): void {
         "kinks) are printed in f32 and judged in f64.",
     )
     .argument("<file...>", "golden files (.safetensors)")
-    .addOption(
-      new Option("--precision <type>", "scalar type to compute in").choices(["f32", "f64"]).default("f32"),
-    )
-    .addOption(new Option("--device <name>", "where to compute").choices(places).default("cpu"))
+  addFlags(command, verifyFields)
     .option("--own-inputs", "judge f32 on the file's own inputs alone, kinks or not")
     .option("--quiet", "one line a file")
-    .action(async (files: string[], options: VerifyOptions) => {
+    .action(async (files: string[], given: Pick<VerifyOptions, "quiet" | "ownInputs">) => {
+      const options: VerifyOptions = {
+        ...given,
+        ...resolveFields(verifyFields, givenOf(verifyFields, given)),
+      }
       const outcomes: Outcome[] = []
       for (const file of files) outcomes.push(await verify(file, options))
       const passed = outcomes.filter((o) => o !== "failed").length

@@ -20,7 +20,7 @@ export function nearbyFile(file: GoldenFile, attempt: number): GoldenFile {
   const tensors = new Map(file.tensors)
   for (const [name, tensor] of file.tensors) {
     if (/^(input|w)\./.test(name))
-      tensors.set(name, { ...tensor, data: Float32Array.from(numbers(tensor), move) })
+      tensors.set(name, { ...tensor, dtype: "F32", data: Float32Array.from(numbers(tensor), move) })
   }
   return file.withTensors(tensors)
 }

@@ -66,10 +66,10 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
   let epoch = 0
 
   const temperature = () => options.tau * options.tauDecay ** epoch
-  const learnsAlpha = (at: number) => options.tau * options.tauDecay ** at < options.graceTau
+  const hasArchitectureStep = (at: number) => options.tau * options.tauDecay ** at < options.graceTau
   const mix = () => relax(session, space, readMatrices(session), { temperature: temperature(), mask })
   return {
-    learnsAlpha,
+    hasArchitectureStep,
     relaxed(alpha) {
       const weights = relax(session, space, alpha, { temperature: temperature(), mask })
       return () => gradientThrough(session, space, weights, temperature())

@@ -65,8 +65,8 @@ export const costField: Field<CostOptions["cost"]> = {
   accepts: isCost,
 }
 
-/** Whether the value is `params`, `flops` or an object of operation names and costs. */
-export function isCost(value: unknown): value is CostOptions["cost"] {
+// `params`, `flops` or an object of operation names and costs.
+function isCost(value: unknown): value is CostOptions["cost"] {
   if (value === "params" || value === "flops") return true
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false
   const costs = Object.values(value)

@@ -15,7 +15,7 @@ import { adamFromJson, adamStep, adamToJson, newAdam, type AdamJson } from "./ad
 import { drawsPerSample, makeController, type Controlled } from "./controller.js"
 import type { EpochEnd, MethodContext, RunningMethod, SearchMethod } from "./index.js"
 import { mixWeights, readMatrices, writeMatrices } from "./matrices.js"
-import { rank, score } from "./rank.js"
+import { rank, rankingFields, score } from "./rank.js"
 import { matricesOfSample, substreams } from "./samples.js"
 import { sgd } from "./steps.js"
 
@@ -25,8 +25,7 @@ const fields = {
   controllerLr: numberField(0.0035, 0, 10, "learning rate of the controller (Adam)"),
   entropyWeight: numberField(1e-4, 0, 1, "weight of the draws' entropy in the reward"),
   baselineDecay: numberField(0.99, 0, 1, "decay of the reward's moving average"),
-  epochSamples: integerField(10, 1, 100_000, "architectures ranked after each epoch"),
-  rankBatches: integerField(10, 1, 10_000, "validation batches that they are ranked on"),
+  ...rankingFields,
   restart: integerField(
     10,
     1,
@@ -95,7 +94,7 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
     }
   }
   return {
-    learnsAlpha: () => false,
+    hasArchitectureStep: () => false,
     learningRate({ epoch }) {
       let [first, length] = [0, options.restart]
       while (epoch >= first + length) [first, length] = [first + length, 2 * length]

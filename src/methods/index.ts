@@ -52,7 +52,7 @@ export interface MethodContext {
 /** Tickets of prepared batches; a step uses them up. */
 export interface StepBatches {
   train: TrainTicket
-  /** null in epochs for which the method learns no alpha (`learnsAlpha`). */
+  /** null in epochs without an architecture step (`hasArchitectureStep`). */
   validation: ValidationTicket | null
 }
 
@@ -97,8 +97,8 @@ export type NetFeatures = Pick<NativeSessionOptions, "partialChannels">
 
 /** A method at work on one session. */
 export interface RunningMethod {
-  /** Whether the steps of this epoch have an architecture step on a validation batch. Default: all have. */
-  learnsAlpha?(epoch: number): boolean
+  /** Whether the steps of this epoch hold an architecture step, on a validation batch of its own. Default: all do. */
+  hasArchitectureStep?(epoch: number): boolean
   /** The weights' learning rate, where it is not the cosine over the epochs that the loop brings. */
   learningRate?(schedule: Omit<StepSchedule, "lr">): number
   /**
@@ -106,7 +106,7 @@ export interface RunningMethod {
    * is smooth in alpha. Without it, what looks at the loss around the architecture looks at the mixture's entries.
    */
   relaxed?(alpha: Matrices): () => Matrices
-  /** One training batch and, where alpha learns, one validation batch. */
+  /** One training batch and, where there is an architecture step, one validation batch. */
   step(batches: StepBatches, schedule: StepSchedule): Promise<StepOutcome>
   onEpoch?(end: EpochEnd): Promise<void> | void
   /** Leaves the session at the net that was searched: what an evaluation is to see. */
@@ -158,4 +158,11 @@ export function findMethod(name: string): SearchMethod {
   const method = methods.find((m) => m.name === name)
   if (!method) throw invalid("method", oneOf(methods.map((m) => m.name)), name)
   return method
+}
+
+/** Whether a method has an architecture step of its own, by its definition. */
+export function descends({ method: name, options }: { method: string; options: object }): boolean {
+  const method = findMethod(name)
+  const given = options as Parameters<typeof method.evaluations>[0]
+  return Object.keys(method.evaluations(given).architecture).length > 0
 }

@@ -13,17 +13,12 @@ import { cellTypes, eachType, edges, nodes, rowsOfNode, type CellType, type Spac
 import { adamFromJson, adamStep, adamToJson, newAdam, type AdamJson } from "./adam.js"
 import type { MethodContext, RunningMethod, SearchMethod } from "./index.js"
 import { mixWeights, readMatrices, startAlpha, type Matrices } from "./matrices.js"
-import { startDeviation, writeGradient } from "./relaxed.js"
+import { startDeviation, warmEpochsField, writeGradient } from "./relaxed.js"
 import { adam, sgd } from "./steps.js"
 
 const fields = {
   partialChannels: integerField(4, 1, 64, "operations see one channel in so many"),
-  warmEpochs: integerField(
-    15,
-    0,
-    100_000,
-    "epochs at the start (pdarts: of each stage) in which only the weights learn",
-  ),
+  warmEpochs: warmEpochsField(15),
 }
 
 export const pcDarts: SearchMethod<typeof fields> = {
@@ -112,7 +107,7 @@ function prepare(context: MethodContext, { warmEpochs }: FieldValues<typeof fiel
   const betas = (): Matrices => ({ normal: beta.subarray(0, edges), reduce: beta.subarray(edges) })
   const mix = () => mixPartial(context, readMatrices(session), betas())
   return {
-    learnsAlpha: (epoch) => epoch >= warmEpochs,
+    hasArchitectureStep: (epoch) => epoch >= warmEpochs,
     relaxed(alpha) {
       const mixture = mixPartial(context, alpha, betas())
       return () => gradientThroughPartial(context, mixture).alpha

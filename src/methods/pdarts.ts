@@ -26,6 +26,7 @@ import {
   masksToJson,
   relax,
   startDeviation,
+  warmEpochsField,
   writeGradient,
   type Masks,
 } from "./relaxed.js"
@@ -34,12 +35,7 @@ import { adam, sgd } from "./steps.js"
 const fields = {
   addedLayers: numbersField([0, 6, 12], 0, 100, "cells of the three stages beyond --layers"),
   skipDropout: numbersField([0, 0, 0], 0, 0.99, "dropout behind skips at the start of the three stages"),
-  warmEpochs: integerField(
-    10,
-    0,
-    100_000,
-    "epochs at the start (pdarts: of each stage) in which only the weights learn",
-  ),
+  warmEpochs: warmEpochsField(10),
   maxSkips: integerField(2, 0, 8, "most skip connections in the normal cell of the genotype"),
   archClip: archClipField(5),
 }
@@ -92,7 +88,7 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
     return options.skipDropout[stageOf(epoch)]! * share
   }
   return {
-    learnsAlpha: (epoch) => within(epoch) >= options.warmEpochs,
+    hasArchitectureStep: (epoch) => within(epoch) >= options.warmEpochs,
     learningRate: ({ epoch }) => cosine(settings.lr, settings.lrMin, within(epoch), stageEpochs(epoch)),
     relaxed(alpha) {
       const weights = relax(session, space, alpha, { mask })

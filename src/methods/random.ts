@@ -10,7 +10,7 @@ import { genotypeOfMatrices } from "../derive.js"
 import { integerField, optionalField, type FieldValues } from "../expect.js"
 import type { EpochEnd, MethodContext, RunningMethod, SearchMethod } from "./index.js"
 import { mixWeights, readMatrices, writeMatrices } from "./matrices.js"
-import { rank } from "./rank.js"
+import { rank, rankingFields } from "./rank.js"
 import { matricesOfSample, randomSample, substreams } from "./samples.js"
 import { sgd } from "./steps.js"
 
@@ -23,8 +23,7 @@ const fields = {
       "samples ranked in each round at the end; default: 1000, or a tenth of the steps",
     ),
   ),
-  epochSamples: integerField(10, 1, 100_000, "samples ranked after each epoch"),
-  rankBatches: integerField(10, 1, 10_000, "validation batches a sample is ranked on"),
+  ...rankingFields,
   finalists: integerField(
     10,
     1,
@@ -73,7 +72,7 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
     return (await rank(session, rankingBatch, finalists, weightsOf, whole)).map((r) => r.candidate)
   }
   return {
-    learnsAlpha: () => false,
+    hasArchitectureStep: () => false,
     async step({ train }, { step, lr }) {
       mixWeights(session, weightsOf(draw(substreams.sample, step)))
       return { alpha: null, weights: await session.weightStep(train, sgd(settings, lr)) }

@@ -1,6 +1,13 @@
 /** Ranking of architectures on validation batches: forward passes only, with running statistics or the batch's own. */
+import { integerField } from "../expect.js"
 import type { NativeSession } from "../native.js"
 import { mixWeights, type Matrices } from "./matrices.js"
+
+/** Options of the methods that rank between epochs. */
+export const rankingFields = {
+  epochSamples: integerField(10, 1, 100_000, "architectures ranked after each epoch"),
+  rankBatches: integerField(10, 1, 10_000, "validation batches that an architecture is ranked on"),
+}
 
 export interface Ranking {
   /** Batches a candidate is scored on: the next ones of the series for each, or the same for all. */

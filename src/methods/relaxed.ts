@@ -4,7 +4,7 @@
  */
 import { matricesOfGenotype, softmaxGenotype } from "../derive.js"
 import type { NativeSession } from "../native.js"
-import { numberField, type Field } from "../expect.js"
+import { integerField, numberField, type Field } from "../expect.js"
 import { softmaxRows, softmaxRowsBackward } from "../softmax.js"
 import { cellTypes, eachType, edges, type CellType, type Space } from "../spaces/index.js"
 import type { Derived } from "./index.js"
@@ -62,6 +62,12 @@ export function writeGradient(session: NativeSession, gradient: Matrices): void 
 /** The option of the methods that clip alpha's gradient. */
 export function archClipField(initial: number): Field<number> {
   return numberField(initial, 0, 1e6, "largest norm of alpha's gradient, 0 = not clipped")
+}
+
+/** The option of the methods whose weights learn alone at first. */
+export function warmEpochsField(initial: number): Field<number> {
+  const about = "epochs at the start (pdarts: of each stage) in which only the weights learn"
+  return integerField(initial, 0, 100_000, about)
 }
 
 /** The gradient scaled to a norm of at most `most`, over both matrices (clip_grad_norm_); 0: as it is. */

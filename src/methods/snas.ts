@@ -64,7 +64,7 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
     })
   let now = temperature(0)
   return {
-    learnsAlpha: () => false,
+    hasArchitectureStep: () => false,
     relaxed(alpha) {
       const weights = relax(session, space, alpha, { temperature: now })
       return () => gradientThrough(session, space, weights, now)

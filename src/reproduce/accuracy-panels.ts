@@ -5,7 +5,7 @@ import { legendOf, validationCurve, seriesOf, type Axis, type SideRuns } from ".
 import type { History } from "./history.js"
 import { summarise } from "./statistics.js"
 
-export interface AccuracyFigure {
+interface AccuracyFigure {
   title: string
   /** "a" and "b", or "c" and "d". */
   letters: readonly [string, string]

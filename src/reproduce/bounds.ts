@@ -4,11 +4,15 @@
  */
 import { methods } from "../methods/index.js"
 import { atBound, type SideRuns } from "./curves.js"
+import type { Side } from "./sides.js"
 import { summarise } from "./statistics.js"
 import { rounded, textTable, withSpread } from "./text-table.js"
 
-/** Methods of the paper's section 4.5. */
+/** Methods of the paper's section 4.5: NASP and its variants with plain proximal steps. */
 export const proximalMethods = methods.flatMap(({ name, selects }) => (selects ? [name] : []))
+
+/** Whether a run, or a side's runs, are of one of them. */
+export const isProximal = ({ side }: { side: Side }) => proximalMethods.includes(side.method)
 
 export function boundSummary({ runs }: SideRuns) {
   const ends = runs.flatMap(({ moments }) => moments.at(-1) ?? [])

@@ -46,11 +46,19 @@ function options(history: History): Values {
 
 function checkSame(where: string, valuesOf: (history: History) => Values, a: History, b: History): void {
   const [left, right] = [valuesOf(a), valuesOf(b)]
-  const text = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value))
-  const name = Object.keys({ ...left, ...right }).find((key) => text(left[key]) !== text(right[key]))
+  const name = differing(left, right)
   if (name === undefined) return
   throw new NaspError(
     "ERR_NASP_RUN_FOLDER",
-    `Expected one value in ${where} for ${name} but received ${text(left[name])} (${a.folder}) and ${text(right[name])} (${b.folder})`,
+    `Expected one value in ${where} for ${name} but received ${shown(left[name])} (${a.folder}) and ${shown(right[name])} (${b.folder})`,
   )
+}
+
+/** The first name whose values differ. */
+export function differing(left: Values, right: Values): string | undefined {
+  return Object.keys({ ...left, ...right }).find((name) => shown(left[name]) !== shown(right[name]))
+}
+
+export function shown(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value)
 }

@@ -15,7 +15,7 @@ import type { SearchOptions } from "../train/plan.js"
 import { parseBudget, type Budget } from "./budget.js"
 import { readHistories, type History } from "./history.js"
 import type { Report } from "./report.js"
-import { findSide, type Side } from "./sides.js"
+import { findSides, type Side } from "./sides.js"
 import { runInTurn, type PlannedRun } from "./turns.js"
 
 export interface ComparedRuns {
@@ -78,7 +78,7 @@ export function planRuns(
   comparison: ComparedRuns,
   { given, sides: names = comparison.sides, budget, set = [], out }: ComparisonOptions,
 ): { runs: PlannedRun[]; seconds: number | null } {
-  const wanted = names.map(findSide)
+  const wanted = findSides(names)
   const { seeds, ...settings } = resolveFields(comparisonFields, {
     space: comparison.space,
     ...comparison.measures,

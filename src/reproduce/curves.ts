@@ -1,10 +1,11 @@
 /** From runs to what the figures share: sides with their seeds, mean curves, rows, the run list, the caption. */
+import { machineLine } from "../bench/machine.js"
 import type { ValidationFigure } from "../data/halves.js"
 import { NaspError } from "../errors.js"
 import type { Point } from "./chart/panel.js"
 import { checkComparable } from "./comparable.js"
 import type { History, Moment } from "./history.js"
-import { lookOf, type Side } from "./sides.js"
+import { placeOf, type Side } from "./sides.js"
 import { drawable, meanAtCommonPoints, meanInterpolated, type CurvePoint } from "./statistics.js"
 import type { Cell } from "./text-table.js"
 
@@ -67,11 +68,11 @@ export function seriesOverEpochs(sides: readonly SideRuns[], value: (moment: Mom
 }
 
 export function legendOf(sides: readonly SideRuns[]) {
-  return sides.map(({ side }) => ({ look: lookOf(side), label: side.label }))
+  return sides.map(({ side }) => ({ look: placeOf(side), label: side.label }))
 }
 
 export function seriesOf(side: Side, curve: readonly CurvePoint[]) {
-  return { look: lookOf(side), ...drawable(curve) }
+  return { look: placeOf(side), ...drawable(curve) }
 }
 
 /** Entries of alpha at 0 or 1, or beyond where nothing keeps them inside, and how many there are. */
@@ -148,11 +149,8 @@ export function caption(histories: readonly History[], differs: readonly string[
   if (!first) return []
   const { config, start } = first
   const seeds = [...new Set(histories.map((h) => h.seed))]
-  const machines = [
-    ...new Set(histories.map((h) => `${h.start.cpu}, ${h.start.isa}, ${h.start.threads} threads`)),
-  ]
   const spread = seeds.length > 1 ? "Mean and standard deviation over seeds" : "Seed"
-  const ran = `${spread} ${seeds.join(", ")}. ${config.space}, C ${config.channels}, ${config.layers} cells, batch ${config.batch}, ${config.data}, ${start.steps_per_epoch} steps an epoch, schedule of ${config.epochs} epochs. ${machines.join("; ")}.`
+  const ran = `${spread} ${seeds.join(", ")}. ${config.space}, C ${config.channels}, ${config.layers} cells, batch ${config.batch}, ${config.data}, ${start.steps_per_epoch} steps an epoch, schedule of ${config.epochs} epochs. ${machinesOf(histories)}.`
   const own = [
     ...(config.data !== paper.data || start.steps_per_epoch !== paper.steps
       ? [`${config.data} with ${start.steps_per_epoch} steps an epoch (paper: CIFAR-10, ${paper.steps})`]
@@ -165,5 +163,21 @@ export function caption(histories: readonly History[], differs: readonly string[
       : []),
     ...(config.batchStatistics ? ["validated with each batch's own statistics"] : []),
   ]
-  return [ran, `Differs from the paper's protocol: ${[...own, ...differs].join("; ")}.`]
+  return [
+    ran,
+    ...unended(histories),
+    `Differs from the paper's protocol: ${[...own, ...differs].join("; ")}.`,
+  ]
+}
+
+function unended(histories: readonly History[]): string[] {
+  const places = histories.flatMap(({ ended, side, seed, moments }) =>
+    ended ? [] : [`${side.label}, seed ${seed}, after step ${moments.at(-1)?.step ?? 0}`],
+  )
+  return places.length > 0 ? [`Cut (diverged, killed or still running): ${places.join("; ")}.`] : []
+}
+
+/** What the runs were made on. */
+export function machinesOf(histories: readonly History[]): string {
+  return [...new Set(histories.map(({ start }) => machineLine(start)))].join("; ")
 }

@@ -4,7 +4,7 @@
  * steps. One set of runs serves all four panels.
  */
 import { accuracyCurves, accuracySummary, drawAccuracy } from "./accuracy-panels.js"
-import { boundLine, boundSummary, boundTable, proximalMethods } from "./bounds.js"
+import { boundLine, boundSummary, boundTable, isProximal } from "./bounds.js"
 import type { Comparison } from "./comparison.js"
 import { bySide, caption, momentHeader, momentRows, runList, type SideRuns } from "./curves.js"
 import type { History } from "./history.js"
@@ -25,9 +25,9 @@ export const figure3: Comparison = {
 
 function draw(histories: readonly History[]): Report {
   const sides = bySide(histories)
-  const isPlain = ({ side }: SideRuns) => side.method === "pa" || side.method === "lazy-pa"
+  const isPlain = (s: SideRuns) => isProximal(s) && s.side.method !== "nasp"
   const ab = sides.filter((s) => !isPlain(s))
-  const cd = sides.filter((s) => proximalMethods.includes(s.side.method))
+  const cd = sides.filter(isProximal)
   const lines = caption(histories, differs)
   const pictures: Record<string, string> = {}
   // NASP alone is in c and d already.

@@ -155,7 +155,7 @@ function differing(before: Selection, after: Selection): number {
   )
 }
 
-export function changesTable(sides: readonly SideRuns[]): string {
+function changesTable(sides: readonly SideRuns[]): string {
   const short = (v: number) => rounded(v) ?? ""
   return textTable(
     ["side", "seeds", "edges (of 28) that change an epoch", "rows (of 28) that change a step"],

@@ -5,16 +5,9 @@
 import type { Genotype, GenotypeEdge } from "../genotype.js"
 import type { NativeAddon } from "../native.js"
 
-export interface FinalNet {
-  channels: number
-  layers: number
-  classes: number
-}
+const { channels, layers, classes } = { channels: 36, layers: 20, classes: 10 }
 
-export const cifarNet: FinalNet = { channels: 36, layers: 20, classes: 10 }
-
-export function finalParameters(addon: NativeAddon, genotype: Genotype, net: FinalNet = cifarNet): number {
-  const { channels, layers, classes } = net
+export function finalParameters(addon: NativeAddon, genotype: Genotype): number {
   const stem = 3 * channels
   let parameters = 27 * stem + 2 * stem // 3x3 convolution of three channels, BatchNorm
   let [beforeLast, last] = [stem, stem] // channels of the two cells before

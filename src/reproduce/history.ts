@@ -20,8 +20,8 @@ import type {
   StepEvent,
 } from "../train/events.js"
 import { noSeconds } from "../train/epoch-totals.js"
-import { listing, readRunEvents, readRunRecord } from "../train/run-folder.js"
-import { sideOf, sides, type Side } from "./sides.js"
+import { isEnd, listing, readRunEvents, readRunRecord } from "../train/run-folder.js"
+import { placeOf, sideOf, type Side } from "./sides.js"
 
 export interface Moment {
   step: number
@@ -39,6 +39,8 @@ export interface Moment {
   /** Over the steps since the moment before, or since the start. */
   sinceLast: {
     steps: number
+    /** false: a budget or a stop ended inside the epoch. */
+    whole: boolean
     /** That they trained on. */
     images: number
     /** Changes of a row's largest operation, added up. */
@@ -69,26 +71,28 @@ export interface History {
   dataHash: string
   start: StartEvent
   moments: Moment[]
+  /** false: it was killed, diverged, or still runs. */
+  ended: boolean
   /** Where alpha's gradients of both orders were compared. */
   orders: { epochs: number; step: number; cosine: number | null; ratio: number | null }[]
 }
 
 /**
- * The runs in these folders: run folders themselves, or folders that hold some (also in `runs/`). Sorted by side and seed.
+ * The runs in these folders: run folders themselves, or folders that hold some, as an `--out` of `nasp reproduce` does
+ * (in `runs/`, of Table 6 in `<space>/runs/`). Sorted by side and seed.
  * @throws NaspError ERR_NASP_RUN_FOLDER for a folder without a run that can be drawn
  */
 export function readHistories(folders: readonly string[]): History[] {
   const histories = folders.flatMap(runsIn).map(readHistory)
-  const order = sides().map((s) => s.name)
-  const place = ({ side }: History) => (order.indexOf(side.name) + order.length) % order.length
-  return histories.sort((a, b) => place(a) - place(b) || a.seed - b.seed)
+  return histories.sort((a, b) => placeOf(a.side) - placeOf(b.side) || a.seed - b.seed)
 }
 
 function runsIn(folder: string): string[] {
   const isRun = (path: string) => existsSync(join(path, "config.json"))
   if (isRun(folder)) return [folder]
-  const runs = [folder, join(folder, "runs")]
-    .flatMap((path) => (listing(path) ?? []).map((name) => join(path, name)))
+  const within = (path: string) => (listing(path) ?? []).map((name) => join(path, name))
+  const runs = [folder, join(folder, "runs"), ...within(folder).map((path) => join(path, "runs"))]
+    .flatMap(within)
     .filter(isRun)
     .sort()
   if (runs.length === 0) {
@@ -103,6 +107,7 @@ function runsIn(folder: string): string[] {
 export function readHistory(folder: string): History {
   const { config, data_hash: dataHash } = readRunRecord(folder)
   const events = readRunEvents(folder)
+  const last = events.at(-1)
   const start = events.find((e): e is StartEvent => e.type === "start")
   const old = events.find((e) => e.type === "epoch" && e.alpha === undefined)
   if (!start?.alpha || old) {
@@ -119,6 +124,7 @@ export function readHistory(folder: string): History {
     dataHash,
     start,
     moments: momentsOf(start, events),
+    ended: last !== undefined && isEnd(last),
     orders: ordersOf(start, events),
   }
 }
@@ -185,6 +191,7 @@ function moment(e: EpochEvent, start: StartEvent, seconds: number, since: readon
     genotype: e.genotype,
     sinceLast: {
       steps: steps.length,
+      whole: e.whole !== false, // older runs lack it
       images: sum((s) => s.count),
       flips: sum((s) => s.rows_flipped),
       alphaChange: steps.length === 0 ? 0 : sum((s) => s.alpha_change) / steps.length,

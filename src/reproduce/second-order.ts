@@ -42,7 +42,7 @@ export const secondOrder: Comparison = {
 }
 
 function draw(histories: readonly History[]): Report {
-  const without = histories.find(({ orders }) => orders.length === 0)
+  const without = histories.find(({ moments, orders }) => moments.length > 0 && orders.length === 0)
   if (without) {
     throw new NaspError(
       "ERR_NASP_RUN_FOLDER",
@@ -154,14 +154,17 @@ function cosineCurve({ runs }: SideRuns) {
 }
 
 function summaryOf(side: SideRuns) {
-  const all = side.runs.flatMap(({ orders }) => orders)
-  const cosines = all.flatMap(({ cosine }) => cosine ?? [])
+  const ofRuns = (name: "cosine" | "ratio") =>
+    side.runs.map(({ orders }) => orders.flatMap((places) => places[name] ?? []))
+  const cosines = ofRuns("cosine")
+  const overSeeds = (runs: number[][]) => summarise(runs.flatMap((values) => summarise(values)?.mean ?? []))
   return {
-    /** Over all places and seeds. */
-    cosine: summarise(cosines),
-    smallest_cosine: smallest(cosines),
-    /** ||second - first|| / ||first||. */
-    relative_difference: summarise(all.flatMap(({ ratio }) => ratio ?? [])),
+    /** Mean of each run's places, then over the seeds. */
+    cosine: overSeeds(cosines),
+    /** Of all places and seeds. */
+    smallest_cosine: smallest(cosines.flat()),
+    /** ||second - first|| / ||first||, as the cosine. */
+    relative_difference: overSeeds(ofRuns("ratio")),
     ...changesOf(side),
     alpha_change_last_epoch: summarise(
       side.runs.flatMap(({ moments }) => moments.at(-1)?.sinceLast.alphaChange ?? []),

@@ -5,7 +5,8 @@
  */
 import { accuracyCurves, accuracySummary, drawAccuracy } from "./accuracy-panels.js"
 import { NaspError } from "../errors.js"
-import { boundLine, boundSummary, boundTable, proximalMethods } from "./bounds.js"
+import { oneOf } from "../expect.js"
+import { boundLine, boundSummary, boundTable, isProximal, proximalMethods } from "./bounds.js"
 import { drawFigure } from "./chart/figure.js"
 import type { Comparison } from "./comparison.js"
 import {
@@ -39,10 +40,13 @@ export const section45: Comparison = {
 
 function draw(histories: readonly History[]): Report {
   // A softmax's alpha has no box to be at the bounds of.
-  const proximal = histories.filter((h) => proximalMethods.includes(h.config.method))
+  const proximal = histories.filter(isProximal)
   if (proximal.length === 0) {
     const found = [...new Set(histories.map((h) => h.config.method))].join(", ")
-    throw new NaspError("ERR_NASP_RUN_FOLDER", `Expected runs of nasp, lazy-pa or pa but found ${found}`)
+    throw new NaspError(
+      "ERR_NASP_RUN_FOLDER",
+      `Expected runs of ${oneOf(proximalMethods)} but found ${found}`,
+    )
   }
   return drawProximal(proximal)
 }

@@ -25,33 +25,42 @@ const named: readonly Side[] = [
 ]
 
 /** Every method of the registry is a side, those named above under their names. */
-export function sides(): readonly Side[] {
-  const known = new Set(methods.map((m) => m.name as string))
-  const others = methods
-    .filter((m) => !named.some((side) => side.method === m.name))
-    .map((m): Side => ({ name: m.name, label: m.name, method: m.name, options: {} }))
-  return [...named.filter((side) => known.has(side.method)), ...others]
+export const sides: readonly Side[] = [
+  ...named,
+  ...methods
+    .filter(({ name }) => !named.some((side) => side.method === name))
+    .map(({ name }): Side => ({ name, label: name, method: name, options: {} })),
+]
+
+/** @throws NaspError ERR_NASP_ARGUMENT for a name that is none, or that stands there twice */
+export function findSides(names: readonly string[]): Side[] {
+  checkOnce("sides", names)
+  return names.map(findSide)
+}
+
+/** @throws NaspError ERR_NASP_ARGUMENT for a name that an option's list has twice */
+export function checkOnce(option: string, names: readonly string[]): void {
+  const twice = names.find((name, i) => names.indexOf(name) < i)
+  if (twice !== undefined) throw invalid(option, "each name once", names.join(","))
 }
 
 /** @throws NaspError ERR_NASP_ARGUMENT */
 export function findSide(name: string): Side {
-  const side = sides().find((s) => s.name === name)
-  if (!side) throw invalid("sides", oneOf(sides().map((s) => s.name)), name)
+  const side = sides.find((s) => s.name === name)
+  if (!side) throw invalid("sides", oneOf(sides.map((s) => s.name)), name)
   return side
 }
 
 /** The side that a run belongs to. */
 export function sideOf(config: SearchConfig): Side {
-  const fits = (side: Side) =>
-    side.method === config.method &&
-    Object.entries(side.options).every(([name, value]) => config.options[name] === value)
-  return (
-    sides().find(fits) ?? { name: config.method, label: config.method, method: config.method, options: {} }
-  )
+  return sides.find(
+    (side) =>
+      side.method === config.method &&
+      Object.entries(side.options).every(([name, value]) => config.options[name] === value),
+  )!
 }
 
-/** Number of a side's colour. */
-export function lookOf(side: Side): number {
-  const place = sides().findIndex((s) => s.name === side.name)
-  return place < 0 ? sides().length : place
+/** Its place among all sides, which is the number of its colour too. */
+export function placeOf(side: Side): number {
+  return sides.findIndex((s) => s.name === side.name)
 }

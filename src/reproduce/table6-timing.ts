@@ -18,7 +18,7 @@ import { finalParameters } from "./final-net.js"
 import type { Side } from "./sides.js"
 import { clockedSession, type StepClock, type StepSeconds } from "./step-clock.js"
 
-export interface TimingOptions {
+interface TimingOptions {
   addon: NativeAddon
   sides: readonly Side[]
   spaces: readonly string[]
@@ -98,7 +98,10 @@ async function timeSpace(space: Space, options: TimingOptions): Promise<Timed[]>
     ).flat()
     const queue = (turn: (typeof turns)[number] | undefined) =>
       turn
-        ? turn.side.batches.queueStep(turn.round, turn.side.method.learnsAlpha?.(turn.side.epoch) ?? true)
+        ? turn.side.batches.queueStep(
+            turn.round,
+            turn.side.method.hasArchitectureStep?.(turn.side.epoch) ?? true,
+          )
         : null
     let queued = queue(turns[0])
     for (const [i, { side, round }] of turns.entries()) {

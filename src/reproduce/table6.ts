@@ -68,7 +68,7 @@ export function entriesOfTimed(
   })
 }
 
-/** From runs alone: each whole epoch that was not interrupted is a sample. */
+/** From runs alone: each whole epoch that no resume cut is a sample. */
 export function entriesOfRuns(histories: readonly History[], addon: NativeAddon): Table6Entry[] {
   const spaces = [...new Set(histories.map((h) => h.config.space))]
   return spaces.flatMap((name) =>
@@ -76,17 +76,21 @@ export function entriesOfRuns(histories: readonly History[], addon: NativeAddon)
       const samples = runs.flatMap(epochSamples)
       if (samples.length === 0) return []
       const seconds = { ...secondsOf(side, findSpace(name), samples), samples: "epochs of runs" as const }
-      const supernet = runs[0]?.start.parameters ?? 0
+      const supernet = runs[0]!.start.parameters
       return [{ side, row: { ...seconds, supernet_parameters: supernet, ...searched(runs, addon) } }]
     }),
   )
 }
 
-function epochSamples({ moments }: History): StepSeconds[] {
-  return moments.flatMap(({ sinceLast: { steps, images, phases, resumed } }) => {
-    if (steps === 0 || resumed) return []
-    const total = phases.total - phases.validation - phases.checkpoint - phases.measures - phases.listener
-    const alpha = phases.alpha_forward + phases.alpha_backward + phases.ranking
+// What a method ranks at a run's end is no epoch's.
+function epochSamples({ config, start, moments }: History): StepSeconds[] {
+  return moments.flatMap(({ step, sinceLast: { steps, whole, images, phases, resumed } }) => {
+    if (steps === 0 || !whole || resumed) return []
+    const isLast = step === config.epochs * start.steps_per_epoch
+    const ranking = isLast ? 0 : phases.ranking
+    const apart = phases.validation + phases.checkpoint + phases.measures + phases.listener
+    const total = phases.total - apart - (phases.ranking - ranking)
+    const alpha = phases.alpha_forward + phases.alpha_backward + ranking
     const { weight_forward: forward, weight_backward: backward, data } = phases
     const overhead = total - alpha - forward - backward - data
     return [scaled({ alpha, forward, backward, data, overhead, total }, epochImages / images)]

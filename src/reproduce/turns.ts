@@ -5,14 +5,16 @@
  */
 import { existsSync } from "node:fs"
 
+import { NaspError } from "../errors.js"
 import { invalid } from "../expect.js"
 import { savedStep } from "../train/checkpoint.js"
-import { configHash, resolveConfig } from "../train/config.js"
+import { resolveConfig, type SearchConfig } from "../train/config.js"
 import type { SearchEvent } from "../train/events.js"
 import type { SearchOptions } from "../train/plan.js"
 import { isEnd, readRunEvents, readRunRecord } from "../train/run-folder.js"
-import { searchSeconds } from "./history.js"
 import { search, type Search } from "../train/search.js"
+import { differing, shown } from "./comparable.js"
+import { searchSeconds } from "./history.js"
 import type { Side } from "./sides.js"
 
 export interface PlannedRun {
@@ -23,11 +25,11 @@ export interface PlannedRun {
   options: Omit<SearchOptions, "data"> & { data?: string }
 }
 
-export interface TurnOptions {
+interface TurnOptions {
   /** Search seconds of each run; null where their `steps` end them. */
   seconds: number | null
   onEvent(run: PlannedRun, event: SearchEvent, seconds: number): void
-  /** Ends all runs after the running step, with checkpoints. */
+  /** Ends all runs after the running step, with checkpoints; one whose time is up is evaluated first. */
   signal: AbortSignal
 }
 
@@ -35,16 +37,25 @@ interface Active {
   run: PlannedRun
   search: Search
   events: AsyncIterator<SearchEvent>
-  used: { steps: number; seconds: number }
+  isBegun: boolean
+  /** Steps done, the epoch of the last, search seconds. */
+  at: { step: number; epoch: number; seconds: number }
+  /** Whether its folder holds an evaluation of where it ended. */
+  isEvaluated: boolean
 }
 
-/** @returns whether all ran to their ends */
+/**
+ * A run that diverges is over, and a warning says so. Any other error ends all runs as the signal does.
+ * @returns whether all ran to their ends
+ * @throws NaspError ERR_NASP_ARGUMENT for a folder whose run has other options; as `search` does
+ */
 export async function runInTurn(runs: readonly PlannedRun[], options: TurnOptions): Promise<boolean> {
+  for (const run of runs) if (existsSync(run.folder)) checkSame(run)
   for (const seed of new Set(runs.map((run) => run.seed))) {
     const active = runs
       .filter((run) => run.seed === seed)
       .map(open)
-      .filter(({ run, used }) => isLeft(run, used, options.seconds))
+      .filter((one) => isLeft(one, options.seconds))
     try {
       await takeTurns(active, options)
     } finally {
@@ -56,66 +67,104 @@ export async function runInTurn(runs: readonly PlannedRun[], options: TurnOption
   return true
 }
 
-// A run that has had more than its budget stays as it is.
-function isLeft({ options }: PlannedRun, used: Active["used"], seconds: number | null): boolean {
-  return seconds === null ? used.steps <= (options.steps ?? Infinity) : used.seconds < seconds
+// A run that has had more than its budget stays as it is; one whose time was up before it was evaluated is not done.
+function isLeft({ run, at, isEvaluated }: Active, seconds: number | null): boolean {
+  return seconds === null ? at.step <= (run.options.steps ?? Infinity) : at.seconds < seconds || !isEvaluated
 }
 
 async function takeTurns(active: Active[], options: TurnOptions): Promise<void> {
   const left = new Set(active)
+  const failed = new AbortController()
+  const signal = AbortSignal.any([options.signal, failed.signal])
   while (left.size > 0) {
-    const amount = ({ used }: Active) => (options.seconds === null ? used.steps : used.seconds)
+    const amount = ({ at }: Active) => (options.seconds === null ? at.step : at.seconds)
     const next = [...left].reduce((least, other) => (amount(other) < amount(least) ? other : least))
-    if (!(await oneTurn(next, options))) left.delete(next)
+    try {
+      if (!(await oneTurn(next, { ...options, signal }))) left.delete(next)
+    } catch (error) {
+      failed.abort(error) // the search that it came from has no more events
+    }
   }
+  failed.signal.throwIfAborted()
 }
 
-// Until the next epoch event; false: the run is over.
-async function oneTurn({ run, search, events, used }: Active, options: TurnOptions): Promise<boolean> {
+// Until the next epoch event; false: the run is over, or was not begun when all are to end.
+async function oneTurn(active: Active, { seconds, onEvent, signal }: TurnOptions): Promise<boolean> {
+  const { run, search, at } = active
+  if (signal.aborted && !active.isBegun) return false
+  active.isBegun = true
   for (;;) {
-    if (options.signal.aborted) search.stop()
-    const item = await events.next()
-    if (item.done) return false
-    const event = item.value
-    if (event.type === "step") used.steps = event.step
-    used.seconds += searchSeconds(event)
-    if (options.seconds !== null && used.seconds >= options.seconds) search.stop({ evaluated: true })
-    options.onEvent(run, event, used.seconds)
+    if (seconds !== null && at.seconds >= seconds) search.stop({ evaluated: true })
+    else if (signal.aborted) search.stop()
+    const event = await nextEvent(active)
+    if (!event) return false
+    count(at, event)
+    onEvent(run, event, at.seconds)
     if (event.type === "epoch") return true
   }
 }
 
+// null: no more. Of a search that diverged a warning, and then no more.
+async function nextEvent({ events, at: { step, epoch } }: Active): Promise<SearchEvent | null> {
+  try {
+    const item = await events.next()
+    return item.done ? null : item.value
+  } catch (error) {
+    if (!(error instanceof NaspError) || error.code !== "ERR_NASP_DIVERGED") throw error
+    return { type: "warning", step, epoch, message: error.message }
+  }
+}
+
+function count(at: Active["at"], event: SearchEvent): void {
+  at.step = event.step
+  at.epoch = event.epoch
+  at.seconds += searchSeconds(event)
+}
+
 function open(run: PlannedRun): Active {
-  const there = existsSync(run.folder)
-  if (there) checkSame(run)
-  const { steps = null, threads } = run.options // the budget's, not those of the run so far
-  const kept = { steps, ...(threads !== undefined && { threads }) }
-  const running = search(there ? { resume: run.folder, ...kept } : { ...run.options, out: run.folder })
+  const { folder, options } = run
+  const isThere = existsSync(folder)
+  const { steps = null, threads, dataDir } = options // the budget's steps, not those of the run so far
+  const changed = {
+    steps,
+    ...(threads !== undefined && { threads }),
+    ...(dataDir !== undefined && { dataDir }),
+  }
+  const running = search(isThere ? { resume: folder, ...changed } : { ...options, out: folder })
   return {
     run,
     search: running,
     events: running[Symbol.asyncIterator](),
-    used: there ? usedBy(run.folder) : { steps: 0, seconds: 0 },
+    isBegun: false,
+    ...(isThere ? whereIs(folder) : { at: { step: 0, epoch: 0, seconds: 0 }, isEvaluated: false }),
   }
 }
 
 // Up to its last checkpoint: what comes after is done again, and its end is dropped.
-function usedBy(folder: string): Active["used"] {
-  const used = { steps: 0, seconds: 0 }
+function whereIs(folder: string): Pick<Active, "at" | "isEvaluated"> {
+  const at = { step: 0, epoch: 0, seconds: 0 }
   const saved = savedStep(folder)
-  for (const event of readRunEvents(folder)) {
+  const events = readRunEvents(folder)
+  for (const event of events) {
     if (event.step > saved) break
-    if (isEnd(event)) continue
-    if (event.type === "step") used.steps = event.step
-    used.seconds += searchSeconds(event)
+    if (!isEnd(event)) count(at, event)
   }
-  return used
+  const last = events.at(-1)
+  const isEvaluated =
+    last !== undefined && isEnd(last) && events.some(({ type, step }) => type === "epoch" && step === saved)
+  return { at, isEvaluated }
 }
 
 // A folder of another comparison must not be gone on with.
 function checkSame({ folder, options }: PlannedRun): void {
-  const there = readRunRecord(folder).config
-  if (configHash(there, "") !== configHash(resolveConfig(options), "")) {
-    throw invalid("out", "a new folder, or one whose runs have the same options", folder)
-  }
+  const [there, wanted] = [fixed(readRunRecord(folder).config), fixed(resolveConfig(options))]
+  const name = differing(there, wanted)
+  if (name !== undefined)
+    throw invalid(name, `${shown(there[name])}, as the run in ${folder} has it,`, wanted[name])
+}
+
+// What going on does not change.
+function fixed(config: SearchConfig): Record<string, unknown> {
+  const { options, steps: _steps, threads: _threads, dataDir: _dataDir, ...rest } = config
+  return { ...rest, ...options }
 }

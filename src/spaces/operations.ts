@@ -18,10 +18,18 @@ export function canonicalOperation(
   spelling: string,
   known: KnownOperation[] = loadNative().operations(),
 ): string {
-  const plain = typeof spelling === "string" ? simplify(spelling) : null
-  const found = known.find(({ name, aliases }) => [name, ...aliases].some((s) => simplify(s) === plain))
+  const found = findOperation(spelling, known)
   if (!found) throw invalid("an operation", `one of ${known.map((o) => o.name).join(", ")}`, spelling)
   return found.name
+}
+
+/** The one of these that the spelling means. */
+export function findOperation(
+  spelling: unknown,
+  known: readonly KnownOperation[],
+): KnownOperation | undefined {
+  const plain = typeof spelling === "string" ? simplify(spelling) : null
+  return known.find(({ name, aliases }) => [name, ...aliases].some((s) => simplify(s) === plain))
 }
 
 // sep_conv_3x3, "sep conv 3x3", Sep-Conv3x3 and sep_3x3 are all "sep3x3"; conv_3x3 is "conv3x3".

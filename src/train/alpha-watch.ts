@@ -1,11 +1,12 @@
 /** What alpha does from step to step: how far it moves, and how many rows change their largest operation. */
 import { largestOperations, row, type CellMatrices } from "../derive.js"
+import { NaspError } from "../errors.js"
 import type { NativeSession, Values } from "../native.js"
 import { eachType, type Space } from "../spaces/index.js"
 import type { CellRows, StepEvent } from "./events.js"
 
 export interface AlphaWatch {
-  /** Since the last call, or since the watch was made. */
+  /** Since the last call, or since the watch was made. @throws NaspError ERR_NASP_DIVERGED */
   look(): Pick<StepEvent, "alpha_change" | "rows_flipped">
 }
 
@@ -16,15 +17,15 @@ export function watchAlpha(session: NativeSession, space: Space): AlphaWatch {
     look() {
       const alpha = readAlpha(session)
       const now = largestOperations(space, alpha)
-      const seen = {
-        alpha_change: Math.sqrt(
-          squaredDistance(alpha.normal, last.normal) + squaredDistance(alpha.reduce, last.reduce),
-        ),
-        rows_flipped: now.filter((column, r) => column !== largest[r]).length,
-      }
+      const alpha_change = Math.sqrt(
+        squaredDistance(alpha.normal, last.normal) + squaredDistance(alpha.reduce, last.reduce),
+      )
+      if (!Number.isFinite(alpha_change))
+        throw new NaspError("ERR_NASP_DIVERGED", "alpha holds a value that is not finite")
+      const rows_flipped = now.filter((column, r) => column !== largest[r]).length
       last = alpha
       largest = now
-      return seen
+      return { alpha_change, rows_flipped }
     },
   }
 }

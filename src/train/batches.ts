@@ -43,7 +43,7 @@ export function makeBatches(
   addon: NativeAddon,
   session: NativeSession,
   dataset: NativeDataset,
-  data: ImageData,
+  { augment: transform }: Pick<ImageData, "augment">,
   { batch, seed, cutout }: BatchOptions,
 ): Batches {
   const { train, validation } = halvesOf(dataset.count)
@@ -53,7 +53,7 @@ export function makeBatches(
     train: shuffled(addon, seed, shuffles.train, train.count),
     validation: shuffled(addon, seed, shuffles.validation, validation.count),
   }
-  const augment = (counter: number): AugmentOptions => ({ ...data.augment, cutout, seed, counter })
+  const augment = (counter: number): AugmentOptions => ({ ...transform, cutout, seed, counter })
   const queueValidation = (records: ValidationRecords, counter: number) =>
     session.queue(dataset, records, augment(counter)) as ValidationTicket
   const slice = (order: Uint32Array, b: number) => order.slice(b * batch, (b + 1) * batch)

@@ -78,9 +78,9 @@ function digest(tensors: Iterable<Tensor>, metadata: TensorFile["metadata"]): st
 }
 
 /**
- * Of those up to `step`, where the run is, keeps the newest `keep` that lie on the cadence, and the newest of all; so what
- * is left does not depend on where a run was interrupted. Later ones, which a resumed run found damaged, stay until it
- * writes them anew.
+ * Of those up to `step`, where the run is, keeps `keep`: the newest, and before it the newest that lie on the cadence; so
+ * what is left does not depend on where a run was interrupted. Later ones, which a resumed run found damaged, stay until
+ * it writes them anew.
  */
 export function pruneCheckpoints(run: string, step: number, every: number, keep: number): void {
   const [newest, ...older] = listCheckpoints(run)

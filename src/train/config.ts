@@ -6,7 +6,7 @@ import { createHash } from "node:crypto"
 import { resolve } from "node:path"
 
 import { findDataSource, type ImageData } from "../data/index.js"
-import { devices } from "../device.js"
+import { deviceField } from "../device.js"
 import {
   checkRecord,
   choiceField,
@@ -39,11 +39,7 @@ export const searchFields = {
   dataDir: optionalField(nameField("", "folder of the data set's files")),
   space: nameField("nasp12", "search space"),
   method: nameField("nasp", "search method"),
-  device: choiceField(
-    "cpu",
-    devices,
-    "where to compute: the CPU, a CUDA device, or that where it can be used",
-  ),
+  device: deviceField,
   epochs: integerField(50, 1, 100_000, "epochs; the learning rate follows a cosine over them"),
   steps: optionalField(
     integerField(1, 1, 1_000_000_000, "stop after this many steps; the schedule stays that of --epochs"),

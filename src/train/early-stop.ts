@@ -38,22 +38,25 @@ const lookBack = 4
 const lanczosSteps = 10
 const radius = 1e-2
 
-/** Why a search ends after an epoch, or null. `eigenvalues`: one a whole epoch so far. */
+/** Why a search ends after an epoch, or null. `eigenvalues`: one a whole epoch so far; null is JSON's NaN. */
 export function reasonToStop(
   { stopSkips, stopEigenvalue }: { stopSkips: number | null; stopEigenvalue: number | null },
   skips: number,
-  eigenvalues: readonly number[],
+  eigenvalues: readonly (number | null)[],
 ): string | null {
   if (stopSkips !== null && skips >= stopSkips) return `the normal cell has ${skips} skip connections`
   const first = eigenvalues.length - averaged - lookBack
   if (stopEigenvalue === null || first < 0) return null
-  const [before, now] = [first, first + lookBack].map((at) => mean(eigenvalues, at))
-  if (before === undefined || now === undefined || before <= 0 || now <= stopEigenvalue * before) return null
-  return `the Hessian's largest eigenvalue grew from ${before.toPrecision(3)}, about epoch ${first + (averaged + 1) / 2}, to ${now.toPrecision(3)}`
+  const before = mean(eigenvalues, first)
+  const now = mean(eigenvalues, first + lookBack)
+  if (!(before > 0 && now > stopEigenvalue * before)) return null
+  return `the Hessian's largest eigenvalue grew from ${before.toPrecision(3)}, about epoch ${first + (averaged - 1) / 2} of events.jsonl, to ${now.toPrecision(3)}`
 }
 
-function mean(values: readonly number[], first: number): number {
-  return values.slice(first, first + averaged).reduce((sum, v) => sum + v, 0) / averaged
+// NaN where one is not finite.
+function mean(values: readonly (number | null)[], first: number): number {
+  const finite = values.slice(first, first + averaged).filter((v): v is number => Number.isFinite(v))
+  return finite.length < averaged ? NaN : finite.reduce((sum, v) => sum + v, 0) / averaged
 }
 
 /** The largest eigenvalue of the validation loss's Hessian in alpha. `ticket`: the batch; it is used up. */

@@ -7,12 +7,32 @@ import { basename, dirname, join } from "node:path"
 
 import { NaspError } from "../errors.js"
 
-/** In the name of every temporary file; what a killed process left behind is found by it. */
-export const temporaryMark = ".unfinished-"
+const temporaryMark = ".unfinished-"
+
+/** Where a file or folder is made before it is renamed into its place; the name says by which process. */
+export function temporaryOf(path: string): string {
+  return join(dirname(path), `${temporaryMark}${process.pid}-${basename(path)}`)
+}
+
+/** Whether the name is a temporary one of a process that is gone. */
+export function isLeftBehind(name: string): boolean {
+  const [, pid] = name.split(temporaryMark)
+  return pid !== undefined && !isAlive(parseInt(pid, 10))
+}
+
+/** Whether a process of this number runs on this machine. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM" // another user's
+  }
+}
 
 /** @throws NaspError ERR_NASP_IO that names the file and the cause */
 export function writeWhole(file: string, bytes: Uint8Array | string): void {
-  const temporary = join(dirname(file), `${temporaryMark}${process.pid}-${basename(file)}`)
+  const temporary = temporaryOf(file)
   try {
     const handle = openSync(temporary, "w")
     try {

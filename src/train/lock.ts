@@ -1,14 +1,16 @@
 /**
- * One process a run folder. The lock is a file that says who holds it: process, its start time (a process number is
- * used again) and machine. It appears whole, by linking. A lock whose holder is gone is taken over.
+ * One search a run folder. The lock is a file that says who holds it: process, its start time (a process number is
+ * used again), machine, and an id that no other lock has. It appears whole, by linking. A lock whose holder is gone is
+ * taken over.
  */
+import { randomUUID } from "node:crypto"
 import { linkSync, readFileSync, renameSync, writeFileSync } from "node:fs"
 import { hostname } from "node:os"
 import { join } from "node:path"
 
 import { NaspError } from "../errors.js"
 import { readRegularFile } from "../read-file.js"
-import { ioError, removeQuietly, temporaryMark } from "./files.js"
+import { ioError, isAlive, removeQuietly, temporaryOf } from "./files.js"
 
 interface Holder {
   pid: number
@@ -23,12 +25,14 @@ interface Holder {
  */
 export function lockFolder(folder: string): () => void {
   const lock = join(folder, "lock")
-  const mine = JSON.stringify(holderOf(process.pid))
-  const temporary = join(folder, `${temporaryMark}${process.pid}-lock`)
+  const mine = JSON.stringify({ ...holderOf(process.pid), id: randomUUID() })
+  const temporary = `${temporaryOf(lock)}-${randomUUID()}`
   try {
     writeFileSync(temporary, mine)
-    for (let attempt = 0; !link(temporary, lock); attempt++) {
+    for (let attempt = 0; ; attempt++) {
+      link(temporary, lock)
       const text = readIfThere(lock) // null: given back in between, or a link that leads nowhere
+      if (text === mine) break
       if (attempt >= 10 || (text !== null && isHeld(text))) throw held(folder, lock, text ?? "")
       if (text !== null) takeAway(lock, text)
     }
@@ -42,19 +46,18 @@ export function lockFolder(folder: string): () => void {
   }
 }
 
-function link(from: string, to: string): boolean {
+// Where there is none yet.
+function link(from: string, to: string): void {
   try {
     linkSync(from, to)
-    return true
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false
-    throw error
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error
   }
 }
 
-// Renames first: of two processes that both saw a dead holder, the later one must not remove the earlier one's lock.
+// Renames first: of two processes that both saw a dead holder, the later one gives the earlier one's lock back.
 function takeAway(lock: string, dead: string): void {
-  const aside = `${lock}${temporaryMark}${process.pid}`
+  const aside = `${temporaryOf(lock)}-${randomUUID()}`
   try {
     renameSync(lock, aside)
   } catch {
@@ -68,11 +71,7 @@ function isHeld(text: string): boolean {
   const holder = parse(text)
   if (!holder) return false
   if (holder.host !== hostname()) return true // cannot be asked from here
-  try {
-    process.kill(holder.pid, 0)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false
-  }
+  if (!isAlive(holder.pid)) return false
   return holder.start === "" || holder.start === holderOf(holder.pid).start
 }
 

@@ -88,8 +88,8 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
 
   const queueStep = (step: number) => {
     const began = now()
-    const learnsAlpha = method.learnsAlpha?.(Math.floor(step / stepsPerEpoch)) ?? true
-    const queued = step < last ? batches.queueStep(step, learnsAlpha) : null
+    const hasArchitectureStep = method.hasArchitectureStep?.(Math.floor(step / stepsPerEpoch)) ?? true
+    const queued = step < last ? batches.queueStep(step, hasArchitectureStep) : null
     clock.add("data", now() - began)
     return queued
   }

@@ -3,32 +3,14 @@
  * batches of the step that comes next, at the net that is searched (NASP: discrete; DARTS: softmax). Nothing of the
  * search changes: the weights are put back by `secondOrder`, running statistics here.
  */
-import { invalid } from "../expect.js"
 import { firstOrder, secondOrder } from "../methods/darts.js"
-import { findMethod, type MethodSettings, type RunningMethod } from "../methods/index.js"
+import type { MethodSettings, RunningMethod } from "../methods/index.js"
 import { readMatrices, type Matrices } from "../methods/matrices.js"
 import type { NativeSession } from "../native.js"
 import type { Batches } from "./batches.js"
-import type { SearchConfig } from "./config.js"
 import type { OrdersEvent } from "./events.js"
 
 export type OrderFigures = Pick<OrdersEvent, "cosine" | "first_norm" | "second_norm" | "difference_norm">
-
-/** Whether the method descends on a gradient of alpha of its own, by its definition. */
-export function descends({ method: name, options }: Pick<SearchConfig, "method" | "options">): boolean {
-  const method = findMethod(name)
-  return (
-    Object.keys(method.evaluations(options as Parameters<typeof method.evaluations>[0]).architecture).length >
-    0
-  )
-}
-
-/** @throws NaspError ERR_NASP_ARGUMENT for compareOrders beside a method that descends on no gradient of alpha */
-export function checkDescends(config: SearchConfig): void {
-  if (config.compareOrders > 0 && !descends(config)) {
-    throw invalid("method", "one that descends on alpha's gradient, beside compareOrders", config.method)
-  }
-}
 
 export async function compareOrders(
   { session, batches, settings }: { session: NativeSession; batches: Batches; settings: MethodSettings },

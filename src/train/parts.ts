@@ -20,7 +20,7 @@ export function openSession(
   addon: NativeAddon,
   config: NetConfig,
   space: Space,
-  data: ImageData,
+  data: Pick<ImageData, "classes" | "channels" | "size">,
 ): NativeSession {
   return new addon.Session({
     channels: config.channels,

@@ -2,16 +2,16 @@
 import { checkImages } from "../data/check-images.js"
 import { findDataSource, type ImageData } from "../data/index.js"
 import { checkRecord, invalid } from "../expect.js"
-import { checkDescends } from "./orders.js"
+import { descends } from "../methods/index.js"
 import { resolveConfig, type SearchConfig, type SearchOptions as ConfigOptions } from "./config.js"
-import { checkFree, ownData, readRunRecord } from "./run-folder.js"
+import { checkOut, ownData, readRunRecord, type NumberedFolder } from "./run-folder.js"
 
 /** What `search` takes: a configuration, and beside it data by value, the run folder and an AbortSignal, which are no part of it. */
 export type SearchOptions = Omit<ConfigOptions, "data"> & {
   /** A registered data set's name, or images by value. Default "generated". */
   data?: string | ImageData
-  /** A new run folder. Default: nothing is written. */
-  out?: string
+  /** A new run folder; `{ parent, name }`: `<parent>/<name>-<n>` with the first n that is free. Default: nothing is written. */
+  out?: string | NumberedFolder
   /**
    * A run folder to go on with, in place of `out`. Its configuration holds; of the other options only threads, steps
    * (more or fewer in all), dataDir (where the same files lie now), signal and, where the run's data were given by value, data
@@ -24,10 +24,12 @@ export type SearchOptions = Omit<ConfigOptions, "data"> & {
 
 export interface Plan {
   config: SearchConfig
+  /** Images that were given by value; null again once the engine has them. */
   data: ImageData | null
-  out: string | null
-  /** Of a run that goes on: the hash of its data. */
-  resumed: { dataHash: string; override: Partial<SearchConfig> } | null
+  /** Where a new run leaves its folder. */
+  out: string | NumberedFolder | null
+  /** A run that goes on: its folder, the hash of its data, and what changes in its configuration. */
+  resumed: { folder: string; dataHash: string; override: Partial<SearchConfig> } | null
 }
 
 /** @throws NaspError ERR_NASP_ARGUMENT, ERR_NASP_RUN_FOLDER */
@@ -43,9 +45,10 @@ export function makePlan(options: SearchOptions): Plan {
     const name = typeof data === "object" ? ownData : data
     const named: ConfigOptions = { ...rest, ...(name === undefined ? {} : { data: name }) }
     const config = resolveConfig(named, given !== null)
-    checkDescends(config)
+    if (config.compareOrders > 0 && !descends(config))
+      throw invalid("method", "one that descends on alpha's gradient, beside compareOrders", config.method)
     checkFolder(config, rest.dataDir)
-    if (out !== undefined) checkFree(out)
+    if (out !== undefined) checkOut(out)
     return { config, data: given, out: out ?? null, resumed: null }
   }
   if (typeof resume !== "string" || resume === "") throw invalid("resume", "a run folder", resume)
@@ -76,7 +79,8 @@ export function makePlan(options: SearchOptions): Plan {
   const config = resolveConfig({ ...record.config, ...override }, isOwn)
   checkFolder(config, dataDir)
   if (dataDir !== undefined) override.dataDir = config.dataDir // resolved
-  return { config, data: given, out: resume, resumed: { dataHash: record.data_hash, override } }
+  const resumed = { folder: resume, dataHash: record.data_hash, override }
+  return { config, data: given, out: null, resumed }
 }
 
 function checkFolder({ data }: SearchConfig, dataDir: unknown): void {

@@ -8,20 +8,21 @@
  * A new folder is made beside its place and renamed into it, so that one that exists holds its config.json.
  */
 import { closeSync, existsSync, fsyncSync, openSync, readdirSync, renameSync, rmSync } from "node:fs"
-import { basename, dirname, join, resolve } from "node:path"
+import { dirname, join, resolve } from "node:path"
 
 import { NaspError } from "../errors.js"
-import { invalid } from "../expect.js"
+import { invalid, isRecord } from "../expect.js"
 import { readRegularFile } from "../read-file.js"
 import { version } from "../version.js"
 import { resolveConfig, type SearchConfig, type SearchOptions } from "./config.js"
 import type { SearchEvent } from "./events.js"
 import {
   ioError,
+  isLeftBehind,
   makeFolder,
   removeQuietly,
   syncFolder,
-  temporaryMark,
+  temporaryOf,
   writeAll,
   writeWhole,
 } from "./files.js"
@@ -53,6 +54,12 @@ export interface RunRecord {
   config: SearchConfig
 }
 
+/** Stands for `<parent>/<name>-<n>` with the first n that is free when the folder is made. */
+export interface NumberedFolder {
+  parent: string
+  name: string
+}
+
 /** `<parent>/<name>-<n>` with the first n that is free. */
 export function freeFolder(parent: string, name: string): string {
   for (let n = 1; ; n++) {
@@ -61,10 +68,19 @@ export function freeFolder(parent: string, name: string): string {
   }
 }
 
-/** @throws NaspError ERR_NASP_ARGUMENT if it is no path, or the place is taken */
-export function checkFree(path: unknown): asserts path is string {
+/** @throws NaspError ERR_NASP_ARGUMENT if it is no folder, or the place is taken */
+export function checkOut(out: unknown): asserts out is string | NumberedFolder {
+  if (isRecord(out)) for (const part of [out.parent, out.name]) checkPath(part)
+  else checkFree(out)
+}
+
+function checkPath(path: unknown): asserts path is string {
   if (typeof path !== "string" || path === "") throw invalid("out", "a folder", path)
   if (path.includes("\0")) throw invalid("out", "a path without NUL", path)
+}
+
+function checkFree(path: unknown): asserts path is string {
+  checkPath(path)
   if (!existsSync(path)) return
   const there = listing(path)
   if (there?.includes("config.json"))
@@ -73,21 +89,30 @@ export function checkFree(path: unknown): asserts path is string {
 }
 
 /** @throws NaspError ERR_NASP_ARGUMENT if the place is taken, ERR_NASP_IO */
-export function createRunFolder(path: string, config: SearchConfig, dataHash: string): RunFolder {
-  checkFree(path)
-  const place = resolve(path)
-  const fresh = join(dirname(place), `${temporaryMark}${process.pid}-${basename(place)}`)
-  try {
-    rmSync(fresh, { recursive: true, force: true })
-    makeFolder(join(fresh, "checkpoints"))
-    writeRecord(fresh, { format, version, data_hash: dataHash, config })
-    renameSync(fresh, place)
-    syncFolder(dirname(place))
-  } catch (error) {
-    removeQuietly(fresh)
-    throw ioError("write", path, error)
+export function createRunFolder(
+  out: string | NumberedFolder,
+  config: SearchConfig,
+  dataHash: string,
+): RunFolder {
+  for (;;) {
+    const path = typeof out === "string" ? out : freeFolder(out.parent, out.name)
+    checkFree(path)
+    const place = resolve(path)
+    const fresh = temporaryOf(place)
+    try {
+      rmSync(fresh, { recursive: true, force: true })
+      makeFolder(join(fresh, "checkpoints"))
+      writeRecord(fresh, { format, version, data_hash: dataHash, config })
+      renameSync(fresh, place)
+      syncFolder(dirname(place))
+      return openRunFolder(path)
+    } catch (error) {
+      removeQuietly(fresh)
+      // Another process was there first: the next number, or what is said of a place that is taken.
+      if (!["ENOTEMPTY", "EEXIST"].includes((error as NodeJS.ErrnoException).code ?? ""))
+        throw ioError("write", path, error)
+    }
   }
-  return openRunFolder(path)
 }
 
 function writeRecord(run: string, record: RunRecord): void {
@@ -127,7 +152,7 @@ export function readRunRecord(path: string): RunRecord {
 }
 
 /**
- * Locks it, and removes temporary files of killed processes.
+ * Locks it, and removes temporary files of processes that are gone.
  * @throws NaspError ERR_NASP_LOCKED, ERR_NASP_IO
  */
 export function openRunFolder(path: string): RunFolder {
@@ -141,7 +166,7 @@ export function openRunFolder(path: string): RunFolder {
   try {
     for (const folder of [path, join(path, "checkpoints")]) {
       for (const name of listing(folder) ?? []) {
-        if (name.includes(temporaryMark)) rmSync(join(folder, name), { recursive: true, force: true })
+        if (isLeftBehind(name)) rmSync(join(folder, name), { recursive: true, force: true })
       }
     }
     makeFolder(join(path, "checkpoints"))

@@ -5,28 +5,27 @@
  */
 import { findDataSource } from "../data/index.js"
 import type { ValidationFigure } from "../data/halves.js"
-import { selectionOf, type CellMatrices } from "../derive.js"
+import type { CellMatrices } from "../derive.js"
 import { chooseDevice, onDevice } from "../device.js"
 import { NaspError } from "../errors.js"
 import { flagField, invalid, resolveFields } from "../expect.js"
 import type { Genotype } from "../genotype.js"
 import { cpuName } from "../machine.js"
-import type { RunningMethod } from "../methods/index.js"
 import { loadNative, type NativeAddon, type NativeSession } from "../native.js"
-import { findSpace, type Space } from "../spaces/index.js"
+import { findSpace } from "../spaces/index.js"
 import { version } from "../version.js"
 import { alphaRows, readAlpha } from "./alpha-watch.js"
-import { makeBatches, type Batches } from "./batches.js"
-import { listCheckpoints, loadCheckpoint, restoreTensors, type Progress } from "./checkpoint.js"
+import { makeBatches } from "./batches.js"
+import { beginRun, restoreRun, type Beginning } from "./beginning.js"
+import { listCheckpoints } from "./checkpoint.js"
 import { configHash, dataHash } from "./config.js"
-import { noTotals, now, phaseClock, type PhaseClock } from "./epoch-totals.js"
-import type { SearchEvent } from "./events.js"
+import { now, phaseClock } from "./epoch-totals.js"
+import type { SearchEvent, StartEvent } from "./events.js"
 import { epochOf, lastStep, runLoop, type LoopControl, type LoopEnd, type LoopParts } from "./loop.js"
 import { parameterCount } from "./parameter-count.js"
 import { openSession, prepareMethod, registerData } from "./parts.js"
-import { restoreAlpha } from "./outputs.js"
 import { makePlan, type Plan, type SearchOptions } from "./plan.js"
-import { createRunFolder, openRunFolder, rewriteConfig, type RunFolder } from "./run-folder.js"
+import { createRunFolder, openRunFolder, type RunFolder } from "./run-folder.js"
 import { traps } from "./traps.js"
 
 export interface SearchResult {
@@ -115,32 +114,22 @@ interface Control extends LoopControl {
 }
 
 async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, SearchResult> {
-  const { config } = plan
+  const { config, resumed } = plan
   control.signal?.throwIfAborted()
   const native = loadNative()
   const { device, note } = chooseDevice(native, config.device)
   const addon = onDevice(native, device)
-  const data = plan.data ?? findDataSource(config.data).load(config.dataDir ?? "")
-  if (config.cutout > 2 * data.size)
-    throw invalid("cutout", `at most twice the images' side (${data.size})`, config.cutout)
-  const dataset = registerData(addon, data)
-  const digest = dataHash(data)
-  if (plan.resumed && plan.resumed.dataHash !== digest) {
-    throw new NaspError(
-      "ERR_NASP_DATA",
-      `The images of ${config.data} are not those that ${plan.out} was started with`,
-    )
-  }
+  const { dataset, digest, about } = takeImages(addon, plan)
   const space = findSpace(config.space)
   const cancel = () => control.session?.cancel()
   control.signal?.addEventListener("abort", cancel, { once: true })
   let folder: RunFolder | null = null
   let step = 0
   try {
-    if (plan.resumed && plan.out !== null) folder = openRunFolder(plan.out)
-    const session = openSession(addon, config, space, data)
+    if (resumed) folder = openRunFolder(resumed.folder)
+    const session = openSession(addon, config, space, about)
     control.session = session
-    const batches = makeBatches(addon, session, dataset, data, config)
+    const batches = makeBatches(addon, session, dataset, about, config)
     const method = prepareMethod(
       {
         addon,
@@ -153,27 +142,19 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
       config,
     )
     // A new folder appears only once everything that can be refused has been accepted.
-    if (!folder && plan.out !== null) folder = createRunFolder(plan.out, config, digest)
+    if (plan.out !== null) folder = createRunFolder(plan.out, config, digest)
     const clock = phaseClock()
-    const parts: Parts = {
-      addon,
-      note,
-      batches,
-      digest,
-      folder,
-      session,
-      space,
-      method,
-      clock,
-      records: true,
-    }
-    const events = steps(plan, control, parts)
+    const hash = configHash(config, digest)
+    const parts = { addon, config, space, session, method, batches, run: folder, hash, control, clock }
+    const begun = resumed && folder ? restoreRun(folder, resumed.override, parts) : beginRun(parts)
+    if (note !== null) begun.warnings.unshift(note)
+    const events = steps(begun, { ...parts, progress: begun.progress })
     for (;;) {
       const item = await events.next()
       if (item.done) return item.value
       step = item.value.step
       const told = now()
-      if (parts.records) folder?.append(item.value)
+      if (!begun.isFinished) folder?.append(item.value)
       const written = now()
       yield item.value
       clock.add("logging", written - told)
@@ -189,110 +170,41 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
   }
 }
 
-interface Parts {
-  addon: NativeAddon
-  /** About the device; null: nothing to say. */
-  note: string | null
-  batches: Batches
-  digest: string
-  folder: RunFolder | null
-  session: NativeSession
-  space: Space
-  method: RunningMethod
-  clock: PhaseClock
-  /** Whether events go into the run folder: not those of a run that is over. */
-  records: boolean
+// The images go to the engine, whose copy is the only one that stays.
+function takeImages(addon: NativeAddon, plan: Plan) {
+  const { config, resumed } = plan
+  const data = plan.data ?? findDataSource(config.data).load(config.dataDir ?? "")
+  plan.data = null
+  if (config.cutout > 2 * data.size)
+    throw invalid("cutout", `at most twice the images' side (${data.size})`, config.cutout)
+  const digest = dataHash(data)
+  if (resumed && resumed.dataHash !== digest) {
+    throw new NaspError(
+      "ERR_NASP_DATA",
+      `The images of ${config.data} are not those that ${resumed.folder} was started with`,
+    )
+  }
+  const { images: _, labels: __, ...about } = data
+  return { dataset: registerData(addon, data), digest, about }
 }
 
-async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerator<SearchEvent, SearchResult> {
-  const { config } = plan
-  const { addon, note, batches, digest, folder, session, space, method, clock } = parts
-  const hash = configHash(config, digest)
-  const warnings: string[] = note === null ? [] : [note]
-  const selection = selectionOf(space, method.derive().selected)
-  let progress: Progress = {
-    step: 0,
-    totals: noTotals(),
-    epochSelection: selection,
-    selection,
-    best: null,
-    eigenvalues: [],
-    ended: null,
-    method: null,
-  }
-  let isFinished = false
-  let isStarted = false
-
-  if (plan.resumed && folder) {
-    const checkpoint = loadCheckpoint(folder.path, hash, (message) => warnings.push(message))
-    if (checkpoint) {
-      progress = checkpoint.progress
-      method.restore?.(progress.method)
-      restoreTensors(session, checkpoint)
-      if (checkpoint.isa !== session.options.isa) {
-        warnings.push(
-          `the run was computed with ${checkpoint.isa} and goes on with ${session.options.isa}: its bits will differ from a run never stopped`,
-        )
-      }
-    }
-    const { steps } = plan.resumed.override
-    if (typeof steps === "number" && steps < progress.step) {
-      throw invalid("steps", `at least the ${progress.step} steps that are done`, steps)
-    }
-    isFinished =
-      (progress.ended !== null || progress.step >= lastStep(config, batches.stepsPerEpoch)) &&
-      folder.lastEvent()?.type === "finished"
-    if (isFinished) {
-      parts.records = false
-      restoreAlpha(session, folder.path) // a method's last ranking comes behind the checkpoint
-    } else {
-      rewriteConfig(folder.path, plan.resumed.override)
-      isStarted = folder.cutEvents(progress.step).some(({ type }) => type === "start")
-    }
-  }
-
-  if (!isFinished && !isStarted)
-    warnings.push(
-      ...traps(
-        config,
-        space,
-        method,
-        Math.ceil(lastStep(config, batches.stepsPerEpoch) / batches.stepsPerEpoch),
-      ),
-    )
-  const at = { step: progress.step, epoch: epochOf(progress.step, batches.stepsPerEpoch) }
-  for (const message of warnings) yield { type: "warning", ...at, message }
-  if (!isFinished) {
-    yield {
-      type: isStarted ? "resume" : "start",
-      ...at,
-      version,
-      space: config.space,
-      method: config.method,
-      data: config.data,
-      isa: session.options.isa,
-      lanes: session.lanes,
-      threads: session.options.threads,
-      epochs: config.epochs,
-      steps_per_epoch: batches.stepsPerEpoch,
-      last_step: lastStep(config, batches.stepsPerEpoch),
-      out: folder?.path ?? null,
-      cpu: cpuName(),
-      parameters: parameterCount(session),
-      operations: { normal: [...space.normal], reduce: [...space.reduce] },
-      alpha: alphaRows(space, readAlpha(session)),
-    }
-  }
-  const loop: LoopParts = {
-    ...{ addon, config, space, session, method, batches, run: folder },
-    ...{ hash, progress, control, clock },
-  }
+async function* steps(
+  { isStarted, isFinished, warnings }: Beginning,
+  parts: LoopParts,
+): AsyncGenerator<SearchEvent, SearchResult> {
+  const { config, space, method, batches, run, progress } = parts
+  const { stepsPerEpoch } = batches
+  const at = { step: progress.step, epoch: epochOf(progress.step, stepsPerEpoch) }
+  const epochs = Math.ceil(lastStep(config, stepsPerEpoch) / stepsPerEpoch)
+  const found = isFinished || isStarted ? [] : traps(config, space, method, epochs)
+  for (const message of [...warnings, ...found]) yield { type: "warning", ...at, message }
   let end: LoopEnd
   if (isFinished) {
     end = { status: "finished", derived: method.derive() }
     yield { type: "finished", ...at, genotype: end.derived.searched }
   } else {
-    end = yield* runLoop(loop)
+    yield { ...startOf(parts), type: isStarted ? "resume" : "start", ...at }
+    end = yield* runLoop(parts)
   }
   return {
     status: end.status,
@@ -301,7 +213,28 @@ async function* steps(plan: Plan, control: Control, parts: Parts): AsyncGenerato
     genotypeSoftmax: end.derived.softmax,
     alpha: end.derived.alpha,
     best: progress.best,
-    out: folder?.path ?? null,
+    out: run?.path ?? null,
+  }
+}
+
+function startOf(parts: LoopParts): Omit<StartEvent, "type" | "step" | "epoch"> {
+  const { config, space, session, batches, run } = parts
+  return {
+    version,
+    space: config.space,
+    method: config.method,
+    data: config.data,
+    isa: session.options.isa,
+    lanes: session.lanes,
+    threads: session.options.threads,
+    epochs: config.epochs,
+    steps_per_epoch: batches.stepsPerEpoch,
+    last_step: lastStep(config, batches.stepsPerEpoch),
+    out: run?.path ?? null,
+    cpu: cpuName(),
+    parameters: parameterCount(session),
+    operations: { normal: [...space.normal], reduce: [...space.reduce] },
+    alpha: alphaRows(space, readAlpha(session)),
   }
 }
 

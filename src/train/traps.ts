@@ -1,14 +1,16 @@
 /** Searches that run and find nothing: what is said before the first step, and is no reason not to run. */
-import { findMethod, type RunningMethod } from "../methods/index.js"
+import { descends, findMethod, type RunningMethod } from "../methods/index.js"
 import type { Space } from "../spaces/index.js"
 import type { SearchConfig } from "./config.js"
-import { descends } from "./orders.js"
 
 /** @param epochs that the run begins */
 export function traps(config: SearchConfig, space: Space, method: RunningMethod, epochs: number): string[] {
   const found: string[] = []
-  const { learnsAlpha = () => true } = method
-  if (descends(config) && !Array.from({ length: epochs }, (_, epoch) => epoch).some((e) => learnsAlpha(e)))
+  const { hasArchitectureStep = () => true } = method
+  if (
+    descends(config) &&
+    !Array.from({ length: epochs }, (_, epoch) => epoch).some((e) => hasArchitectureStep(e))
+  )
     found.push(
       `${config.method} learns alpha in no epoch of this run (${epochs}): the cell it finds is the one it was drawn with`,
     )

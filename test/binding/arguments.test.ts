@@ -3,7 +3,7 @@ import { expect, test } from "vitest"
 
 import { NaspError } from "../../src/errors.js"
 import type { OperationPass } from "../../src/native-operation.js"
-import { addon, discrete, loadBatch, makeSession, weightUpdate } from "../net/sessions.js"
+import { addon, alphaUpdate, discrete, loadBatch, makeSession, weightUpdate } from "../net/sessions.js"
 
 type Loose = Record<string, (...given: unknown[]) => unknown>
 const options = { ...makeSession("nasp12").options }
@@ -63,7 +63,7 @@ test.each<[string, () => unknown, RegExp]>([
     () => new Dataset({ ...data, images: new Uint8Array(0), labels: new Uint8Array(0) }),
     /at least one image/,
   ],
-  ["std of 0", () => new Dataset({ ...data, std: [1, 0, 1] }), /above 0 for std/],
+  ["std below 0", () => new Dataset({ ...data, std: [1, -1e-9, 1] }), /above 0 for std but received -1e-09$/],
   ["a short mean", () => new Dataset({ ...data, mean: [0] }), /one value a channel for mean/],
   [
     "a foreign data set",
@@ -88,9 +88,9 @@ test.each<[string, () => unknown, RegExp]>([
   [
     "too many indices",
     () => session.queue(dataset, new Uint32Array(6), augment),
-    /1 to 5 entries for indices but received 6/,
+    /1 to 5 images for a batch but received 6/,
   ],
-  ["a moved buffer", () => session.queue(dataset, moved(), augment), /for indices but received 0/],
+  ["a moved buffer", () => session.queue(dataset, moved(), augment), /for a batch but received 0/],
   [
     "signed indices",
     () => loose.queue!(dataset, new Int32Array(1), augment),
@@ -121,7 +121,22 @@ test.each<[string, () => unknown, RegExp]>([
     () => session.load(new Float32Array(192), Int32Array.of(4)),
     /targets\[0\] but received 4/,
   ],
-  ["epsilon", () => session.discretise({ ...discrete, epsilon: 2 }), /0 to 1 for epsilon/],
+  [
+    "an epsilon just above 1",
+    () => session.discretise({ ...discrete, epsilon: 1 + 1e-9 }),
+    /0 to 1 for epsilon but received 1\.000000001$/,
+  ],
+  ["a rate just below 0", () => session.skipDropout(-1e-9, 0), /for rate but received -1e-09$/],
+  [
+    "costs of too few operations",
+    () => session.updateAlpha({ ...alphaUpdate, costNormal: [1] }),
+    /none or 8 values for the cost of alphas_normal but received 1$/,
+  ],
+  [
+    "images of another size",
+    () => session.queue(new addon.Dataset({ ...data, height: 4, width: 16 }), new Uint32Array(1), augment),
+    /images of 3 x 8 x 8 but received 3 x 4 x 16/,
+  ],
   ["an operation", () => addon.operationCost("conv_9x9", 4, 8, 1), /conv_9x9/],
   [
     "a size beyond the engine's",

@@ -82,6 +82,9 @@ test("names of gigabytes are refused before they are read", () => {
     /at most 1000 bytes for op but received "x{80}\.\.\."/,
   )
   const session = makeSession("darts7")
+  expect(() => new addon.Session({ ...session.options, precision: long as never })).toThrow(
+    /at most 1000 bytes for precision but/,
+  )
   try {
     expect(() => session.read("€".repeat(1000))).toThrow(/received "€{26}\.\.\."/)
     expect(() => session.combine("a", { "weights\0x": 1 })).toThrow(/name of a weight vector/)

@@ -1,5 +1,5 @@
 // The command line: what is refused and with which exit code, and what good calls print. Needs dist (npm run build).
-import { spawnSync } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import {
   mkdirSync,
   mkdtempSync,
@@ -73,6 +73,9 @@ const refused: [string, number, RegExp][] = [
     2,
     /one that selects, beside selection or saveSelection for method/,
   ],
+  ["bench step --layers 2", 2, /an integer from 3 to 100 for layers but received 2/],
+  ["bench step --threads 0", 2, /an integer from 1 to 1024 for threads but received 0/],
+  ["verify --device auto f", 2, /Expected cpu or cuda for device but received auto/],
   ["search --out images", 2, /new or empty folder for out but received images/],
   ["search --nonsense", 2, /unknown option '--nonsense'/],
   ["search stray", 2, /too many arguments/],
@@ -163,6 +166,15 @@ describe("what is done", () => {
     expect(stdout).toContain("runs/darts7-split-seed0-2")
   })
 
+  it("takes two folders for two searches that begin at once", async () => {
+    const call = ["search", "--steps", "1", ...small, "--seed", "9", "--quiet"]
+    const one = () =>
+      new Promise((resolve) => spawn(process.execPath, [main, ...call], { cwd: folder }).on("exit", resolve))
+    expect(await Promise.all([one(), one()])).toEqual([0, 0])
+    const runs = readdirSync(at("runs")).filter((name) => name.includes("seed9"))
+    expect(runs.sort()).toEqual(["darts7-split-seed9-1", "darts7-split-seed9-2"])
+  })
+
   it("says with --quiet what it warns of", () => {
     expect(nasp("search", "--steps", "1", ...small, "--quiet", "--device", "auto")).toMatchObject({
       status: 0,
@@ -216,6 +228,8 @@ describe("what is done", () => {
       status: 0,
       stdout: expect.stringContaining("--resume RUN"),
     })
+    for (const command of ["search", "verify", "bench step", "bench ops"])
+      expect(nasp(...command.split(" "), "--help").stdout, command).not.toContain("emulated")
     expect(nasp("--version")).toMatchObject({ status: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) })
     expect(nasp("doctor")).toMatchObject({ status: 0, stdout: expect.stringContaining("chosen:") })
   })

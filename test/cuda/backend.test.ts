@@ -98,15 +98,21 @@ describe.skipIf(!isBuilt)(device, () => {
     )
   })
 
-  test("a net that does not fit the device says how much it asked for", () => {
-    const open = () =>
+  test("a net that does not fit the device says how much it asked for, and what would fit", () => {
+    const open = (channels: number, batch: number) => () =>
       new there.Session({
-        ...{ channels: 16, layers: 3, classes: 10, imageSize: 2048, imageChannels: 3, batch: 256 },
+        ...{ channels, layers: 3, classes: 10, imageSize: 2048, imageChannels: 3, batch },
         ...{ normal: ["conv_3x3"], reduce: ["conv_3x3"], precision: "f32", isa: "", threads: 0 },
         ...{ dense: false, seed: 0 },
       })
-    expect(open).toThrow(
-      /asks for \d+ MiB of device memory and \d+ MiB are free: a batch of \d+ would fit, not one/,
+    const asked = "asks for \\d+ MiB of device memory and \\d+ MiB are free:"
+    expect(open(16, 256)).toThrow(new RegExp(`${asked} a batch of [1-9]\\d* would fit, not one of 256$`))
+    expect(open(512, 1)).toThrow(new RegExp(`${asked} no batch fits$`))
+  })
+
+  test("what a machine reaches is the CPU's alone", () => {
+    expect(() => native.machineBounds(device, 1)).toThrow(
+      /Expected an instruction set for isa but received cuda/,
     )
   })
 })

@@ -78,7 +78,8 @@ async function firstStep(place: Place, name: string): Promise<Map<string, Float6
       rankingBatch: (index: number) => loadBatch(session, index) as ValidationTicket,
     }
     const running = method.prepare(context, own)
-    const validation = (running.learnsAlpha?.(0) ?? true) ? (loadBatch(session, 1) as ValidationTicket) : null
+    const validation =
+      (running.hasArchitectureStep?.(0) ?? true) ? (loadBatch(session, 1) as ValidationTicket) : null
     const outcome = await running.step(
       { train: loadBatch(session, 0) as TrainTicket, validation },
       { step: 0, epoch: 0, stepsPerEpoch: 10, lr: settings.lr },

@@ -36,7 +36,7 @@ function moved(direction: number, by: number): GoldenFile {
       numbers(tensor),
       (v, i) => v + scale * Math.sin(i * (direction + 1) + direction),
     )
-    tensors.set(name, { ...tensor, data })
+    tensors.set(name, { ...tensor, dtype: "F64", data })
   }
   return file.withTensors(tensors)
 }
@@ -61,7 +61,8 @@ async function kink(direction: number): Promise<GoldenFile | undefined> {
   }
   const { tensors } = moved(direction, low)
   for (const [name, tensor] of tensors)
-    if (name.startsWith("input.")) tensors.set(name, { ...tensor, data: Float32Array.from(numbers(tensor)) })
+    if (name.startsWith("input."))
+      tensors.set(name, { ...tensor, dtype: "F32", data: Float32Array.from(numbers(tensor)) })
   return file.withTensors(tensors)
 }
 
@@ -81,13 +82,17 @@ beforeAll(async () => {
     const tensors = new Map(at.tensors)
     for (const [name, values] of await compute(at)) {
       const old = tensors.get(name)
-      if (old) tensors.set(name, { ...old, data: Float32Array.from(values) })
+      if (old) tensors.set(name, { ...old, dtype: "F32", data: Float32Array.from(values) })
     }
     const path = write(`kink-${direction}`, tensors)
     if ((await verifyFile(addon, path, "f32")).tries === 0) continue // float32 took the same side
     kinked = path
     const wrong = tensors.get("alpha_step.grad.reduce")!
-    tensors.set(wrong.name, { ...wrong, data: Float32Array.from(numbers(wrong), (v) => v * 1.001) })
+    tensors.set(wrong.name, {
+      ...wrong,
+      dtype: "F32",
+      data: Float32Array.from(numbers(wrong), (v) => v * 1.001),
+    })
     changed = write("changed", tensors)
     return
   }
@@ -129,7 +134,7 @@ test("float64 knows the side: no tries, and the wrong values fail", async () => 
 test("what is not finite is not tried again", async () => {
   const tensors = new Map(file.tensors)
   const loss = tensors.get("weight_step.loss")!
-  tensors.set(loss.name, { ...loss, data: Float32Array.of(NaN) })
+  tensors.set(loss.name, { ...loss, dtype: "F32", data: Float32Array.of(NaN) })
   const { comparisons, tries } = await verifyFile(addon, write("nan", tensors), "f32")
   expect(tries).toBe(0)
   expect(comparisons.filter((c) => !meets(c, tolerances.f32)).map((c) => c.name)).toEqual([

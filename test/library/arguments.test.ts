@@ -34,7 +34,13 @@ const refused: [string, Call, unknown[], RegExp][] = [
   ["search", search, [null, 3, "", [], () => 1], /^Expected an object for options but received/],
   ["search", (options) => search({ options }), [null, 3, "", []], /an object for options but received/],
   ["search", (signal) => search({ signal }), [3, null, {}], /an AbortSignal for signal but received/],
-  ["search", (out) => search({ out }), ["a\0b"], /a path without NUL for out/],
+  ["search", (out) => search({ out }), ["a\0b", { parent: "a\0b", name: "n" }], /a path without NUL for out/],
+  [
+    "search",
+    (out) => search({ out }),
+    [{}, { parent: "" }, { parent: "a" }, []],
+    /a folder for out but received/,
+  ],
   ["stop", (how) => search().stop(how), [null, 3], /an object for options but received/],
   ["stop", (evaluated) => search().stop({ evaluated }), [null, 3], /true or false for evaluated/],
   [
@@ -97,8 +103,14 @@ const refused: [string, Call, unknown[], RegExp][] = [
   [
     "searchedGenotype",
     (normal) => searchedGenotype(space, { ...alpha, normal }, alpha),
-    [null, [], matrix(3), new Array(14 * space.normal.length), { length: 1e12 }],
-    /numbers \(14, 8\) for selected.normal but received/,
+    [null, [], matrix(3), matrix(8).fill(NaN), new Array(14 * space.normal.length), { length: 1e12 }],
+    /finite numbers \(14, 8\) for selected.normal but received/,
+  ],
+  [
+    "softmaxGenotype",
+    (normal) => softmaxGenotype(space, { ...alpha, normal }),
+    [matrix(8).fill(NaN), matrix(8).fill(Infinity)],
+    /112 finite numbers \(14, 8\) for alpha.normal but received/,
   ],
   ["canonicalOperation", canonicalOperation, [null, 3], /one of none, .* for an operation but received/],
   [

@@ -27,6 +27,7 @@ test("the values of src/index.ts", async () => {
     "softmaxGenotype",
     "spaces",
     "tensor",
+    "use",
   ])
 })
 

@@ -77,7 +77,7 @@ async function stepGradient(
   at: Partial<typeof schedule> = {},
 ): Promise<Matrices> {
   const when = { ...schedule, ...at }
-  const learns = method.learnsAlpha?.(when.epoch) ?? true
+  const learns = method.hasArchitectureStep?.(when.epoch) ?? true
   const validation = learns ? (loadBatch(session, validationBatch) as ValidationTicket) : null
   await method.step({ train: loadBatch(session, trainBatch) as TrainTicket, validation }, when)
   return readMatrices(session, "grad.alphas")

@@ -80,7 +80,7 @@ export async function stepAt(
   when: { step?: number; epoch?: number; stepsPerEpoch?: number; lr?: number } = {},
 ): Promise<void> {
   const schedule = { step: 0, epoch: 0, stepsPerEpoch: 10, lr: 0, ...when }
-  const learns = method.learnsAlpha?.(schedule.epoch) ?? true
+  const learns = method.hasArchitectureStep?.(schedule.epoch) ?? true
   const validation = learns ? (loadBatch(session, validationBatch) as ValidationTicket) : null
   await method.step({ train: loadBatch(session, trainBatch) as TrainTicket, validation }, schedule)
 }

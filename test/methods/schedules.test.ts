@@ -222,7 +222,7 @@ describe("pdarts", () => {
           [60, 4, 0.7],
           [74, 4, 0.7 * Math.exp(-2.8)],
         ] as const) {
-          expect(method.learnsAlpha!(epoch), `epoch ${epoch}`).toBe(epoch % 25 >= 10)
+          expect(method.hasArchitectureStep!(epoch), `epoch ${epoch}`).toBe(epoch % 25 >= 10)
           calls.length = 0
           await stepAt(running, { epoch, step: ++step })
           const drops = calls.filter(({ name }) => name === "skipDropout").map(({ given }) => given)

@@ -45,3 +45,16 @@ test.each<[string, (session: NativeSession, ticket: number) => Promise<StepResul
     session.dispose()
   }
 })
+
+test("an evaluation goes forward only, whosever statistics it takes", async () => {
+  const session = makeSession("darts7")
+  try {
+    for (const batchStatistics of [false, true]) {
+      const result = await session.evaluate(loadBatch(session, 0), { batchStatistics })
+      expect(result.forwardSeconds).toBeGreaterThan(0)
+      expect(result.backwardSeconds, `batch statistics ${batchStatistics}`).toBe(0)
+    }
+  } finally {
+    session.dispose()
+  }
+})

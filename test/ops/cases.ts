@@ -133,11 +133,10 @@ export function operationCases(addon: NativeAddon): Case[] {
   return cases
 }
 
-/** The factorized reduction needs even channels and an even map. */
+/** The factorized reduction needs even channels. */
 function fit(size: Size, op: string, stride: number): Size {
   if (op !== "skip_connect" || stride === 1) return size
-  const even = (n: number) => n + (n % 2)
-  return { ...size, channels: even(size.channels), height: even(size.height), width: even(size.width) }
+  return { ...size, channels: size.channels + (size.channels % 2) }
 }
 
 interface Variant {

@@ -192,9 +192,9 @@ const halfShape = (channels: number): layers.ConvShape => ({
   ...{ channels, kernel: [1, 1], stride: [2, 2], padding: [0, 0], dilation: 1, depthwise: false },
 })
 
-/** The map without its first row and column. */
+/** The map from its second row and column on, zeros beyond its edge: PyTorch takes even maps alone, and needs none. */
 function shifted(x: FeatureMap): FeatureMap {
-  const part = featureMap(x.batch, x.channels, x.height - 1, x.width - 1)
+  const part = featureMap(x.batch, x.channels, x.height, x.width)
   eachShifted(x, part, (from, to) => (part.data[to] = x.data[from]!))
   return part
 }

@@ -14,6 +14,7 @@ import {
 } from "../../src/reproduce/comparison.js"
 import { atBound } from "../../src/reproduce/curves.js"
 import { readHistories } from "../../src/reproduce/history.js"
+import { savedStep } from "../../src/train/checkpoint.js"
 import { entriesOfRuns } from "../../src/reproduce/table6.js"
 import type { SearchEvent } from "../../src/train/events.js"
 import type { PlannedRun } from "../../src/reproduce/turns.js"
@@ -156,6 +157,91 @@ describe("runs of a comparison", () => {
     expect(history!.moments.at(-1)!.seconds).toBeLessThan(1000)
   })
 
+  it("are evaluated at last where they were killed in the evaluation that ends their time", async () => {
+    const options = { sides: ["nasp"], budget: "0.05s", given: { ...small, seeds: 1, epochs: 5000 } }
+    fake.onStep = (step) => {
+      const began = performance.now()
+      while (step === 4 && performance.now() < began + 60); // ends the time within the first epoch
+    }
+    const whole = (await run("figure3", options))[0]!.moments.at(-1)!
+    expect(whole.sinceLast.whole).toBe(false)
+    const events = at("figure3/runs/nasp-seed0/events.jsonl")
+    const lines = readFileSync(events, "utf8").split("\n")
+    const end = lines.findIndex((line) => line.includes('"whole":false'))
+    writeFileSync(events, lines.slice(0, end).join("\n") + "\n")
+    const again = (await run("figure3", options))[0]!.moments.at(-1)!
+    expect([again.step, again.validation]).toEqual([whole.step, whole.validation])
+    expect(again.seconds).toBeCloseTo(whole.seconds, 3)
+    const told = readFileSync(events, "utf8")
+    await run("figure3", options) // evaluated: it stays as it is
+    expect(readFileSync(events, "utf8")).toBe(told)
+  })
+
+  it("are evaluated also where the signal comes in the step that ends their time", async () => {
+    const abort = new AbortController()
+    const budget = 0.05
+    const onEvent = (_run: PlannedRun, event: SearchEvent, seconds: number) => {
+      if (event.type === "step" && seconds >= budget) abort.abort()
+    }
+    const given = { ...small, seeds: 1, epochs: 5000 }
+    const cut = await run("figure3", {
+      ...{ sides: ["nasp", "pa"], budget: `${budget}s`, given, onEvent, signal: abort.signal },
+    })
+    expect(cut).toBeNull()
+    const ends = readHistories([at("figure3")]).map(({ moments }) => moments.at(-1)?.seconds ?? 0)
+    expect(ends.filter((seconds) => seconds >= budget)).toHaveLength(1)
+  })
+
+  it("go on without one that diverges, and say so", async () => {
+    const warnings: string[] = []
+    const onEvent = ({ side }: PlannedRun, event: SearchEvent) => {
+      if (event.type === "warning") warnings.push(`${side.name} ${event.step}: ${event.message}`)
+      fake.divergeAt = side.name === "pa" && event.type === "step" && event.step === 9 ? 10 : 0
+    }
+    const options = { sides: ["nasp", "pa"], budget: "21", given: { ...small, seeds: 1 } }
+    const histories = await run("figure3", { ...options, onEvent })
+    expect(histories.map((h) => [h.side.name, h.ended, h.moments.at(-1)?.step])).toEqual([
+      ["nasp", true, 21],
+      ["pa", false, 7],
+    ])
+    expect(warnings).toEqual([expect.stringMatching(/^pa 9: The search diverged at step 10: .*NaN/)])
+    expect(find("figure3").draw(histories).text).toContain(
+      "Cut (diverged, killed or still running): PA (standard), seed 0, after step 7.",
+    )
+    expect(fake.disposed).toBe(fake.sessions)
+  })
+
+  it("save where another one fails", async () => {
+    const onEvent = ({ side }: PlannedRun, event: SearchEvent) => {
+      if (side.name !== "pa" || event.step !== 3) return
+      fake.onStep = () => {
+        fake.onStep = () => {}
+        throw new Error("no room")
+      }
+    }
+    const options = { sides: ["nasp", "pa", "darts"], budget: "21", given: { ...small, seeds: 1 } }
+    await expect(run("figure3", { ...options, onEvent })).rejects.toThrow("no room")
+    expect(savedStep(at("figure3/runs/nasp-seed0"))).toBe(7)
+    expect(readdirSync(at("figure3/runs"))).not.toContain("pa-seed1")
+    expect(fake.disposed).toBe(fake.sessions)
+    expect((await run("figure3", options)).map((h) => h.moments.at(-1)?.step)).toEqual([21, 21, 21])
+  })
+
+  it("read their data where these lie now", async () => {
+    const records = Buffer.from(Array.from({ length: 40 * 3073 }, (_, i) => (i % 3073 === 0 ? 1 : i % 251)))
+    for (const name of ["here", "there"]) {
+      mkdirSync(at(name))
+      writeFileSync(at(`${name}/data_batch_1.bin`), records)
+    }
+    const options = (name: string) => ({
+      ...{ sides: ["nasp"], given: { ...small, seeds: 1, data: "cifar10", dataDir: at(name) } },
+    })
+    await run("figure3", { ...options("here"), budget: "1" })
+    rmSync(at("here"), { recursive: true })
+    const [history] = await run("figure3", { ...options("there"), budget: "2" })
+    expect([history!.moments.at(-1)?.step, history!.config.dataDir]).toEqual([2, at("there")])
+  })
+
   it("take the methods' options that fit them", async () => {
     const histories = await run("figure3", {
       sides: ["nasp", "darts"],
@@ -188,6 +274,7 @@ describe("runs of a comparison", () => {
 describe("what is refused", () => {
   it.each([
     [{ sides: ["nope"] }, /for sides but received nope/],
+    [{ sides: ["nasp", "pa", "nasp"] }, /each name once for sides but received nasp,pa,nasp/],
     [{ set: ["nope=1"] }, /for set but received nope/],
     [{ set: ["value"] }, /Expected name=value for set/],
     [{ set: ["value=nope"] }, /for value but received nope/],
@@ -202,11 +289,28 @@ describe("what is refused", () => {
     await expect(run("section4.5", options as Partial<ComparisonOptions>)).rejects.toThrow(message)
   })
 
-  it("a folder of other runs, one without, and one of an older version", async () => {
+  it("a folder whose runs have other options, by the option, before anything runs", async () => {
     await run("figure4", { sides: ["nasp"], budget: "1" })
-    await expect(
-      run("figure4", { sides: ["nasp"], budget: "1", given: { ...small, lr: 0.1 } }),
-    ).rejects.toThrow(/whose runs have the same options for out/)
+    rmSync(at("figure4/runs/nasp-seed0"), { recursive: true })
+    const started = fake.sessions
+    const again = (options: object, given: object = {}) =>
+      run("figure4", { sides: ["nasp"], budget: "2", given: { ...small, ...given }, ...options })
+    for (const [given, message] of [
+      [{ lr: 0.1 }, "Expected 0.025, as the run in .*nasp-seed1 has it, for lr but received 0.1"],
+      [{ evaluateDerived: true }, "Expected false, .* for evaluateDerived but received true"],
+      [{ compareOrders: 2 }, "Expected 0, .* for compareOrders but received 2"],
+      [{ device: "auto" }, "Expected cpu, .* for device but received auto"],
+      [{ checkpointEvery: 7 }, "Expected 5, .* for checkpointEvery but received 7"],
+      [{ keepCheckpoints: 3 }, "Expected 2, .* for keepCheckpoints but received 3"],
+    ] as const)
+      await expect(again({}, given)).rejects.toThrow(new RegExp(message))
+    await expect(again({ set: ["value=kept"] })).rejects.toThrow(/for value but received kept/)
+    expect(fake.sessions).toBe(started)
+    expect((await again({}, { threads: 1 })).map((h) => h.moments.at(-1)?.step)).toEqual([2, 2])
+  })
+
+  it("a folder without runs, and one of an older version", async () => {
+    await run("figure4", { sides: ["nasp"], budget: "1" })
     mkdirSync(at("empty"))
     expect(() => readHistories([at("empty")])).toThrow(/found no run in .*empty/)
     expect(() => readHistories([at("none")])).toThrow(/found no run in .*none/)
@@ -313,6 +417,27 @@ describe("reports", () => {
     expect(new Set(columns)).toEqual(new Set([live.csv.header.length]))
   })
 
+  it("the same from a folder that has them by space", async () => {
+    const live = find("figure3").draw(await run("figure3", { budget: "1", out: at("table6/darts7") }))
+    expect(find("figure3").draw(readHistories([at("table6")]))).toEqual(live)
+  })
+
+  it("say on how many threads", async () => {
+    const histories = await run("figure3", { sides: ["nasp"], budget: "1", given: { ...small, threads: 1 } })
+    expect(find("figure3").draw(histories).text).toMatch(/, 1 thread, fake\./)
+  })
+
+  it.each(Object.keys(sides))("%s: what there is, where a run or all of them have no epoch", async (name) => {
+    const given = { ...small, ...(name === "second-order" && { compareOrders: 2 }) }
+    const histories = await run(name, { sides: sides[name]!, budget: "7", given })
+    const bare = histories.map((h) => ({ ...h, moments: [], orders: [], ended: false }))
+    for (const drawn of [[bare[0]!, ...histories.slice(1)], bare]) {
+      const { pictures, text } = find(name).draw(drawn)
+      for (const svg of Object.values(pictures)) expect(svg).not.toMatch(/NaN|undefined|Infinity/)
+      expect(text).toMatch(/^Cut \(.*\): NASP, seed 0, after step 0/m)
+    }
+  })
+
   it("completeness: NASP's searched net is its derived net", async () => {
     const histories = await run("completeness", { sides: ["nasp"], budget: "10" })
     for (const { moments } of histories)
@@ -343,6 +468,23 @@ describe("reports", () => {
       expect.closeTo((cosines[3]! + cosines[4]!) / 2, 12),
     ])
     expect(cells("smallest_cosine")[1]).toBe(Math.min(cosines[3]!, cosines[4]!))
+  })
+
+  it("second order: mean and standard deviation are those over the seeds' own means", async () => {
+    const given = { ...small, compareOrders: 2 }
+    const histories = await run("second-order", { sides: ["nasp"], budget: "4", given })
+    const place = (cosine: number) => ({ epochs: 1, step: 1, cosine, ratio: 2 * cosine })
+    const orders = [[place(0.1), place(0.2), place(0.3)], [place(0.8)]]
+    const altered = histories.map((h, i) => ({ ...h, orders: orders[i]! }))
+    const { summary } = find("second-order").draw(altered).json as { summary: object[] }
+    const over = (a: number, b: number) => ({
+      mean: expect.closeTo((a + b) / 2, 12) as number,
+      std: expect.closeTo((b - a) / Math.SQRT2, 12) as number,
+      n: 2,
+    })
+    expect(summary[0]).toMatchObject({
+      ...{ cosine: over(0.2, 0.8), relative_difference: over(0.4, 1.6), smallest_cosine: 0.1 },
+    })
   })
 
   it("second order: without a cosine, as where a gradient is 0, there is no smallest one", async () => {
@@ -393,6 +535,31 @@ describe("reports", () => {
           250 * (p.total - p.validation - p.checkpoint - p.measures - p.listener),
       )
     expect(total).toBeCloseTo(totals.reduce((a, b) => a + b) / totals.length, 9)
+  })
+
+  it("table 6 from runs leaves out an epoch that a budget cut", async () => {
+    const histories = await run("figure3", { sides: ["nasp"], budget: "10" })
+    expect(histories.map((h) => h.moments.map((m) => m.sinceLast.whole))).toEqual([
+      [true, false],
+      [true, false],
+    ])
+    const [entry] = entriesOfRuns(histories, { ...fakeAddon, operationTensors: () => [] } as never)
+    expect(entry!.row.spread.total!.n).toBe(2)
+  })
+
+  it("table 6 from runs leaves out what a method ranks at a run's end", async () => {
+    const histories = await run("figure3", { sides: ["random"], budget: "21", given: { ...small, seeds: 1 } })
+    const row = () =>
+      entriesOfRuns(histories, { ...fakeAddon, operationTensors: () => [] } as never)[0]!.row.seconds
+    const before = row()
+    const { phases } = histories[0]!.moments.at(-1)!.sinceLast
+    phases.ranking += 1000
+    phases.total += 1000
+    const after = row()
+    expect(after.alpha_first).toBe(before.alpha_first)
+    expect(after.total).toBeCloseTo(before.total, 6)
+    histories[0]!.moments[0]!.sinceLast.phases.ranking += 1000 // between epochs: alpha's
+    expect(row().alpha_first).toBeGreaterThan(before.alpha_first! + 1000)
   })
 
   it("table 6 from runs leaves out an epoch that a resume cut in two, whatever its seconds", async () => {

@@ -239,6 +239,8 @@ describe("the command line", () => {
     ["table6 --spaces nope", 2, /for space but received nope/],
     ["table6 --batches 0", 2, /for batches but received 0/],
     ["table6 --sides nope", 2, /for sides but received nope/],
+    ["table6 --sides nasp,nasp", 2, /each name once for sides but received nasp,nasp/],
+    ["table6 --spaces darts7,darts7 --budget 1", 2, /each name once for spaces but received darts7,darts7/],
     ["table6 --batches 1 --lr 0.1", 2, /without budget but received lr/],
     ["table6 --batches 1 --set value=kept", 2, /without budget but received set/],
     ["table6 --device toaster", 2, /for device but received toaster/],

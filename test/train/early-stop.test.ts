@@ -29,8 +29,8 @@ describe("rules", () => {
     const ones = (n: number) => new Array<number>(n).fill(1)
     expect(at([...ones(7), 9])).toBeNull() // no five of 4 epochs before
     expect(at([...ones(8), 2.4])).toBeNull() // (1 + 1 + 1 + 1 + 2.4) / 5 = 1.28
-    expect(at([...ones(8), 2.6])).toMatch(/from 1.00, about epoch 3, to 1.32/)
-    expect(at([...ones(10), 2.6])).toMatch(/about epoch 5/)
+    expect(at([...ones(8), 2.6])).toMatch(/from 1.00, about epoch 2 of events.jsonl, to 1.32/)
+    expect(at([...ones(10), 2.6])).toMatch(/about epoch 4 of/)
     expect(at(new Array<number>(9).fill(3))).toBeNull()
   })
 
@@ -39,6 +39,16 @@ describe("rules", () => {
     expect(at(new Array<number>(9).fill(-1))).toBeNull()
     expect(at([-1, -1, -1, -1, -1, 5, 5, 5, 5])).toBeNull()
     expect(at([0, 0, 0, 0, 0, 0, 0, 0, 1])).toBeNull()
+  })
+
+  test.each([NaN, Infinity])("not where an eigenvalue is %s, and the same from a checkpoint", (odd) => {
+    const at = (values: (number | null)[]) =>
+      reasonToStop({ stopSkips: null, stopEigenvalue: 1.3 }, 0, values)
+    for (const place of [0, 4, 8]) {
+      const values = [1, 1, 1, 1, 1, 9, 9, 9, 9].map((v, i) => (i === place ? odd : v))
+      const saved = JSON.parse(JSON.stringify(values)) as (number | null)[]
+      expect([at(values), at(saved)]).toEqual([null, null])
+    }
   })
 })
 

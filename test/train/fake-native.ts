@@ -16,6 +16,8 @@ export const fake = {
   isa: "fake",
   /** The weight step (from 1) whose loss is NaN. */
   divergeAt: 0,
+  /** The architecture step (from 1) after which alpha is NaN. */
+  alphaDivergesAt: 0,
   /** Steps wait until they are cancelled. */
   hang: false,
   sessions: 0,
@@ -30,7 +32,16 @@ export const fake = {
 
 export function resetFake(): void {
   Object.assign(fake, {
-    ...{ isa: "fake", divergeAt: 0, hang: false, sessions: 0, disposed: 0, queued: [], rates: [] },
+    ...{
+      isa: "fake",
+      divergeAt: 0,
+      alphaDivergesAt: 0,
+      hang: false,
+      sessions: 0,
+      disposed: 0,
+      queued: [],
+      rates: [],
+    },
     onStep: () => {},
   })
 }
@@ -144,7 +155,7 @@ function session(options: NativeSessionOptions): NativeSession {
     updateAlpha(how) {
       const step = get("adam.step")
       step[0] = (step[0] as number) + 1
-      const drift = get("grad.w")[0] as number
+      const drift = step[0] === fake.alphaDivergesAt ? NaN : (get("grad.w")[0] as number)
       for (const type of ["normal", "reduce"] as const) {
         get(`alphas_${type}`).forEach((v, i, alpha) => {
           alpha[i] = Math.min(1, Math.max(0, v + how.lr * Math.sin(drift * (i + 1))))

@@ -11,6 +11,8 @@ import {
   writeFileSync,
 } from "node:fs"
 import { join } from "node:path"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { describe, expect, it, vi } from "vitest"
 
 import { generateTextures } from "../../src/data/generated.js"
@@ -111,6 +113,23 @@ describe("a run", () => {
     expect(bytesOf(at("b"))).toEqual(bytesOf(at("a")))
   })
 
+  it("keeps no copy of the images beside the engine's", async () => {
+    setFlagsFromString("--expose-gc")
+    const collectGarbage = runInNewContext("gc") as () => void
+    const begin = () => {
+      const own = generateTextures(200, 3)
+      return { running: search({ ...small, data: own }), images: new WeakRef(own.images) }
+    }
+    const { running, images } = begin()
+    for await (const event of running) {
+      if (event.type !== "step") continue
+      await new Promise((resolve) => setTimeout(resolve))
+      collectGarbage()
+      expect(images.deref()).toBeUndefined()
+      break
+    }
+  })
+
   it("gives its result without a reader and frees the session", async () => {
     const result = await search(small).result()
     expect(result).toMatchObject({ status: "finished", step: 39, out: null })
@@ -170,7 +189,7 @@ describe("resuming", () => {
     await search({ ...small, out: at("a") }).result()
     const expected = bytesOf(at("a"))
     truncateSync(at("a/checkpoints/step-0000000039.safetensors"), 300)
-    writeFileSync(at("a/checkpoints/.unfinished-1-step-0000000040.safetensors"), "half")
+    writeFileSync(at("a/checkpoints/.unfinished-99999999-step-0000000040.safetensors"), "half")
     const told = await collect(search({ resume: at("a"), data }))
     expect(told[0]).toMatchObject({
       type: "warning",
@@ -269,6 +288,14 @@ describe("what goes wrong", () => {
       "step-0000000010.safetensors",
     ])
     expect(existsSync(at("a/lock"))).toBe(false)
+  })
+
+  it("stops at the step after which alpha is not a number, though the losses are", async () => {
+    fake.alphaDivergesAt = 3
+    await expect(search({ ...small, out: at("a") }).result()).rejects.toMatchObject({
+      code: "ERR_NASP_DIVERGED",
+      message: "The search diverged at step 3: alpha holds a value that is not finite.",
+    })
   })
 
   it("lets one search at a time into a run folder, and takes over a dead one's lock", async () => {

@@ -1,7 +1,6 @@
 // A sweep of units backward, a piece of all of them at a time: where their pieces leave gradients and sums, and how these are
 // added up.
 #pragma once
-#include <algorithm>
 #include <vector>
 
 #include "dense_backward.h"

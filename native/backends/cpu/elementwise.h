@@ -174,11 +174,10 @@ void global_average_backward(const Run& run, View<typename L::scalar> dx, const 
   });
 }
 
-// Images [first, first + count) from (count, C, H, W).
 template <class L>
-void load_images(const Run&, View<typename L::scalar> y, const typename L::scalar* x, int first, int count) {
+void load_images(const Run&, View<typename L::scalar> y, const typename L::scalar* x, int count) {
   for (int n = 0; n < count; n++) {
-    const int block = (first + n) / L::count, lane = (first + n) % L::count;
+    const int block = n / L::count, lane = n % L::count;
     for (int c = 0; c < y.channels; c++) {
       for (int row = 0; row < y.height; row++) {
         auto* to = row_of(y, block, row, c) + lane;

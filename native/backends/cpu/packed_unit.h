@@ -81,8 +81,8 @@ std::size_t packed_size(const Unit& u, bool backward) {
 }
 
 template <class L>
-void pack_unit(const Unit& u, typename L::scalar* packed, const UnitWeights<typename L::scalar>& w,
-               bool backward) {
+void pack_unit(const Run&, const Unit& u, typename L::scalar* packed,
+               const UnitWeights<typename L::scalar>& w, bool backward) {
   using S = typename L::scalar;
   const PackedLayout layout(u);
   std::vector<S> composed;

@@ -1,7 +1,6 @@
 // Units forward: propagate (y stored) and probe (only sums), one driver. All units of a call read the same source, so
 // a piece of work copies its padded rows once and every unit reads them from the cache.
 #pragma once
-#include <algorithm>
 #include <vector>
 
 #include "../../core/parallel.h"

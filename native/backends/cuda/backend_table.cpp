@@ -40,7 +40,7 @@ std::size_t planar(const Map& map, int row, int channel) {
          map.width;
 }
 
-void load(const Run& run, View<float> y, const float* x, int first, int count) {
+void load(const Run& run, View<float> y, const float* x, int count) {
   Call call(run, __func__);
   Context& context = call.context;
   const Map map = map_of(y, count);
@@ -55,8 +55,8 @@ void load(const Run& run, View<float> y, const float* x, int first, int count) {
         for (int w = 0; w < map.width; w++) to[static_cast<std::size_t>(w) * map.channels] = from[w];
       }
     }
-    context.queue.check(cudaMemcpyAsync(y.data + first * y.block_pitch + row * y.row_pitch, packed,
-                                        n * sizeof(float), cudaMemcpyHostToDevice, context.queue.stream),
+    context.queue.check(cudaMemcpyAsync(y.data + row * y.row_pitch, packed, n * sizeof(float),
+                                        cudaMemcpyHostToDevice, context.queue.stream),
                         "copying images to the device");
   });
 }
@@ -97,8 +97,7 @@ void gradient_sums(const Run& run, View<const float> g, const Measured<float>* o
     a.x = {y.data, pitch_of(y), {}, false}, a.map = map_of(y, run.batch);
     a.g = g.data, a.g_pitch = pitch_of(g);
     a.centre = mean, a.moments = moments;
-    a.partial = context.scratch.take<double>(context.queue,
-                                             static_cast<std::size_t>(moment_pieces(a.map)) * 4 * y.channels);
+    a.partial = moment_partials(context, a.map);
     launch_moments(context.queue, a);
   }
 }
@@ -201,7 +200,7 @@ const Backend<float> backend = {
     .store = store,
     .clear_dead = clear_dead,
     .packed_size = packed_size,
-    .pack = nullptr,  // step_functions does
+    .pack = pack_unit,
     .forward = forward_units,
     .backward = backward_units,
     .gradient_sums = gradient_sums,
@@ -218,7 +217,7 @@ const Backend<float> backend = {
 // The library holds code for cards from this compute capability on (cmake/cuda.cmake).
 constexpr int least_capability = 8;
 
-int probe(char* text, std::size_t size) {
+int find_device(char* text, std::size_t size) {
   int count = 0;
   cudaError_t error = cudaGetDeviceCount(&count);
   if (error == cudaSuccess && count == 0) error = cudaErrorNoDevice;
@@ -268,7 +267,7 @@ extern "C" __attribute__((visibility("default"))) const nasp::CudaTable* nasp_cu
       .step_size = sizeof(StepFunctions<float>),
       .layout = CudaTable::current_layout,
       .backend = &cuda::backend,
-      .probe = cuda::probe,
+      .find_device = cuda::find_device,
       .libraries = cuda::libraries,
   };
   return &table;

@@ -80,12 +80,13 @@ bool Context::has_room(std::size_t fixed, std::size_t proportional, int batch, D
   if (fixed + proportional <= free) return true;
   const double share =
       free > fixed ? static_cast<double>(free - fixed) / static_cast<double>(proportional) : 0;
+  const int fits = static_cast<int>(share * batch);
+  char advice[64] = "no batch fits";
+  if (fits > 0) std::snprintf(advice, sizeof(advice), "a batch of %d would fit, not one of %d", fits, batch);
   failure.code = "ERR_NASP_OUT_OF_MEMORY";
-  std::snprintf(
-      failure.message, sizeof(failure.message),
-      "The session asks for %zu MiB of device memory and %zu MiB are free: a batch of %d would fit, "
-      "not one of %d",
-      (fixed + proportional) >> 20, free >> 20, static_cast<int>(share * batch), batch);
+  std::snprintf(failure.message, sizeof(failure.message),
+                "The session asks for %zu MiB of device memory and %zu MiB are free: %s",
+                (fixed + proportional) >> 20, free >> 20, advice);
   return false;
 }
 

@@ -7,8 +7,6 @@
 #pragma once
 #include <nvtx3/nvToolsExt.h>
 
-#include <vector>
-
 #include "convolution.h"
 #include "kernel_arguments.h"
 #include "queue.h"

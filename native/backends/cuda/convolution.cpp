@@ -47,6 +47,7 @@ Descriptor convolution(const ConvolutionShape& s) {
 struct OperationNames {
   cudnnBackendDescriptorType_t type;
   cudnnBackendAttributeName_t x, w, y, convolution, alpha, beta;
+  std::vector<int64_t> uids;  // of what is written, then of what is read
 };
 
 OperationNames names_of(ConvolutionPass pass) {
@@ -58,7 +59,8 @@ OperationNames names_of(ConvolutionPass pass) {
               CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,
               CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
               CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA};
+              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA,
+              {uid_y, uid_x, uid_w}};
     case ConvolutionPass::data_gradient:
       return {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
               CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
@@ -66,7 +68,8 @@ OperationNames names_of(ConvolutionPass pass) {
               CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
               CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
               CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA};
+              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA,
+              {uid_x, uid_w, uid_y}};
     default:
       return {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
               CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
@@ -74,7 +77,8 @@ OperationNames names_of(ConvolutionPass pass) {
               CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
               CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
               CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA};
+              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA,
+              {uid_w, uid_x, uid_y}};
   }
 }
 
@@ -205,13 +209,13 @@ const ConvolutionPlan* Convolutions::plan(Queue& queue, const ConvolutionShape& 
   return queue.check(found->second.status, "a plan for a convolution") ? &found->second : nullptr;
 }
 
-void Convolutions::run(Queue& queue, const ConvolutionShape& shape, ConvolutionPass pass, const float* x,
-                       const float* w, const float* y) {
+void Convolutions::run(Queue& queue, const ConvolutionShape& shape, ConvolutionPass pass, float* to,
+                       const float* a, const float* b) {
   const ConvolutionPlan* planned = plan(queue, shape, pass);
   if (!planned) return;
   Descriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
-  pack.set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, std::vector<const void*>{x, w, y})
-      .set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, {uid_x, uid_w, uid_y})
+  pack.set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, std::vector<const void*>{to, a, b})
+      .set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, names_of(pass).uids)
       .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, std::vector<void*>{workspace_})
       .finalize();
   if (!queue.check(pack.status(), "a convolution's pointers")) return;

@@ -6,7 +6,6 @@
 // Target    a handle, or the properties of a device that is not there (plan_table.cpp)
 #pragma once
 #include <map>
-#include <string>
 #include <tuple>
 
 #include "../../ops/unit.h"
@@ -59,9 +58,9 @@ class Convolutions {
   void close();
   // The shape's plan, made where it is not there yet; null after a failure, which a new one inside a step is.
   const ConvolutionPlan* plan(Queue& queue, const ConvolutionShape& shape, ConvolutionPass pass);
-  // y = x * w, dx = dy * w, dw = x * dy; the pass says which of the three is written.
-  void run(Queue& queue, const ConvolutionShape& shape, ConvolutionPass pass, const float* x, const float* w,
-           const float* y);
+  // y = x * w, dx = w * dy, dw = x * dy, as the pass says: to = a * b.
+  void run(Queue& queue, const ConvolutionShape& shape, ConvolutionPass pass, float* to, const float* a,
+           const float* b);
 
  private:
   cudnnHandle_t handle_ = nullptr;

@@ -16,10 +16,15 @@ struct DenseCall {
 
 void plan_dense(Context&, const DenseCall&);
 
+// Row-major matrices are the transposes of cuBLAS's: c (rows, columns) = op(a) op(b) is c^T = op(b)^T op(a)^T there, which this
+// is given. beta 1: added to c.
+void product(Context&, const char* what, float* c, int ldc, cublasOperation_t op_a, cublasOperation_t op_b,
+             int m, int n, int k, const float* a, int lda, const float* b, int ldb, float beta = 0);
+
 // Compact x and dx, of read()'s map; y and dy with a pitch, which is the part's channels unless pointwise.
 void dense_forward(Context&, const DenseCall&, float* y, int y_pitch, const float* x, int x_pitch,
                    const float* w);
-void dense_data_gradient(Context&, const DenseCall&, float* dx, int dx_pitch, const float* dy, int dy_pitch,
+void dense_data_gradient(Context&, const DenseCall&, float* dx, const float* dy, int dy_pitch,
                          const float* w);
 void dense_weight_gradient(Context&, const DenseCall&, float* dw, const float* x, int x_pitch,
                            const float* dy, int dy_pitch);

@@ -6,7 +6,7 @@ namespace nasp::cuda {
 
 namespace {
 
-// run.template operator()<K>() for the kernel's size; unit.h has no others.
+// run.template operator()<K>() for the kernel's size; ops/operation.cpp makes no others.
 template <class Run>
 void with_kernel(Queue& queue, int kernel, const Run& run) {
   switch (kernel) {

@@ -36,6 +36,7 @@ struct GradientTarget {
 // Output pixel (i, j) belongs to input pixel (i * stride_h + offset_h, j * stride_w + offset_w).
 struct Sampling {
   int stride_h = 1, stride_w = 1, offset_h = 0, offset_w = 0;
+  bool operator==(const Sampling&) const = default;
 };
 
 struct ActivateArguments {  // y = the activation at the sampled pixels, 0 beyond the image

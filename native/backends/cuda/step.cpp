@@ -1,7 +1,7 @@
 #include "step.h"
 
+#include "dense.h"
 #include "kernels.h"
-#include "units.h"
 #include "views.h"
 
 namespace nasp::cuda {
@@ -35,31 +35,21 @@ void drop(const Run& run, const Backend<float>&, View<float> x, const Dropout& d
                                    map_of(x, run.batch)});
 }
 
-// Row-major matrices are the transposes of cuBLAS's: c (rows, columns) = op(a) op(b) is c^T = op(b)^T op(a)^T there.
-void product(Context& context, const char* what, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n,
-             int k, const float* a, int lda, const float* b, int ldb, float beta, float* c, int ldc) {
-  if (!context.queue.ok()) return;
-  const float one = 1;
-  context.queue.called();
-  context.queue.check(cublasSgemm(context.blas, op_a, op_b, m, n, k, &one, a, lda, b, ldb, &beta, c, ldc),
-                      what);
-}
-
 void classify(const Run& run, float* logits, const Classifier<float>& l) {
   Call call(run, __func__);
   launch_spread_bias(call.context.queue, {logits, l.b, nullptr, l.batch, l.outputs});
-  product(call.context, "the classifier", CUBLAS_OP_T, CUBLAS_OP_N, l.outputs, l.batch, l.channels, l.w,
-          l.channels, l.x, l.channels, 1, logits, l.outputs);
+  product(call.context, "the classifier", logits, l.outputs, CUBLAS_OP_T, CUBLAS_OP_N, l.outputs, l.batch,
+          l.channels, l.w, l.channels, l.x, l.channels, 1);
 }
 
 void classify_backward(const Run& run, float* dx, float* dw, float* db, const float* d_logits,
                        const Classifier<float>& l) {
   Call call(run, __func__);
-  product(call.context, "the classifier's data gradient", CUBLAS_OP_N, CUBLAS_OP_N, l.channels, l.batch,
-          l.outputs, l.w, l.channels, d_logits, l.outputs, 0, dx, l.channels);
+  product(call.context, "the classifier's data gradient", dx, l.channels, CUBLAS_OP_N, CUBLAS_OP_N,
+          l.channels, l.batch, l.outputs, l.w, l.channels, d_logits, l.outputs);
   if (dw)
-    product(call.context, "the classifier's weight gradient", CUBLAS_OP_N, CUBLAS_OP_T, l.channels, l.outputs,
-            l.batch, l.x, l.channels, d_logits, l.outputs, 0, dw, l.channels);
+    product(call.context, "the classifier's weight gradient", dw, l.channels, CUBLAS_OP_N, CUBLAS_OP_T,
+            l.channels, l.outputs, l.batch, l.x, l.channels, d_logits, l.outputs);
   if (db)
     launch_sum_bias(call.context.queue, {const_cast<float*>(d_logits), nullptr, db, l.batch, l.outputs});
 }
@@ -108,7 +98,6 @@ void augment(const Run& run, View<float> x, int* targets, const ImageBytes& data
 }  // namespace
 
 const StepFunctions<float> step_functions = {
-    .pack = pack_unit,
     .normalise = normalise,
     .fold = fold,
     .add_product = add_product,

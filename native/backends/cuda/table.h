@@ -20,7 +20,7 @@ constexpr std::uint32_t layout_of() {  // of their sizes, in order
 }
 
 struct CudaTable {
-  static constexpr std::uint32_t current = 3;
+  static constexpr std::uint32_t current = 4;
   static constexpr std::uint32_t current_layout =
       layout_of<Run, Unit, DensePart, View<float>, Normalise<float>, Source<float>, GradientSource<float>,
                 UnitWeights<float>, Moments, ForwardUnit<float>, BackwardUnit<float>, Term<float>,
@@ -31,7 +31,7 @@ struct CudaTable {
 
   const Backend<float>* backend;
   // 0 and the name of device 0, or CUDA's error number and what to do about it. Nothing is set up.
-  int (*probe)(char* text, std::size_t size);
+  int (*find_device)(char* text, std::size_t size);
   // Versions of runtime, driver, cuDNN and cuBLAS.
   void (*libraries)(char* text, std::size_t size);
 };

@@ -82,7 +82,7 @@ void Backward::depthwise() const {
   a.dilation = unit.dilation, a.stride = unit.stride, a.pad = unit.pad();
   float* d_mid = scratch.take<float>(queue, scalars(between));
   if (wants_dx() || b.first_gradient)
-    dense_data_gradient(context, product, d_mid, unit.in, dy.data, unit.out, dense_weights);
+    dense_data_gradient(context, product, d_mid, dy.data, unit.out, dense_weights);
   if (wants_dx()) {
     a.y = d_mid, a.to = to;
     if (b.dx_moments)
@@ -109,8 +109,7 @@ void Backward::depthwise() const {
 // What the unit's products read: the source itself, or a compact copy of it.
 const float* Backward::activated(const Map& read, const Sampling& sampling, int* pitch) const {
   *pitch = unit.in;
-  const bool whole = sampling.stride_h == 1 && sampling.stride_w == 1 && sampling.offset_h == 0;
-  if (!x.relu && !x.norm.scale && whole && x.pitch == unit.in) return x.x;
+  if (!x.relu && !x.norm.scale && sampling == Sampling{} && x.pitch == unit.in) return x.x;
   float* copy = scratch.take<float>(queue, scalars(read));
   launch_activate(queue, {copy, x, input, read, sampling});
   return copy;
@@ -119,8 +118,7 @@ const float* Backward::activated(const Map& read, const Sampling& sampling, int*
 MomentsArguments Backward::moments_of_dx() const {
   MomentsArguments a = {};
   a.centre = b.x.norm.mean, a.moments = b.dx_moments, a.map = input;
-  a.partial =
-      scratch.take<double>(queue, static_cast<std::size_t>(moment_pieces(input)) * 4 * input.channels);
+  a.partial = moment_partials(context, input);
   return a;
 }
 
@@ -142,11 +140,11 @@ void Backward::pair() const {
   const float* column_weights = weights + packed_first(unit);
   float* d_mid = scratch.take<float>(queue, scalars(between));
   if (wants_dx() || b.first_gradient)
-    dense_data_gradient(context, column, d_mid, unit.row.out, dy.data, unit.out, column_weights);
+    dense_data_gradient(context, column, d_mid, dy.data, unit.out, column_weights);
   if (wants_dx()) {
     const std::size_t mark = scratch.mark();
     float* before_relu = scratch.take<float>(queue, scalars(input));
-    dense_data_gradient(context, row, before_relu, unit.in, d_mid, unit.row.out, weights);
+    dense_data_gradient(context, row, before_relu, d_mid, unit.row.out, weights);
     pass(before_relu, input, {}, to.accumulate);
     scratch.rewind(mark);
   }
@@ -171,7 +169,7 @@ void Backward::dense(int i, int first, const float* w) const {
   const std::size_t mark = scratch.mark();
   if (wants_dx()) {
     float* before_relu = scratch.take<float>(queue, scalars(read));
-    dense_data_gradient(context, d, before_relu, unit.in, dy.data + first, unit.out, w);
+    dense_data_gradient(context, d, before_relu, dy.data + first, unit.out, w);
     pass(before_relu, read, d.sampling(), i > 0 || to.accumulate);
     scratch.rewind(mark);
   }

@@ -1,5 +1,7 @@
 // Units forward: propagate (y stored) and probe (y in scratch memory, gone at the end of the unit), one driver. Copies of
 // the source that units of a call feed to cuDNN and cuBLAS are made once and shared.
+#include <vector>
+
 #include "dense.h"
 #include "kernels.h"
 #include "units.h"
@@ -27,13 +29,11 @@ class Inputs {
   };
   // compact: pixels must follow on each other
   Matrix copy(bool relu, const Sampling& sampling, const Map& to, bool compact) {
-    const bool whole = sampling.stride_h == 1 && sampling.stride_w == 1 && sampling.offset_h == 0;
-    if (!relu && !source_.norm.scale && whole && (!compact || source_.pitch == map_.channels))
+    if (!relu && !source_.norm.scale && sampling == Sampling{} &&
+        (!compact || source_.pitch == map_.channels))
       return {source_.x, source_.pitch};
     for (const Copy& c : copies_) {
-      if (c.relu == relu && c.sampling.stride_h == sampling.stride_h &&
-          c.sampling.stride_w == sampling.stride_w && c.sampling.offset_h == sampling.offset_h)
-        return {c.data, map_.channels};
+      if (c.relu == relu && c.sampling == sampling) return {c.data, map_.channels};
     }
     float* data = context_.scratch.take<float>(context_.queue, scalars(to));
     launch_activate(context_.queue, {data, activation(relu), map_, to, sampling});
@@ -70,8 +70,7 @@ MomentsArguments moments_of(Context& context, const Activation& y, const Map& ma
   MomentsArguments a = {};
   a.x = y, a.map = map, a.moments = moments;
   if (g) a.g = g.data, a.g_pitch = pitch_of(g);
-  a.partial = context.scratch.take<double>(context.queue,
-                                           static_cast<std::size_t>(moment_pieces(map)) * 4 * map.channels);
+  a.partial = moment_partials(context, map);
   return a;
 }
 
@@ -174,8 +173,7 @@ std::size_t packed_size(const Unit& unit, bool) {
   return n;
 }
 
-void pack_unit(const Run& run, const Backend<float>&, const Unit& unit, float* packed,
-               const UnitWeights<float>& w, bool) {
+void pack_unit(const Run& run, const Unit& unit, float* packed, const UnitWeights<float>& w, bool) {
   Call call(run, __func__);
   Queue& queue = call.context.queue;
   if (unit.depthwise())

@@ -3,7 +3,7 @@ import { drawPanel, type Panel } from "./panel.js"
 import { element, text, textWidth, title } from "./svg.js"
 import { seriesLook, size, styleSheet } from "./theme.js"
 
-export interface LegendEntry {
+interface LegendEntry {
   look: number
   label: string
 }

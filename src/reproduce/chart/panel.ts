@@ -33,7 +33,7 @@ export interface Panel {
   yTick?: (value: number, step: number) => string
 }
 
-export interface Frame {
+interface Frame {
   left: number
   top: number
   width: number

@@ -1,6 +1,6 @@
 /** SVG as text: elements with their attributes escaped, numbers cut to what a picture can show. */
 
-export type Attributes = Record<string, string | number | undefined>
+type Attributes = Record<string, string | number | undefined>
 
 export function element(name: string, attributes: Attributes, ...children: string[]): string {
   const given = Object.entries(attributes).filter(([, value]) => value !== undefined)
