@@ -1,4 +1,4 @@
-// npm run check:layers: who may include whom. Native: core <- ops <- backends/backend.h <- backends/{cpu,cuda}; net
+// npm run check:layers: who may include whom. Native: core <- ops <- backends/backend.h <- backends/{cpu,cuda,host}; net
 // sees only backends/backend.h, device.h, registry.h, step_functions.h and workspace.h; only binding includes napi.h; only backends/cuda CUDA's headers.
 // TypeScript: only native.ts loads the addon; methods and spaces touch no file system, nor does what they import (types
 // aside); a folder of src imports those that its row names, and the files of src itself.
@@ -22,7 +22,7 @@ const layers = [
   [/^native\/backends\/cuda_library\.cpp$/, [core, /^native\/backends\/cuda\/table\.h$/]],
   [/^native\/backends\/cuda\/(emulation|tools)\//, [core, ops, seam, /^native\/backends\/cuda\/[^/]*$/]],
   [/^native\/backends\/cuda\/kernel\.h$/, [/^native\/backends\/cuda\/emulation\/kernel_words\.h$/]],
-  [/^native\/backends\/(cpu|cuda)\//, [core, ops, seam]],
+  [/^native\/backends\/(cpu|cuda|host)\//, [core, ops, seam]],
   [/^native\/backends\//, [core, ops]],
   [/^native\/net\//, [core, ops, data, seam]],
   [

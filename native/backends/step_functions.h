@@ -1,5 +1,5 @@
 // What a net computes beside units: BatchNorm's per-channel numbers, products with the gradient, the classifier and its
-// loss, the optimizers. The host's (net/step_functions.cpp), or a device's own. Beside Backend (backend.h), whose contract
+// loss, the optimizers. The host's (host/step_functions.cpp), or a device's own. Beside Backend (backend.h), whose contract
 // holds here too.
 #pragma once
 #include <cstddef>
@@ -81,7 +81,7 @@ struct WeightTable {
   int piece_count;                    // 0 where the backend's memory is the host's
 };
 
-// torch.optim.SGD; see net/optimizer.h.
+// torch.optim.SGD; see host/optimizer.h.
 struct SgdStep {
   double lr, momentum, weight_decay, clip;
   bool nesterov, decay_unselected;

@@ -1,8 +1,5 @@
 #include "alpha.h"
 
-#include <algorithm>
-#include <cmath>
-
 #include "../core/cell_shape.h"
 
 namespace nasp {
@@ -15,81 +12,7 @@ void AlphaMatrix<S>::allocate(const Memory& memory) {
   memory.write_at(value(), start.data(), size() * sizeof(S));
 }
 
-namespace {
-
-template <class S>
-void update(const AlphaTable<S>& a, const AlphaStep& o) {
-  for (int i = 0; i < cell_edges * a.candidates; i++) {
-    double g = a.gradient[i];
-    if (a.cost)
-      g += 2 * o.eta * a.cost[i % a.candidates] *
-           (o.cost_on_alpha ? static_cast<double>(a.value[i]) : a.weight[i]);
-    g += o.weight_decay * a.value[i];
-    double step_size = o.lr * g;
-    if (o.adam) {
-      const double first = o.beta1 * a.first[i] + (1 - o.beta1) * g,
-                   second = o.beta2 * a.second[i] + (1 - o.beta2) * g * g;
-      a.first[i] = static_cast<S>(first);
-      a.second[i] = static_cast<S>(second);
-      step_size = o.lr * (first / o.correction1) / (std::sqrt(second / o.correction2) + o.eps);
-    }
-    const double value = a.value[i] - step_size;
-    a.value[i] = static_cast<S>(o.box ? std::clamp(value, 0.0, 1.0) : value);
-  }
-}
-
-template <class S>
-void discretise(const AlphaTable<S>& a, const AlphaStep& o, std::uint32_t type) {
-  const auto draw = [&](int number) { return draw_selection(o.seed, type, o.counter, number); };
-  const bool random = o.epsilon > 0 && uniform(draw(selection_chance)) < o.epsilon;
-  int selected[cell_edges];
-  S strength[cell_edges];
-  for (int e = 0; e < cell_edges; e++) {
-    const S* row = a.value + static_cast<std::ptrdiff_t>(e) * a.candidates;
-    selected[e] = 0;
-    for (int k = 1; k < a.candidates; k++) {
-      if (row[k] > row[selected[e]]) selected[e] = k;
-    }
-    if (random) selected[e] = static_cast<int>(below(draw(e), static_cast<std::uint32_t>(a.candidates)));
-    strength[e] = row[selected[e]];
-  }
-  const int entries = cell_edges * a.candidates;
-  std::fill(a.weight, a.weight + entries, 0.0);
-  std::fill(a.use, a.use + entries, o.dense ? Use::propagated : Use::probed);
-  for (int j = 0; j < cell_nodes; j++) {
-    const int first = edge_of(j, 0), inputs = j + cell_inputs;
-    int kept[2] = {-1, -1};
-    for (int e = first; e < first + inputs; e++) {
-      if (kept[0] < 0 || strength[e] > strength[kept[0]])
-        kept[1] = kept[0], kept[0] = e;
-      else if (kept[1] < 0 || strength[e] > strength[kept[1]])
-        kept[1] = e;
-    }
-    for (int e = first; e < first + inputs; e++) {
-      if (o.two_edges && e != kept[0] && e != kept[1]) continue;
-      const int entry = e * a.candidates + selected[e];
-      a.weight[entry] = o.value_one ? 1.0 : std::clamp(static_cast<double>(a.value[entry]), 0.0, 1.0);
-      a.use[entry] = Use::propagated;
-    }
-  }
-}
-
-}  // namespace
-
-template <class S>
-void update_alpha(const Run&, const AlphaTable<S> (&tables)[2], const AlphaStep& step) {
-  for (std::uint32_t type = 0; type < 2; type++) {
-    const AlphaTable<S>& a = tables[type];
-    if (step.update) update(a, step);
-    if (step.discretise) discretise(a, step, type);
-    for (int i = 0; step.project_discrete && i < cell_edges * a.candidates; i++)
-      a.value[i] = static_cast<S>(a.weight[i]);
-  }
-}
-
 template class AlphaMatrix<float>;
 template class AlphaMatrix<double>;
-template void update_alpha(const Run&, const AlphaTable<float> (&)[2], const AlphaStep&);
-template void update_alpha(const Run&, const AlphaTable<double> (&)[2], const AlphaStep&);
 
 }  // namespace nasp

@@ -1,5 +1,4 @@
-// The architecture matrices: discretise (the proximal step, paper Proposition 1), and the fused update
-// gradient + regulariser -> Adam -> clip to [0, 1] -> discretise (Algorithm 1, steps 3 to 5).
+// The architecture matrices, in the backend's memory, whose step functions update and discretise them.
 #pragma once
 #include <string>
 
@@ -39,17 +38,5 @@ class AlphaMatrix {
   Store<S> scalars_;
   Store<double> sums_;
 };
-
-// Both matrices: first `step`'s update, then D of alpha, then its projection.
-//
-//   update   Adam (coupled weight decay; torch.optim.Adam) or the plain gradient on every entry; then the box, where the
-//            projection is it. The regulariser is eta * sum_k cost_k * ||A_:k||^2, at D or at alpha (paper 3.3; NASP-codes)
-//   D        every row's first maximum (or, by chance epsilon, random operations), the two rows a node with the largest
-//            maxima (the earlier of equals), as 1 or as alpha's own value. `dense`: every entry is propagated, at its
-//            weight; else those that are not zeroed. Drawn at (seed, counter), a cell type apart from the other
-//   project  alpha <- clip to [0, 1] of D, and D likewise: plain proximal iterations (paper, equation 9), whose order is
-//            Proposition 1's: discrete first, then the box
-template <class S>
-void update_alpha(const Run& run, const AlphaTable<S> (&tables)[2], const AlphaStep& step);
 
 }  // namespace nasp

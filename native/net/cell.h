@@ -17,9 +17,15 @@
 
 #include "../core/cell_shape.h"
 #include "node_parts.h"
-#include "skip_dropout.h"
 
 namespace nasp {
+
+// Of all skips of a pass: see Dropout (backends/step_functions.h).
+struct SkipDropout {
+  double rate = 0;  // 0: off
+  std::uint64_t seed = 0;
+  std::uint32_t counter = 0;  // of the pass
+};
 
 // The matrix D of one cell type and what becomes of each of its entries.
 struct Mixture {

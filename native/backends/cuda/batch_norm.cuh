@@ -1,5 +1,5 @@
 // Kernel bodies of BatchNorm's arithmetic between units, a channel a thread, and of products with the gradient, a block
-// each: the host's are net/batch_norm.h.
+// each: the host's are host/batch_norm.h.
 #pragma once
 #include "kernel.h"
 

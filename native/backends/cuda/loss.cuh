@@ -1,4 +1,4 @@
-// Kernel bodies of the net's head: the classifier's bias, softmax cross-entropy (net/loss.h on the host). Its products are
+// Kernel bodies of the net's head: the classifier's bias, softmax cross-entropy (host/loss.h on the host). Its products are
 // cuBLAS's.
 #pragma once
 #include "kernel.h"

@@ -1,5 +1,5 @@
 // Kernel bodies over all weights of a net, a piece of a slot a block: norms, SGD with clipping, sums of vectors. The host's
-// are net/optimizer.h.
+// are host/optimizer.h.
 #pragma once
 #include "kernel.h"
 

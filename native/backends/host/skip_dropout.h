@@ -1,18 +1,12 @@
-// Dropout behind identity skips, on the host: see Dropout (backends/step_functions.h).
+// Dropout behind identity skips: see Dropout (step_functions.h).
 #pragma once
 #include <cstdint>
 
-#include "../backends/step_functions.h"
-#include "../core/parallel.h"
-#include "../core/rng.h"
+#include "../step_functions.h"
+#include "../../core/parallel.h"
+#include "../../core/rng.h"
 
 namespace nasp {
-
-struct SkipDropout {
-  double rate = 0;  // 0: off
-  std::uint64_t seed = 0;
-  std::uint32_t counter = 0;  // of the pass
-};
 
 // x: whole images, rows (channels, width, lanes).
 template <class S>

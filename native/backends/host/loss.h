@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "../backends/step_functions.h"
+#include "../step_functions.h"
 
 namespace nasp {
 

@@ -4,7 +4,7 @@
 #pragma once
 #include <cmath>
 
-#include "../backends/step_functions.h"
+#include "../step_functions.h"
 
 namespace nasp {
 

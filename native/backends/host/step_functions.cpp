@@ -1,5 +1,5 @@
 // The host's step functions, in one table.
-#include "../backends/step_functions.h"
+#include "../step_functions.h"
 
 #include "alpha.h"
 #include "batch_norm.h"
