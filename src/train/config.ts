@@ -99,7 +99,7 @@ export function resolveConfig(given: SearchOptions, ownData = false): SearchConf
     }
   }
   if (config.batchStatistics && config.evaluateDerived) {
-    throw invalid("batchStatistics", "no evaluateDerived beside it, which measures both", true)
+    throw invalid("batchStatistics", "false beside evaluateDerived, which measures both,", true)
   }
   if (config.lrMin > config.lr) throw invalid("lrMin", `at most lr (${config.lr})`, config.lrMin)
   return {

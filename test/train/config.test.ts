@@ -42,7 +42,7 @@ const refused: [SearchOptions | Record<string, unknown>, RegExp][] = [
   [{ data: "cifar10" }, /for dataDir/],
   [
     { batchStatistics: true, evaluateDerived: true },
-    /Expected no evaluateDerived beside it, .* for batchStatistics but received true/,
+    /Expected false beside evaluateDerived, .* for batchStatistics but received true/,
   ],
   [{ dense: "yes" }, /true or false for dense but received yes/],
   [{ nonsense: 1 }, /but received nonsense/],
