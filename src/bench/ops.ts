@@ -4,9 +4,9 @@
  *
  * A row's bound is the larger of FLOPs / peak and compulsory bytes / bandwidth, peak and bandwidth as measured on this
  * machine at the start; its share is the bound over the time. Compulsory is what no kernel can avoid: x and y (or dy)
- * once a forward or probe; x, y, dy and dx once a backward. Beside the operations stand the identity and BatchNorm as a net
- * runs them, two tensors in any pass: forward one term of a node's sum, backward dx = dy and the sums of dy and dy * y. FLOPs are those of the direct algorithm, so a kernel that
- * does with fewer (Winograd) may pass a share of 1.
+ * once a forward or probe; x, y, dy and dx once a backward. FLOPs are those of the direct algorithm, so a kernel that
+ * does with fewer (Winograd) may pass a share of 1. Beside the operations stand the identity and BatchNorm as a net runs
+ * them, two tensors in any pass: forward one term of a node's sum, backward dx = dy and the sums of dy and dy * y.
  */
 import { onDevice, placeField } from "../device.js"
 import { integerField, invalid, oneOf, resolveFields, type FieldValues } from "../expect.js"

@@ -9,6 +9,7 @@ import {
 import { readHistories, type History } from "../reproduce/history.js"
 import { writeReport, type Report } from "../reproduce/report.js"
 import type { PlannedRun } from "../reproduce/turns.js"
+import { percent } from "../reproduce/text-table.js"
 import type { SearchEvent } from "../train/events.js"
 import { freeFolder } from "../train/run-folder.js"
 import { shellWord } from "./drive.js"
@@ -72,7 +73,7 @@ function tell({ side, seed }: PlannedRun, event: SearchEvent, seconds: number): 
     process.stderr.write(`warning: ${side.name}, seed ${seed}: ${event.message}\n`)
   if (event.type !== "epoch") return
   process.stderr.write(
-    `${side.name}, seed ${seed}: step ${event.step}, ${seconds.toFixed(1)} s, validation accuracy ${(100 * event.val_acc).toFixed(1)} %\n`,
+    `${side.name}, seed ${seed}: step ${event.step}, ${seconds.toFixed(1)} s, validation accuracy ${percent(event.val_acc)} %\n`,
   )
 }
 

@@ -110,6 +110,13 @@ describe.skipIf(!isBuilt)(device, () => {
     expect(open(512, 1)).toThrow(new RegExp(`${asked} no batch fits$`))
   })
 
+  test("BatchNorm by itself is timed on the CPU alone", async () => {
+    const shape = { op: "batch_norm", channels: 4, height: 8, width: 8, batch: 2, stride: 1 } as const
+    await expect(
+      there.timeOperation({ ...shape, affine: false, precision: "f32" }, "forward", 1),
+    ).rejects.toThrow("Expected the CPU for batch_norm but received cuda")
+  })
+
   test("what a machine reaches is the CPU's alone", () => {
     expect(() => native.machineBounds(device, 1)).toThrow(
       /Expected an instruction set for isa but received cuda/,

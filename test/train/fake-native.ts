@@ -12,7 +12,7 @@ import type {
   TensorInfo,
 } from "../../src/native.js"
 
-export const fake = {
+const atFirst = () => ({
   isa: "fake",
   /** The weight step (from 1) whose loss is NaN. */
   divergeAt: 0,
@@ -28,22 +28,12 @@ export const fake = {
   rates: [] as number[],
   /** Called before each weight step with the number of those before it. */
   onStep: (_n: number): void => {},
-}
+})
+
+export const fake = atFirst()
 
 export function resetFake(): void {
-  Object.assign(fake, {
-    ...{
-      isa: "fake",
-      divergeAt: 0,
-      alphaDivergesAt: 0,
-      hang: false,
-      sessions: 0,
-      disposed: 0,
-      queued: [],
-      rates: [],
-    },
-    onStep: () => {},
-  })
+  Object.assign(fake, atFirst())
 }
 
 function permutation(seed: number, substream: number, n: number): Uint32Array {

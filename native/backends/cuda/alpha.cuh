@@ -1,5 +1,5 @@
 // Kernel body of alpha's update: gradient + regulariser -> Adam -> clip to [0, 1] -> D, in one launch, a cell type a block.
-// What it does is written in host/alpha.h, whose host version it follows.
+// What it does is written in host/alpha.h, which it follows.
 #pragma once
 #include "../../core/cell_shape.h"
 #include "kernel.h"
