@@ -5,7 +5,7 @@
 //
 //   node bench/compare.mjs --python PYTHON [--rounds 3] [--repeats 5] [--space nasp12] [--batch 64] [--channels 16]
 //                          [--layers 8] [--seed 0] [--threads n] [--warmup 2] [--out bench/results/step.json] [--default-layout]
-//                          [--dense | --method darts [--order first|second]]
+//                          [--dense | --method darts [--order first|second]] [--probe-precision bf16]
 //
 // NASP's step beside three of PyTorch's (bench/step.py); with --dense every operation propagated and differentiated in both
 // steps, on both sides; with --method darts DARTS' step, and for the first order NASP's dense one too, which but for the softmax
@@ -27,6 +27,7 @@ const values = twinOptionsOf("step", {
   dense: { type: "boolean", default: false },
   method: { type: "string", default: "nasp" },
   order: { type: "string" },
+  "probe-precision": { type: "string" }, // ours
 })
 checkTogether(values)
 if (values.method === "darts") values.order ??= "first"
@@ -34,7 +35,8 @@ const work = mkdtempSync(join(tmpdir(), "nasp-bench-"))
 const selection = join(work, "alpha.safetensors")
 const shape = flags(values, ["space", "batch", "channels", "layers", "seed", "threads", "repeats", "warmup"])
 
-const ours = (own) => () => nasp(["step", ...own, ...shape])[0]
+const probes = flags(values, ["probe-precision"])
+const ours = (own) => () => nasp(["step", ...own, ...shape, ...probes])[0]
 const torch =
   (own, layout = "channels_last") =>
   () =>

@@ -64,6 +64,7 @@ export type {
   OperationRequest,
   OperationResult,
   Precision,
+  ProbePrecision,
   StepResult,
   TensorGroup,
   TensorInfo,

@@ -1,5 +1,5 @@
 /** One operation alone, as the addon computes and times it (NativeAddon.runOperation, timeOperation): verify, tests, benches. */
-import type { Precision } from "./native.js"
+import type { Precision, ProbePrecision } from "./native.js"
 
 export interface NamedTensor {
   name: string
@@ -20,6 +20,8 @@ export interface OperationRequest {
   /** Pools followed by BatchNorm, as in search cells. Default false. */
   searchPools?: boolean
   precision: Precision
+  /** As a session's. */
+  probePrecision?: ProbePrecision
   isa?: string
   threads?: number
   x: Float64Array

@@ -11,6 +11,8 @@ import type { OperationPass, OperationRequest, OperationResult } from "./native-
 export type * from "./native-operation.js"
 
 export type Precision = "f32" | "f64"
+/** Of the products of probes. */
+export type ProbePrecision = "f32" | "bf16"
 /** A tensor's values: Float32Array for precision f32, Float64Array for f64. */
 export type Values = Float32Array | Float64Array
 export type TensorGroup = "parameter" | "buffer" | "alpha" | "momentum" | "adam" | "gradient" | "selection"
@@ -35,6 +37,11 @@ export interface NativeSessionOptions {
   normal: string[]
   reduce: string[]
   precision: Precision
+  /**
+   * bf16: probes multiply channels in bfloat16 (AVX512-BF16), which takes less time and rounds the gradients of the operations
+   * that are not selected. Only beside precision f32. Default f32.
+   */
+  probePrecision?: ProbePrecision
   /** "" = NASP_ISA or the best of this machine; cuda and cuda-emulated are named like instruction sets. */
   isa: string
   /** 0 = what the process may use. */
@@ -191,6 +198,8 @@ export interface NativeInfo {
   available: string[]
   /** The one that sessions use, NASP_ISA included. */
   chosen: string
+  /** Whether sessions on it can have probePrecision bf16. */
+  bf16Probes: boolean
   /** Threads that this process may use (affinity and cgroup quota). */
   threads: number
 }

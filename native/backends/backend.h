@@ -86,10 +86,11 @@ struct Moments {
 template <class S>
 struct ForwardUnit {
   const Unit* unit;
-  const S* packed;   // null for pools and identity
-  View<S> y;         // stored (propagate); null where g is given
-  View<const S> g;   // y is multiplied with it, and not stored (probe); null where y is given
-  Moments* moments;  // one an output channel
+  const S* packed;     // null for pools and identity
+  View<S> y;           // stored (propagate); null where g is given
+  View<const S> g;     // y is multiplied with it, and not stored (probe); null where y is given
+  Moments* moments;    // one an output channel
+  bool pairs = false;  // packed by pack_pairs, and computed so
 };
 
 template <class S>
@@ -136,6 +137,10 @@ struct Backend {
   // Of a unit's weights, in scalars; backward: with what backward needs too.
   std::size_t (*packed_size)(const Unit&, bool backward);
   void (*pack)(const Run&, const Unit&, S* packed, const UnitWeights<S>&, bool backward);
+
+  // For ForwardUnit::pairs, in as many scalars as a forward pass takes: products of input channels in bfloat16, two at a time,
+  // where there are products of channels at all. Null: not on this processor, or not in this precision.
+  void (*pack_pairs)(const Run&, const Unit&, S* packed, const UnitWeights<S>&) = nullptr;
 
   // Units that read one source; they may differ in everything else.
   void (*forward)(const Run&, const ForwardUnit<S>* units, int count, const Source<S>& x);

@@ -38,6 +38,10 @@ Napi::Array from_named_tensors(Napi::Env env, const std::vector<NamedTensor>& te
   return array;
 }
 
+bool to_bf16_probes(const Fields& fields) {
+  return !fields.get("probePrecision").IsUndefined() && fields.choice("probePrecision", {"f32", "bf16"}) == 1;
+}
+
 }  // namespace
 
 SupernetConfig to_supernet_config(const Napi::Value& value) {
@@ -55,6 +59,7 @@ SupernetConfig to_supernet_config(const Napi::Value& value) {
   config.isa = fields.text("isa");
   config.threads = fields.integer("threads");
   config.partial_channels = fields.integer_or("partialChannels", 1);
+  config.bf16_probes = to_bf16_probes(fields);
   config.dense = fields.flag("dense");
   config.seed = fields.counter("seed");
   return config;
@@ -185,6 +190,7 @@ OperationRequest to_operation_request(const Napi::Value& value, bool with_values
   request.training = fields.flag_or("training", true);
   request.search_pools = fields.flag_or("searchPools", false);
   request.precision = fields.choice("precision", {"f32", "f64"}) == 0 ? Precision::f32 : Precision::f64;
+  request.bf16_probes = to_bf16_probes(fields);
   request.isa = fields.text_or("isa", "");
   request.threads = fields.integer_or("threads", 0);
   if (!with_values) return request;
@@ -210,6 +216,7 @@ Napi::Object from_supernet_config(Napi::Env env, const SupernetConfig& config) {
   object.Set("isa", config.isa);
   object.Set("threads", config.threads);
   object.Set("partialChannels", config.partial_channels);
+  object.Set("probePrecision", config.bf16_probes ? "bf16" : "f32");
   object.Set("dense", config.dense);
   object.Set("seed", static_cast<double>(config.seed));
   object.Freeze();

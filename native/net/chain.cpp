@@ -40,7 +40,7 @@ Chain<S>::Chain(Operation operation, Parameters<S>& parameters, const std::strin
 template <class S>
 std::size_t Chain<S>::packed_bytes() const {
   std::size_t n = 0;
-  for (const Stage& s : stages_) n += s.packed.size() * sizeof(S);
+  for (const Stage& s : stages_) n += (s.packed.size() + s.pairs.size()) * sizeof(S);
   return n;
 }
 
@@ -109,28 +109,62 @@ BatchNorm<S> Chain<S>::numbers(const Stage& stage, Parameters<S>& p) const {
   return n;
 }
 
+template <class S>
+std::uint64_t Chain<S>::version(const Stage& stage, const Parameters<S>& parameters) {
+  std::uint64_t version = 0;
+  for (int p : {stage.first, stage.dense[0], stage.dense[1]}) {
+    if (p >= 0) version += parameters.slot(p).version;
+  }
+  return version;
+}
+template <class S>
+UnitWeights<S> Chain<S>::weights(const Stage& stage, Parameters<S>& parameters) {
+  UnitWeights<S> weights;
+  if (stage.first >= 0) weights.first = parameters.value(stage.first);
+  for (int i = 0; i < stage.unit().parts; i++) weights.dense[i] = parameters.value(stage.dense[i]);
+  return weights;
+}
+
 // The backend's copy of the weights, made again when they have changed.
 template <class S>
 const S* Chain<S>::pack(Stage& stage, const Pass<S>& pass, bool backward) {
   if (stage.unit().kind != UnitKind::convolve) return nullptr;
   Parameters<S>& parameters = pass.parameters;
-  std::uint64_t version = 0;
-  for (int p : {stage.first, stage.dense[0], stage.dense[1]}) {
-    if (p >= 0) version += parameters.slot(p).version;
-  }
+  const std::uint64_t version = Chain::version(stage, parameters);
   S* on_device = pass.backend.device ? static_cast<S*>(parameters.numbers(stage.device_packed)) : nullptr;
   const bool current = version == stage.packed_version && (stage.packed_backward || !backward);
   if (current) return on_device ? on_device : stage.packed.data();
   backward = backward || stage.packed_backward;  // a chain that has been selected may be again
   if (!on_device) stage.packed.resize(pass.backend.packed_size(stage.unit(), backward));
-  UnitWeights<S> weights;
-  if (stage.first >= 0) weights.first = parameters.value(stage.first);
-  for (int i = 0; i < stage.unit().parts; i++) weights.dense[i] = parameters.value(stage.dense[i]);
   S* packed = on_device ? on_device : stage.packed.data();
-  pass.backend.pack(pass.run, stage.unit(), packed, weights, backward);
+  pass.backend.pack(pass.run, stage.unit(), packed, weights(stage, parameters), backward);
   stage.packed_version = version;
   stage.packed_backward = backward;
   return packed;
+}
+// The same in pairs.
+template <class S>
+const S* Chain<S>::pack_pairs(Stage& stage, const Pass<S>& pass) {
+  if (stage.unit().kind != UnitKind::convolve) return nullptr;
+  const std::uint64_t version = Chain::version(stage, pass.parameters);
+  if (version != stage.pairs_version) {
+    stage.pairs.resize(pass.backend.packed_size(stage.unit(), false));
+    pass.backend.pack_pairs(pass.run, stage.unit(), stage.pairs.data(), weights(stage, pass.parameters));
+    stage.pairs_version = version;
+  }
+  return stage.pairs.data();
+}
+
+// A stage's step forward: into its y, or where g is given against that.
+template <class S>
+ForwardUnit<S> Chain<S>::forward_unit(Stage& stage, const Pass<S>& pass, View<const S> g, bool probed) {
+  const bool pairs = probed && pass.pairs;
+  return {&stage.unit(),
+          pairs ? pack_pairs(stage, pass) : pack(stage, pass, false),
+          stage.y,
+          g,
+          numbers(stage, pass.parameters).moments,
+          pairs};
 }
 
 // From the moments of a stage's output to the affine map of its BatchNorm; running statistics follow in training
@@ -167,9 +201,7 @@ void Chain<S>::forward_rest(const Pass<S>& pass, View<const S> g, bool keep) {
     stage.y = keep || !last ? pass.take(stage.unit().out, stage.unit().out_height(x.height),
                                         stage.unit().out_width(x.width))
                             : View<S>{};
-    const ForwardUnit<S> unit = {&stage.unit(), pack(stage, pass, false), stage.y,
-                                 !keep && last ? g : View<const S>{},
-                                 numbers(stage, pass.parameters).moments};
+    const ForwardUnit<S> unit = forward_unit(stage, pass, !keep && last ? g : View<const S>{}, !keep);
     pass.backend.forward(pass.run, &unit, 1, stage.x);
     normalise(stage, pass, pixel_count(pass, stage.unit(), x));
   }
@@ -185,11 +217,7 @@ void Chain<S>::propagate(const Pass<S>& pass, const Source<S>& x, Chain* const* 
     stage.x = x;
     stage.y =
         pass.take(stage.unit().out, stage.unit().out_height(x.x.height), stage.unit().out_width(x.x.width));
-    units.push_back({&stage.unit(),
-                     chains[i]->pack(stage, pass, false),
-                     stage.y,
-                     {},
-                     chains[i]->numbers(stage, pass.parameters).moments});
+    units.push_back(chains[i]->forward_unit(stage, pass, {}, false));
   }
   if (!units.empty()) pass.backend.forward(pass.run, units.data(), static_cast<int>(units.size()), x);
   for (int i = 0; i < count; i++) {
@@ -212,8 +240,7 @@ void Chain<S>::probe(const Pass<S>& pass, const Source<S>& x, const Probe* probe
     Stage& stage = chain.stages_.front();
     stage.x = x;
     stage.y = y;
-    return ForwardUnit<S>{&stage.unit(), chain.pack(stage, pass, false), y, g,
-                          chain.numbers(stage, pass.parameters).moments};
+    return chain.forward_unit(stage, pass, g, true);
   };
   // One unit: all of them in one sweep.
   for (int i = 0; i < count; i++) {

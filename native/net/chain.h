@@ -25,6 +25,7 @@ struct Pass {
   Parameters<S>& parameters;
   bool training;          // batch statistics, and running ones are updated
   bool weight_gradients;  // backward: dw as well as dx
+  bool pairs = false;     // probes' products in bfloat16 (Backend::pack_pairs)
 
   const StepFunctions<S>& between() const { return step_functions(backend); }
   View<S> take(int channels, int height, int width) const {
@@ -97,12 +98,18 @@ class Chain {
     std::size_t device_packed = 0;  // the packed weights' place in a device's memory
     std::uint64_t packed_version = 0;
     bool packed_backward = false;
+    std::vector<S> pairs;  // the weights once more, packed for probes in bfloat16
+    std::uint64_t pairs_version = 0;
     Source<S> x;
     View<S> y;
     const Unit& unit() const { return named.unit; }
   };
 
+  static std::uint64_t version(const Stage& stage, const Parameters<S>& parameters);  // of its weights
+  static UnitWeights<S> weights(const Stage& stage, Parameters<S>& parameters);
   const S* pack(Stage& stage, const Pass<S>& pass, bool backward);
+  const S* pack_pairs(Stage& stage, const Pass<S>& pass);
+  ForwardUnit<S> forward_unit(Stage& stage, const Pass<S>& pass, View<const S> g, bool probed);
   BatchNorm<S> numbers(const Stage& stage, Parameters<S>& parameters) const;
   void normalise(Stage& stage, const Pass<S>& pass, double count);
   Source<S> output_of(const Pass<S>& pass, const Stage& stage) const;

@@ -10,6 +10,7 @@
 #include "../backends/registry.h"
 #include "../backends/workspace.h"
 #include "chain.h"
+#include "supernet_config.h"
 
 namespace nasp {
 
@@ -49,7 +50,10 @@ struct Bench {
         arena(reserve(), guarded, open().memory()),
         out_height(strided(r.height, r.stride)),
         out_width(strided(r.width, r.stride)),
-        pass{backend, {parallel, workspace, r.batch, device->handle()}, arena, parameters, r.training, true} {
+        pass{backend,      {parallel, workspace, r.batch, device->handle()},
+             arena,        parameters,
+             r.training,   true,
+             r.bf16_probes} {
     chain.prepare(backend, parameters);
     parameters.allocate(0, device->memory());
     product.allocate(1, device->memory());
@@ -134,6 +138,7 @@ void check(const OperationRequest& r) {
   for (auto [name, size] :
        {std::pair{"channels", r.channels}, {"height", r.height}, {"width", r.width}, {"batch", r.batch}})
     check_size(name, size);
+  check_probes(r.bf16_probes, r.precision, r.isa);
   const double values = static_cast<double>(r.channels) * r.height * r.width * r.batch;
   expect(values <= 1e9, "at most 1e9 values for x", number_text(values), wrong_shape);
 }

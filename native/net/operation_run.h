@@ -22,6 +22,7 @@ struct OperationRequest {
   bool training = true;  // batch statistics; false: running statistics
   bool search_pools = false;  // pool + BatchNorm, as in search cells
   Precision precision = Precision::f32;
+  bool bf16_probes = false;  // as SupernetConfig's
   std::string isa;
   int threads = 0;
   std::vector<double> x, dy;  // (N, C, H, W), (N, C, H', W')

@@ -92,6 +92,7 @@ class Parameters {
   const Memory& memory() const { return memory_; }
 
   Slot& slot(int i) { return slots_[static_cast<std::size_t>(i)]; }
+  const Slot& slot(int i) const { return slots_[static_cast<std::size_t>(i)]; }
   const S* value(int i) const { return values_.data() + slots_[static_cast<std::size_t>(i)].offset; }
   S* value(int i) { return values_.data() + slots_[static_cast<std::size_t>(i)].offset; }
   S* gradient(int i) { return gradients_.data() + slots_[static_cast<std::size_t>(i)].offset; }

@@ -15,6 +15,17 @@ namespace {
 constexpr std::int64_t most_logits = 1 << 26;
 }
 
+bool has_bf16_probes(const std::string& isa) { return backend<float>(isa).pack_pairs; }
+
+void check_probes(bool bf16, Precision precision, const std::string& isa) {
+  if (!bf16) return;
+  expect(precision == Precision::f32, "f32 for probePrecision beside f64 for precision", "bf16");
+  expect(
+      has_bf16_probes(isa),
+      "f32 for probePrecision, as AVX512-BF16 is not to be had on " + std::string(backend<float>(isa).name),
+      "bf16", "ERR_NASP_UNSUPPORTED");
+}
+
 SupernetConfig checked(SupernetConfig c) {
   const auto in = [](const char* name, int v, int low, int high) {
     expect(v >= low && v <= high,
@@ -40,6 +51,7 @@ SupernetConfig checked(SupernetConfig c) {
     for (const std::string& op : *list) make_operation(op, 2, 1, true);
   }
   if (c.isa.empty()) c.isa = chosen_isa();
+  check_probes(c.bf16_probes, c.precision, c.isa);
   if (c.threads == 0) c.threads = usable_threads();
   return c;
 }

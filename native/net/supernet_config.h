@@ -17,9 +17,15 @@ struct SupernetConfig {
   std::string isa;           // "" = NASP_ISA or the best the machine has
   int threads = 0;           // 0 = what the process may use
   int partial_channels = 1;  // operations see one channel in so many (PC-DARTS); the others go by
+  bool bf16_probes = false;  // probes' products of channels in bfloat16, in f32 where the processor has them
   bool dense = false;        // run and differentiate every operation (tests, comparison)
   std::uint64_t seed = 0;
 };
+
+// Whether sessions of isa ("": the chosen one) can have bf16_probes.
+bool has_bf16_probes(const std::string& isa);
+// Throws Error ERR_NASP_UNSUPPORTED where probes can't have bfloat16 (bf16), ERR_NASP_ARGUMENT beside f64.
+void check_probes(bool bf16, Precision precision, const std::string& isa);
 
 // With isa and threads filled in. Throws Error ERR_NASP_ARGUMENT (or what an unknown operation throws).
 SupernetConfig checked(SupernetConfig config);

@@ -273,8 +273,9 @@ class SupernetSession final : public Session {
     const DeviceStep step(*net.device);
     {
       const KeptBuffers<S> kept(net.supernet.parameters(), options.training && options.keep_statistics);
-      const Pass<S> p = {backend_,         run(net, batch.count),   *net.arena, net.supernet.parameters(),
-                         options.training, options.weight_gradients};
+      const Pass<S> p = {
+          backend_,         run(net, batch.count),    *net.arena,         net.supernet.parameters(),
+          options.training, options.weight_gradients, config_.bf16_probes};
       const View<S> x = p.take(config_.image_channels, config_.image_size, config_.image_size);
       net.take_batch(p, x, batch);
       result.wait_seconds = seconds_since(start);

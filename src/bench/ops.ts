@@ -38,6 +38,7 @@ export const opsBenchFields = {
   size: integerField(0, 0, 512, "side of the maps, as --channels"),
   threads: searchFields.threads,
   device: placeField,
+  probePrecision: searchFields.probePrecision,
   repeats: integerField(15, 1, 10000, "timed runs of a pass"),
   warmup: integerField(3, 0, 1000, "runs before them"),
 }
@@ -112,6 +113,7 @@ export function benchOps({ op, ...given }: OpsBenchOptions = {}): OpsBench {
               stride,
               affine: false,
               searchPools: true,
+              probePrecision: options.probePrecision,
               precision: "f32",
               threads,
             } as const

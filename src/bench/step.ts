@@ -9,7 +9,7 @@ import { choiceField, integerField, invalid, resolveFields, type FieldValues } f
 import type { TrainTicket, ValidationTicket } from "../data/halves.js"
 import { evaluationsText } from "../methods/evaluations.js"
 import { findMethod, methods, type RunningMethod, type StepBatches } from "../methods/index.js"
-import { loadNative, type NativeSession } from "../native.js"
+import { loadNative, type NativeSession, type ProbePrecision } from "../native.js"
 import { findSpace, spaces } from "../spaces/index.js"
 import { searchFields } from "../train/config.js"
 import { learningEpoch, timedLr, timedSettings } from "./learning-epoch.js"
@@ -38,6 +38,7 @@ export const stepBenchFields = {
   repeats: integerField(7, 1, 10000, "timed iterations"),
   warmup: integerField(2, 0, 1000, "iterations before them"),
   dense: searchFields.dense,
+  probePrecision: searchFields.probePrecision,
 }
 
 export type StepBenchOptions = Partial<FieldValues<typeof stepBenchFields>> & {
@@ -83,6 +84,7 @@ export interface StepBenchReport {
   layers: number
   size: number
   dense: boolean
+  probePrecision: ProbePrecision
   threads: number
   isa: string
   repeats: number

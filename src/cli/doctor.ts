@@ -31,6 +31,7 @@ function run({ json }: { json?: boolean }): void {
     ["instruction sets", `built: ${info.built.join(", ")}`],
     ["", `chosen: ${info.chosen}${forced}`],
     ...(absent.length > 0 ? [["", `not on this machine: ${absent.join(", ")}`]] : []),
+    ["bf16 probes", info.bf16Probes ? "yes (--probe-precision bf16)" : "no: they need AVX512-BF16"],
     ["threads", `${info.threads} (what affinity and quota leave this process)`],
     ["cuda", cuda.device ?? `none: ${cuda.absence ?? "unknown"}`],
     ...(cuda.libraries === null ? [] : [["", cuda.libraries]]),

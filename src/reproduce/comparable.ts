@@ -14,6 +14,7 @@ const sharedByAll = [
   "epochs",
   "cutout",
   "precision",
+  "probePrecision",
   "batchStatistics",
 ] as const
 

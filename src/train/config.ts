@@ -61,6 +61,11 @@ export const searchFields = {
   cutout: integerField(0, 0, 1024, "side of the square that cutout blanks, 0 = off"),
   dense: flagField("run and differentiate every operation in both steps (for comparison)"),
   precision: choiceField("f32", ["f32", "f64"], "scalar type of the engine"),
+  probePrecision: choiceField(
+    "f32",
+    ["f32", "bf16"],
+    "of probes' products: bf16 is faster where the processor has AVX512-BF16, and rounds",
+  ),
   threads: optionalField(integerField(1, 1, 1024, "threads; default: what the process may use")),
   checkpointEvery: integerField(100, 1, 1_000_000_000, "steps between checkpoints"),
   keepCheckpoints: integerField(2, 1, 1000, "checkpoints kept"),
@@ -152,7 +157,14 @@ const free = new Set<string>([
 
 // Added after the first run folders were made: counted only where they are not at their defaults, so that those
 // folders' checkpoints stay valid.
-const later = new Set<string>(["stopSkips", "stopEigenvalue", "projection", "optimizer", "batchStatistics"])
+const later = new Set<string>([
+  "stopSkips",
+  "stopEigenvalue",
+  "projection",
+  "optimizer",
+  "batchStatistics",
+  "probePrecision",
+])
 
 function counted(values: Record<string, unknown>, fields: Fields): [string, unknown][] {
   return Object.entries(values).filter(([name, value]) => !later.has(name) || value !== fields[name]?.initial)

@@ -14,7 +14,8 @@ export function registerData(addon: NativeAddon, data: ImageData): NativeDataset
 type NetConfig = Pick<
   SearchConfig,
   "method" | "options" | "channels" | "layers" | "batch" | "precision" | "threads" | "dense" | "seed"
->
+> &
+  Partial<Pick<SearchConfig, "probePrecision">>
 
 export function openSession(
   addon: NativeAddon,
@@ -32,6 +33,7 @@ export function openSession(
     normal: [...space.normal],
     reduce: [...space.reduce],
     precision: config.precision,
+    probePrecision: config.probePrecision,
     isa: "",
     threads: config.threads ?? 0,
     ...findMethod(config.method).net?.(config.options),

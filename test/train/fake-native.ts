@@ -192,6 +192,7 @@ export const fakeAddon = {
     built: [],
     available: [],
     chosen: fake.isa,
+    bf16Probes: false,
     threads: 2,
   }),
   cudaStatus: () => ({ device: null, absence: "there is none here", libraries: null }),

@@ -16,7 +16,8 @@ struct Table {
   static std::size_t size(int batch, int channels, int height, int width) {
     return static_cast<std::size_t>(blocks(batch)) * channels * height * width * L::count;
   }
-  static const Backend<S>& get(const char* name) {
+  // pairs: whether this processor has products of pairs.
+  static const Backend<S>& get(const char* name, [[maybe_unused]] bool pairs = false) {
     static const Backend<S> table = {
         .name = name,
         .lanes = L::count,
@@ -28,6 +29,7 @@ struct Table {
         .clear_dead = clear_dead_lanes<L>,
         .packed_size = packed_size<S>,
         .pack = pack_unit<L>,
+        .pack_pairs = packs_pairs(pairs),
         .forward = forward_units<L>,
         .backward = backward_units<L>,
         .gradient_sums = gradient_sums<L>,
@@ -37,6 +39,13 @@ struct Table {
         .global_average_backward = global_average_backward<L>,
     };
     return table;
+  }
+
+ private:
+  static constexpr auto packs_pairs(bool there) -> decltype(Backend<S>::pack_pairs) {
+    if constexpr (has_pairs<L>)
+      if (there) return pack_unit_pairs<L>;
+    return nullptr;
   }
 };
 

@@ -10,6 +10,7 @@
 // Source    the register tile of matrix products (Goto and van de Geijn, 2008), with images as the vector
 #pragma once
 #include "band.h"
+#include "pairs.h"
 
 namespace nasp::NASP_ISA {
 
@@ -44,7 +45,7 @@ struct TapRow {
 
 // One tile over all taps and input channels, added to what lies there where `add`. `at` is the offset of its first pixel in
 // x, `group` that of its output group in w; the first `outputs` channels of the group are stored.
-template <class L, int Pixels, int Stride>
+template <class L, int Pixels, int Stride, class Product>
 NASP_INLINE void dense_tile(const Lines<typename L::scalar>& y, int outputs, bool add,
                             const TapRow<typename L::scalar>& x_row, ptrdiff_t at, ptrdiff_t group) {
   L sum[tile_outputs][Pixels];
@@ -59,7 +60,7 @@ NASP_INLINE void dense_tile(const Lines<typename L::scalar>& y, int outputs, boo
     NASP_UNROLL for (int o = 0; o < tile_outputs; o++) {
       const L weight = L::splat(w[o]);
       NASP_UNROLL for (int p = 0; p < Pixels; p++) sum[o][p] =
-          First ? weight * pixel[p] : sum[o][p] + weight * pixel[p];
+          First ? Product::first(weight, pixel[p]) : Product::add(sum[o][p], weight, pixel[p]);
     }
     x += pitch, w += tile_outputs;
   };
@@ -91,13 +92,13 @@ NASP_INLINE void dense_tile(const Lines<typename L::scalar>& y, int outputs, boo
 }
 
 // `pixels` neighbouring pixels of an output group, a tile at a time. Not inlined: the tile has the registers for itself.
-template <class L, int Stride>
+template <class L, int Stride, class Product>
 [[gnu::noinline]] void dense_pixels(Lines<typename L::scalar> y, int outputs, bool add,
                                     const TapRow<typename L::scalar>& x_row, ptrdiff_t at, ptrdiff_t group,
                                     int pixels) {
   constexpr int P = tile_pixels;
   const auto tile = [&]<int N>() NASP_LAMBDA_INLINE {
-    dense_tile<L, N, Stride>(y, outputs, add, x_row, at, group);
+    dense_tile<L, N, Stride, Product>(y, outputs, add, x_row, at, group);
     y.at += N * L::count, at += N * Stride * L::count, pixels -= N;
   };
   while (pixels >= P + 2 || pixels == P) tile.template operator()<P>();

@@ -7,6 +7,8 @@
 //   DataGradient     dx (+)= pixels, where the forward input was positive
 //   ToBand           into another band (an intermediate result of the same piece): the lines are its rows
 //
+// An epilogue says too whether what it takes is made of pairs (pairs.h).
+//
 // segment(channel, row, column, count, pixels): `count` pixels of a row from `column` on.
 #pragma once
 #include "dense.h"
@@ -32,10 +34,10 @@ NASP_INLINE void clear(L (&ways)[Ways]) {
   NASP_UNROLL for (int i = 0; i < Ways; i++) ways[i] = L::zero();
 }
 
-template <class L, bool Store>
+template <class L, bool Store, bool Pairs = false>
 struct Forward {
   using S = typename L::scalar;
-  static constexpr bool in_place = false;
+  static constexpr bool in_place = false, pairs = Pairs;
   View<S> y;             // of the block; used where Store
   View<const S> g;       // of the block; used where not Store
   ChannelSums<L>* sums;  // one an output channel of the unit
@@ -87,7 +89,7 @@ struct Forward {
 template <class L>
 struct DataGradient {
   using S = typename L::scalar;
-  static constexpr bool in_place = false;
+  static constexpr bool in_place = false, pairs = false;
   View<S> dx;      // of the block
   Source<S> gate;  // of the block
   Band<L> activation;
@@ -148,11 +150,19 @@ struct DataGradient {
   }
 };
 
-template <class L>
+template <class L, bool Pairs = false>
 struct ToBand {
-  static constexpr bool in_place = true;
+  static constexpr bool in_place = true, pairs = Pairs;
   Band<L> band;
 };
+
+// The multiply-adds of dense tiles on their way to an epilogue, and the input channels that they take, or pairs of them.
+template <class L, class Epilogue>
+using ProductsFor = std::conditional_t<Epilogue::pairs, Paired<L>, Exact<L>>;
+template <class Epilogue>
+constexpr int inputs_for(int channels) {
+  return Epilogue::pairs ? pair_count(channels) : channels;
+}
 
 // The lines that a kernel writes pixels of `row` to, from a channel and a column on: the epilogue's own, or `buffer`.
 template <class L, class Epilogue>

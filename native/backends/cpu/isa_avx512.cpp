@@ -11,10 +11,18 @@
 #endif
 #define NASP_ISA avx512
 #define NASP_REGISTERS 32
+#include "pairs.h"
+
+namespace nasp::avx512 {
+template <>
+constexpr bool has_pairs<Lanes<float, 16>> = true;
+}
 #include "backend_table.h"
 
 namespace nasp {
-const Backend<float>& backend_avx512_f32() { return avx512::Table<avx512::Lanes<float, 16>>::get("avx512"); }
+const Backend<float>& backend_avx512_f32() {
+  return avx512::Table<avx512::Lanes<float, 16>>::get("avx512", __builtin_cpu_supports("avx512bf16"));
+}
 const Backend<double>& backend_avx512_f64() { return avx512::Table<avx512::Lanes<double, 8>>::get("avx512"); }
 }  // namespace nasp
 #if defined(__clang__)

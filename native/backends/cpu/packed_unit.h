@@ -113,4 +113,24 @@ void pack_unit(const Run&, const Unit& u, typename L::scalar* packed,
   }
 }
 
+// As pack_unit's for a forward pass, in the same places: what runs in pairs packed in them (pairs.h), the rest as it is.
+template <class L>
+void pack_unit_pairs(const Run& run, const Unit& u, typename L::scalar* packed,
+                     const UnitWeights<typename L::scalar>& w) {
+  pack_unit<L>(run, u, packed, w, false);
+  const auto pair = [&](const PackedPart& at, const DensePart& d, int in) {
+    const Winograd kind = winograd_of(d, in);
+    if (kind != Winograd::none) return pair_winograd(kind, packed + at.winograd, d.out, in);
+    if (d.taps() > 1) return;
+    auto *to = packed + at.direct, *from = to;
+    for (int o = 0; o < d.out;
+         o += tile_outputs, from += in * tile_outputs, to += pair_count(in) * tile_outputs)
+      pair_weights(to, from, in, tile_outputs);
+  };
+  const auto half = PackedLayout(u).forward;
+  if (u.paired()) pair(half.first, u.row, u.in);
+  for (int i = 0; i < u.parts; i++) pair(half.dense[i], u.dense[i], u.between());
+  if (composes(u)) pair(half.composed, composed_part(u), u.in);
+}
+
 }  // namespace nasp::NASP_ISA

@@ -48,7 +48,8 @@ inline bool is_winograd_square(const Unit& u, int height, int width, std::size_t
 }
 template <class S>
 bool same_results(const ForwardUnit<S>& a, const ForwardUnit<S>& b) {
-  return static_cast<bool>(a.y) == static_cast<bool>(b.y) && static_cast<bool>(a.g) == static_cast<bool>(b.g);
+  return static_cast<bool>(a.y) == static_cast<bool>(b.y) &&
+         static_cast<bool>(a.g) == static_cast<bool>(b.g) && a.pairs == b.pairs;
 }
 
 // Rows of a sweep's pieces that run over a ring, whatever they take: of fewer, what lies above and below is copied too often.
@@ -136,15 +137,16 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
       }
       const int from = output_row(row0, unit.stride_h()), to = output_row(row1, unit.stride_h());
       const int out_width = unit.out_width(width), pixels = (to - from) * out_width;
-      const auto into = [&]<bool Store>() {
+      const auto into = [&]<bool Store, bool Pairs>() {
+        using Into = Forward<L, Store, Pairs>;
         const auto epilogue = [&](const ForwardUnit<S>& of, ChannelSums<L>* own) {
-          return Forward<L, Store>{block_of(of.y, block), block_of(of.g, block), own, from,
-                                   leaves_caches(of.y, ceil_div(run.batch, L::count))};
+          return Into{block_of(of.y, block), block_of(of.g, block), own, from,
+                      leaves_caches(of.y, ceil_div(run.batch, L::count))};
         };
         if (together.count == 1 && !ringed)
           return unit_piece(unit, step.packed, band, height, from, to, scratch, epilogue(step, sums));
-        RingedUnit<S, Forward<L, Store>> over_ring[most_together];
-        WinogradOutput<S, Forward<L, Store>> results[most_together];
+        RingedUnit<S, Into> over_ring[most_together];
+        WinogradOutput<S, Into> results[most_together];
         ChannelSums<L>* own = sums;
         for (int i = 0; i < together.count; i++) {
           const ForwardUnit<S>& of = units[together.units[i]];
@@ -160,10 +162,20 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
       };
       if (pixels > 0) {
         for (int c = 0; c < together.outputs; c++) sums[c].begin();
-        if (step.g)
-          into.template operator()<false>();
-        else
-          into.template operator()<true>();
+        const auto made_of = [&]<bool Pairs>() {
+          if (step.g)
+            into.template operator()<false, Pairs>();
+          else
+            into.template operator()<true, Pairs>();
+        };
+        if constexpr (has_pairs<L>) {
+          if (step.pairs)
+            made_of.template operator()<true>();
+          else
+            made_of.template operator()<false>();
+        } else {
+          made_of.template operator()<false>();
+        }
       }
       const ChannelSums<L>* own = sums;
       for (int i = 0; i < together.count; i++) {

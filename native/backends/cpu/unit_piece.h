@@ -16,7 +16,7 @@ namespace nasp::NASP_ISA {
 
 // `pixels` output pixels of one row from `column` on, all `outputs` channels. In blocks whose inputs stay in the first-level
 // cache while all output groups read them: of pixels, and where even a tile's inputs are too many, of lines of taps, or taps.
-template <class L, int Stride, class Epilogue>
+template <class L, int Stride, class Product = Exact<L>, class Epilogue>
 void dense_row(const TapRow<typename L::scalar>& x_row, int outputs, ptrdiff_t group_pitch, int first_output,
                int row, int column, int pixels, typename L::scalar* buffer, const Epilogue& epilogue) {
   constexpr int most = dense_block / static_cast<int>(sizeof(L));  // vectors of x
@@ -28,7 +28,7 @@ void dense_row(const TapRow<typename L::scalar>& x_row, int outputs, ptrdiff_t g
     for (int o = 0, group = 0; o < outputs; o += tile_outputs, group++) {
       const auto lines = lines_of<L>(epilogue, first_output + o, row, column, own);
       const int some = smaller(tile_outputs, outputs - o);
-      dense_pixels<L, Stride>(lines, some, false, x_row, 0, group * group_pitch, pixels);
+      dense_pixels<L, Stride, Product>(lines, some, false, x_row, 0, group * group_pitch, pixels);
       finish(epilogue, first_output + o, some, row, column, pixels, lines);
     }
     return;
@@ -44,17 +44,44 @@ void dense_row(const TapRow<typename L::scalar>& x_row, int outputs, ptrdiff_t g
     for (int t = 0; t == 0 || t < x_row.count(); t += block.count()) {
       block.taps = x_row.taps + t;
       for (int o = 0, group = 0; o < outputs; o += tile_outputs, group++)
-        dense_pixels<L, Stride>(lines + (o * lines.pitch + at), outputs - o, t > 0, block, at * Stride,
-                                group * group_pitch, smaller(at_once, pixels - p));
+        dense_pixels<L, Stride, Product>(lines + (o * lines.pitch + at), outputs - o, t > 0, block,
+                                         at * Stride, group * group_pitch, smaller(at_once, pixels - p));
     }
   }
   finish(epilogue, first_output, outputs, row, column, pixels, lines);
+}
+
+// From one channel's pair row of a 1x1 convolution to the next: an odd number of vectors, as in a band.
+template <class L>
+constexpr ptrdiff_t pair_pitch(int width) {
+  return static_cast<ptrdiff_t>(width | 1) * L::count;
+}
+
+// A 1x1 convolution in pairs: a row of them at a time, in the buffer before its lines.
+template <class L, class Epilogue>
+void pointwise_rows(const DensePart& part, int first_output, const typename L::scalar* packed,
+                    const Band<L>& x, int out_width, int row0, int row1, typename L::scalar* buffer,
+                    const Epilogue& epilogue) {
+  const int pairs = pair_count(x.channels);
+  const ptrdiff_t pitch = pair_pitch<L>(out_width);
+  for (int row = row0; row < row1; row++) {
+    pair_channels<L>(buffer, pitch, x.at(row * part.stride_h - part.pad_h, 0, -part.pad_w), x.channel_pitch,
+                     x.channels, out_width, part.stride_w);
+    const Tap<typename L::scalar> tap = {buffer, packed};
+    dense_row<L, 1, Paired<L>>({&tap, 1, 1, pairs, pitch}, part.out,
+                               static_cast<ptrdiff_t>(pairs) * tile_outputs, first_output, row, 0, out_width,
+                               buffer + pairs * pitch, epilogue);
+  }
 }
 
 template <class L, class Epilogue>
 void dense_rows(const DensePart& part, int first_output, const typename L::scalar* packed, const Band<L>& x,
                 int out_width, int row0, int row1, typename L::scalar* buffer, const Epilogue& epilogue) {
   using S = typename L::scalar;
+  if constexpr (Epilogue::pairs) {
+    if (part.taps() == 1)
+      return pointwise_rows(part, first_output, packed, x, out_width, row0, row1, buffer, epilogue);
+  }
   Tap<S> taps[64];
   const int count = part.taps();
   const ptrdiff_t group_pitch = static_cast<ptrdiff_t>(count) * x.channels * tile_outputs;
@@ -73,20 +100,21 @@ void dense_rows(const DensePart& part, int first_output, const typename L::scala
   }
 }
 
-// Pixels [column, column + pixels) of an output row, all channels, from an image of `height` rows into lines; and where `two`, of
-// the row `dilation` below it too, `next` behind the first one's.
-template <class L>
+// Pixels [column, column + pixels) of an output row, all channels, from an image of `height` rows: channel c to to(c); and where
+// `two`, of the row `dilation` below it too, `next` behind the first one's. done(c): it is there.
+template <class L, class To, class Done>
 void depthwise_channels(const Unit& unit, const typename L::scalar* w, const Band<L>& x, int height,
-                        Lines<typename L::scalar> to, bool two, ptrdiff_t next, int row, int column,
-                        int pixels, Ahead<typename L::scalar>& ahead) {
+                        const To& to, ptrdiff_t next, bool two, int row, int column, int pixels,
+                        Ahead<typename L::scalar>& ahead, const Done& done) {
   const int stride = unit.stride, top = row * stride - unit.pad(), left = column * stride - unit.pad();
   const auto tiles = [&]<int K, int D, int Stride, int Rows>() {
     const DepthwiseRows<L, K, D, Stride, (Rows - 1) * D + 1> rows(x, top, left);
     const WindowRows inside = window_inside<K, D, Rows>(top, height);
-    for (int c = 0; c < unit.in; c++, to.at += to.pitch) {
+    for (int c = 0; c < unit.in; c++) {
       ahead.ask();
-      depthwise_row<L, K, D, Stride, Rows>(to.at, next, rows.at, inside, c * x.channel_pitch,
+      depthwise_row<L, K, D, Stride, Rows>(to(c), next, rows.at, inside, c * x.channel_pitch,
                                            w + static_cast<ptrdiff_t>(c) * K * K, pixels);
+      done(c);
     }
   };
   with_depthwise_kernel(unit.kernel, unit.dilation, [&]<int K, int D>() {
@@ -115,19 +143,34 @@ void separable_rows(const Unit& unit, const typename L::scalar* depthwise,
                     const typename L::scalar* pointwise, const Band<L>& x, int height, int out_width,
                     int row0, int row1, typename L::scalar* scratch, const Epilogue& epilogue,
                     Ahead<typename L::scalar>& ahead) {
-  const int at_once = mid_pixels<L>(unit.in, out_width);
+  using S = typename L::scalar;
+  using Products = ProductsFor<L, Epilogue>;
+  const int at_once = mid_pixels<L>(unit.in, out_width), inputs = inputs_for<Epilogue>(unit.in);
   auto* buffer = scratch + Band<L>::size(unit.in, at_once, depthwise_rows, 0);
   const Band<L> mid(scratch, unit.in, at_once, 0, depthwise_rows, 0);
   by_depthwise_rows(unit, row0, row1, [&](int row, bool two) {
     for (int column = 0; column < out_width; column += at_once) {
       const int pixels = smaller(at_once, out_width - column);
-      depthwise_channels(unit, depthwise, x, height, {mid.data, mid.channel_pitch}, two, mid.row_pitch, row,
-                         column, pixels, ahead);
+      const auto depthwise_to = [&](const auto& to, ptrdiff_t next, const auto& done) {
+        depthwise_channels(unit, depthwise, x, height, to, next, two, row, column, pixels, ahead, done);
+      };
+      if constexpr (Epilogue::pairs) {  // two channels' rows in the buffer, then in pairs
+        const ptrdiff_t next = static_cast<ptrdiff_t>(pixels) * L::count, channel = next * depthwise_rows;
+        depthwise_to([&](int c) { return buffer + c % 2 * channel; }, next,
+                     [&](int c) {
+                       if (c % 2 == 0 && c + 1 < unit.in) return;
+                       for (int i = 0; i <= two; i++)
+                         pair_channels<L>(mid.at(i, c / 2, 0), 0, buffer + i * next, channel, c % 2 + 1,
+                                          pixels);
+                     });
+      } else {
+        depthwise_to([&](int c) { return mid.at(0, c, 0); }, mid.row_pitch, [](int) {});
+      }
       for (int i = 0; i <= two; i++) {
-        const Tap<typename L::scalar> tap = {mid.at(i, 0, 0), pointwise};
-        dense_row<L, 1>({&tap, 1, 1, unit.in, mid.channel_pitch}, unit.out,
-                        static_cast<ptrdiff_t>(unit.in) * tile_outputs, 0, row + i * unit.dilation, column,
-                        pixels, buffer, epilogue);
+        const Tap<S> tap = {mid.at(i, 0, 0), pointwise};
+        dense_row<L, 1, Products>({&tap, 1, 1, inputs, mid.channel_pitch}, unit.out,
+                                  static_cast<ptrdiff_t>(inputs) * tile_outputs, 0, row + i * unit.dilation,
+                                  column, pixels, buffer, epilogue);
       }
     }
   });
@@ -195,7 +238,7 @@ void dense_part(const DensePart& part, int in, const PackedPart& at, const typen
 
 // The row convolution of a pair, for the output rows [row0, row1): its results stay in a band of their own, with zeros in
 // the rows outside the image. memory: the band, and behind it the scratch.
-template <class L>
+template <class L, bool Pairs = false>
 Band<L> paired_mid(const Unit& unit, const typename L::scalar* packed, const Band<L>& x, int height,
                    int out_width, int row0, int row1, typename L::scalar* memory,
                    typename L::scalar* scratch) {
@@ -205,7 +248,7 @@ Band<L> paired_mid(const Unit& unit, const typename L::scalar* packed, const Ban
   const Band<L> mid(memory, unit.row.out, out_width, first, end - first, 0);
   clear_padding(mid, height);
   dense_part(unit.row, unit.in, PackedLayout(unit).forward.first, packed, 0, x, height, out_width,
-             larger(0, first), smaller(height, end), scratch, ToBand<L>{mid});
+             larger(0, first), smaller(height, end), scratch, ToBand<L, Pairs>{mid});
   return mid;
 }
 
@@ -214,7 +257,8 @@ template <class L>
 std::size_t dense_scratch(const DensePart& d, int in, int width) {
   const Winograd kind = winograd_of(d, in);
   return std::max({winograd_scratch<L>(kind, false, in, d.out), winograd_scratch<L>(kind, true, d.out, in),
-                   lines_size<L>(larger(in, d.out), width)});
+                   lines_size<L>(larger(in, d.out), width) +
+                       (has_pairs<L> ? static_cast<std::size_t>(pair_count(in) * pair_pitch<L>(width)) : 0)});
 }
 template <class L>
 std::size_t paired_scratch(const Unit& u, int width) {
@@ -242,7 +286,8 @@ void unit_piece(const Unit& unit, const typename L::scalar* packed, const Band<L
   const DenseForm dense(unit, layout, height, x.width);
   if (unit.paired() && dense.count == 0) {
     auto* memory = scratch + paired_scratch<L>(unit, x.width);
-    const Band<L> mid = paired_mid(unit, packed, x, height, out_width, row0, row1, memory, scratch);
+    const auto mid =
+        paired_mid<L, Epilogue::pairs>(unit, packed, x, height, out_width, row0, row1, memory, scratch);
     dense_part(unit.dense[0], unit.row.out, layout.dense[0], packed, 0, mid, height, out_width, row0, row1,
                scratch, epilogue);
   }

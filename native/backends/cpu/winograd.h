@@ -107,7 +107,7 @@ template <class L, int Taps>
 
 // M = U' V at one position, or += where `add`, for `groups` groups of G outputs and the first `used` of `tiles` tiles,
 // multiples of winograd_tiles both.
-template <class L, int G>
+template <class L, int G, class Product>
 [[gnu::noinline]] void winograd_products(typename L::scalar* m, const typename L::scalar* v,
                                          const typename L::scalar* u, bool add, int channels, int groups,
                                          int tiles, int used) {
@@ -127,7 +127,7 @@ template <class L, int G>
           L tile = L::load(x + p * L::count);
           tile.pin();
           NASP_UNROLL for (int o = 0; o < G; o++) sum[o][p] =
-              First ? weight[o] * tile : sum[o][p] + weight[o] * tile;
+              First ? Product::first(weight[o], tile) : Product::add(sum[o][p], weight[o], tile);
         }
         x += pitch, w += G;
       };
@@ -259,7 +259,8 @@ void winograd_tile_outputs(const WinogradPhase& phase,
   const bool add = !phase.transpose && phase.index > 0,
              ends = phase.transpose || phase.index + 1 == winograd_phases(kind);
   const int positions = winograd_positions(kind), used = ceil_div(count, winograd_tiles) * winograd_tiles,
-            at_once = winograd_outputs_at_once(kind, phase.transpose, outputs);
+            at_once = winograd_outputs_at_once(kind, phase.transpose, outputs),
+            inputs = inputs_for<Epilogue>(channels);
   const ptrdiff_t plane = winograd_plane<L>(channels, tiles);
   const std::size_t pitch = winograd_pitch(outputs, channels);
   S* lines = m + positions * winograd_plane<L>(at_once, tiles);
@@ -268,14 +269,14 @@ void winograd_tile_outputs(const WinogradPhase& phase,
     WinogradGroups runs[3];
     const int run_count = winograd_groups_of(runs, o, some, outputs);
     const ptrdiff_t m_plane = winograd_plane<L>(some, tiles);
-    const S* u = packed + phase.index * positions * pitch + static_cast<std::size_t>(o) * channels;
+    const S* u = packed + phase.index * positions * pitch + static_cast<std::size_t>(o) * inputs;
     for (int p = 0; p < positions; p++) {
       for (int r = 0; r < run_count && phase.has(p); r++) {
         const auto& [size, groups, first] = runs[r];
         with_winograd_group(size, [&]<int G>() {
-          winograd_products<L, G>(m + p * m_plane + static_cast<ptrdiff_t>(first) * tiles * L::count,
-                                  v + p * plane, u + p * pitch + static_cast<ptrdiff_t>(first) * channels,
-                                  add, channels, groups, tiles, used);
+          winograd_products<L, G, ProductsFor<L, Epilogue>>(
+              m + p * m_plane + static_cast<ptrdiff_t>(first) * tiles * L::count, v + p * plane,
+              u + p * pitch + static_cast<ptrdiff_t>(first) * inputs, add, inputs, groups, tiles, used);
         });
       }
       if (!phase.has(p) && !add) std::fill_n(m + p * m_plane, m_plane, S(0));
@@ -326,6 +327,11 @@ void winograd_rows(Winograd kind, bool transpose, const WinogradOutput<typename 
       const WinogradPhase phase = {kind, i, transpose};
       if (i == 0 || !transpose)  // phases of dx read the same of dy
         winograd_tile_inputs(phase, v, plane, tiles, place, begin, n, x, first, channels);
+      if constexpr (Epilogue::pairs) {
+        const ptrdiff_t pitch = static_cast<ptrdiff_t>(tiles) * L::count;
+        for (int p = 0; p < winograd_positions(kind); p++)
+          pair_channels<L>(v + p * plane, pitch, v + p * plane, pitch, channels, n);
+      }
       for (int j = 0; j < count; j++)
         winograd_tile_outputs<L>(phase, outputs[j], channels, place, begin, n, tiles, v, m);
     }

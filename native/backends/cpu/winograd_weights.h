@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "../../ops/unit.h"
+#include "pairs.h"
 #include "winograd_points.h"
 
 namespace nasp::NASP_ISA {
@@ -170,6 +171,18 @@ void pack_winograd(Winograd kind, typename L::scalar* packed, const typename L::
         for (int p = 0; p < positions; p++)
           std::memcpy(group + p * pitch + at, &u[p], sizeof(S) * static_cast<std::size_t>(some));
       }
+    }
+  }
+}
+
+// U of a forward pass in pairs of input channels, in place.
+inline void pair_winograd(Winograd kind, float* packed, int outputs, int channels) {
+  const std::size_t pitch = winograd_pitch(outputs, channels);
+  for (int p = 0; p < winograd_phases(kind) * winograd_positions(kind); p++, packed += pitch) {
+    for (int first = 0, grouped; first < outputs; first += grouped) {
+      grouped = winograd_group_at(first, outputs);
+      pair_weights(packed + static_cast<ptrdiff_t>(first) * pair_count(channels),
+                   packed + static_cast<ptrdiff_t>(first) * channels, channels, grouped);
     }
   }
 }
