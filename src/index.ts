@@ -34,7 +34,7 @@ export { searchedGenotype, softmaxGenotype, type CellMatrices, type Matrix } fro
 export { drawGenotype } from "./draw.js"
 export { findSpace, spaces, type Space } from "./spaces/index.js"
 export { canonicalOperation } from "./spaces/operations.js"
-export { methods, type SearchMethod } from "./methods/index.js"
+export { methods, type MethodOptions, type SearchMethod } from "./methods/index.js"
 export { dataSources, findDataSource, type DataSource, type ImageData } from "./data/index.js"
 export { generateTextures } from "./data/generated.js"
 export {

@@ -138,20 +138,14 @@ export interface SearchMethod<F extends Fields = Fields> {
   prepare(context: MethodContext, options: FieldValues<F>): RunningMethod
 }
 
+const registry = [nasp, lazyPa, pa, darts, snas, asap, gdas, enas, random, pcDarts, pdarts] as const
+
 // Options are checked by a method's own fields (resolveFields) before they reach it.
-export const methods: readonly SearchMethod[] = [
-  nasp,
-  lazyPa,
-  pa,
-  darts,
-  snas,
-  asap,
-  gdas,
-  enas,
-  random,
-  pcDarts,
-  pdarts,
-]
+export const methods: readonly SearchMethod[] = registry
+
+type OptionsOf<M> = M extends SearchMethod<infer F> ? Partial<FieldValues<F>> : never
+/** The options of one of the methods, any of them left out. */
+export type MethodOptions = OptionsOf<(typeof registry)[number]>
 
 /** @throws NaspError ERR_NASP_ARGUMENT */
 export function findMethod(name: string): SearchMethod {

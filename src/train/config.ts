@@ -22,7 +22,7 @@ import {
   type Fields,
   type FieldValues,
 } from "../expect.js"
-import { findMethod, methods } from "../methods/index.js"
+import { findMethod, methods, type MethodOptions } from "../methods/index.js"
 import { findSpace } from "../spaces/index.js"
 import { stopFields } from "./early-stop.js"
 
@@ -87,7 +87,7 @@ export interface SearchConfig extends FieldValues<typeof searchFields> {
 }
 
 /** Any of the table's options, and the method's own (for nasp: value, edges, eta, ...). */
-export type SearchOptions = Partial<FieldValues<typeof searchFields>> & { options?: Record<string, unknown> }
+export type SearchOptions = Partial<FieldValues<typeof searchFields>> & { options?: MethodOptions }
 
 /** @throws NaspError ERR_NASP_ARGUMENT that names the field, the expectation and the value */
 export function resolveConfig(given: SearchOptions, ownData = false): SearchConfig {

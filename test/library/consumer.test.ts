@@ -15,7 +15,7 @@ const project = `
 import {
   decodeSafetensors, findSpace, loadNative, methods, search, use,
   type AlphaUpdateOptions, type AugmentOptions, type CudaStatus, type DiscretiseOptions, type EpochEvent, type Field,
-  type GradientOptions, type NamedTensor, type NativeDataset, type NativeSession, type NumberedFolder,
+  type GradientOptions, type MethodOptions, type NamedTensor, type NativeDataset, type NativeSession, type NumberedFolder,
   type OperationPass, type Precision, type SearchMethod, type StepResult, type TensorGroup, type TrainFigure,
   type ValidationFigure, type Values, type WeightUpdateOptions,
 } from "nasp"
@@ -54,7 +54,12 @@ const pass: OperationPass = "forward"
 const parameters: NamedTensor[] = []
 const cuda: CudaStatus = loadNative().cudaStatus()
 const out: NumberedFolder = { parent: "runs", name: findSpace("darts").name }
-console.log(precision, pass, parameters, cuda.absence, search({ out }))
+const unrolled: MethodOptions = { order: "second" }
+console.log(precision, pass, parameters, cuda.absence, search({ out, method: "darts", options: unrolled }))
+// @ts-expect-error an order is first or second
+search({ method: "darts", options: { order: "third" } })
+// @ts-expect-error no method has such an option
+search({ options: { ordre: "first" } })
 
 for (const found of decodeSafetensors(new Uint8Array(), "x").tensors.values())
   if (found.dtype === "I64") console.log(found.data[0]! + 1n)

@@ -109,7 +109,8 @@ describe("options", () => {
       { stopSkips: 2 },
       { options: { optimizer: "sgd" } },
       { options: { projection: "none" } },
-    ])
+      { probePrecision: "bf16" },
+    ] satisfies SearchOptions[])
       expect(hash(later)).not.toBe(hash({}))
   })
 })

@@ -81,8 +81,9 @@ constexpr int tile_pixels = NASP_REGISTERS >= 32 ? 4 : 3;
 constexpr int depthwise_rows = NASP_REGISTERS >= 32 ? 2 : 1, depthwise_pixels = 8;
 
 // Bytes of inputs that dense kernels keep in the first-level cache: of 32 KB with 16 registers, of 48 with 32; and of
-// depthwise results on their way to a 1x1 convolution.
-constexpr int dense_block = NASP_REGISTERS >= 32 ? 32 << 10 : 16 << 10, mid_block = 24 << 10;
+// depthwise results on their way to a 1x1 convolution: few calls are worth more there than a cache that holds all of them.
+constexpr int dense_block = NASP_REGISTERS >= 32 ? 32 << 10 : 16 << 10,
+              mid_block = NASP_REGISTERS >= 32 ? 64 << 10 : 24 << 10;
 
 constexpr int smaller(int a, int b) { return a < b ? a : b; }
 constexpr int larger(int a, int b) { return a > b ? a : b; }

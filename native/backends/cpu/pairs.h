@@ -1,5 +1,5 @@
 // Products of pairs in bfloat16, for probes that ask for them: half the multiplications of dense kernels, where the processor has
-// the instruction (AVX512-BF16).
+// the instruction (AVX512-BF16). Nothing here is compiled for a vector of which has_pairs does not say so.
 //
 // Layout    a vector of pairs holds in each lane two neighbouring input channels of a pixel, the first in the lower half; a weight's
 //           pair is one scalar. Of an odd number of channels the last one is paired with zero
@@ -27,9 +27,7 @@ template <class L>
 struct Paired {
   static L first(L weight, L x) { return add(L::zero(), weight, x); }
   static L add(L sum, L weight, L x) {
-#if defined(__x86_64__)
     asm("vdpbf16ps %2, %1, %0" : "+v"(sum.v) : "v"(x.v), "v"(weight.v));
-#endif
     return sum;
   }
 };
@@ -37,7 +35,6 @@ struct Paired {
 // Rounded to the nearest, ties to even, as weights are below.
 template <class L>
 L paired(L low, L high) {
-#if defined(__x86_64__)
   typedef short Halves __attribute__((vector_size(sizeof(low.v))));
   Halves all;  // of low, then of high
   asm("vcvtne2ps2bf16 %1, %2, %0" : "=v"(all) : "v"(low.v), "v"(high.v));
@@ -46,9 +43,6 @@ L paired(L low, L high) {
   }
   (std::make_integer_sequence<int, 2 * L::count>());
   return {reinterpret_cast<typename L::vector>(turns)};
-#else
-  return low;
-#endif
 }
 
 // Rows of `pixels` vectors of channels `pitch` scalars apart, in pairs; to: as far apart, and may be from.

@@ -168,14 +168,10 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
           else
             into.template operator()<true, Pairs>();
         };
-        if constexpr (has_pairs<L>) {
-          if (step.pairs)
-            made_of.template operator()<true>();
-          else
-            made_of.template operator()<false>();
-        } else {
+        if (has_pairs<L> && step.pairs)
+          made_of.template operator()<has_pairs<L>>();
+        else
           made_of.template operator()<false>();
-        }
       }
       const ChannelSums<L>* own = sums;
       for (int i = 0; i < together.count; i++) {

@@ -1,7 +1,7 @@
 // A unit forward over a piece of work whose padded rows lie in a band: output rows [row0, row1) into an epilogue.
 //
 //   dense       direct, or by Winograd where it applies
-//   depthwise   a tile of every channel on its way to the 1x1 convolution, in the first-level cache
+//   depthwise   a tile of every channel or more on their way to the 1x1 convolution, in the nearest caches
 //   pair        composed where that applies (composed_pair.h), else the row convolution into a band of its own, then the
 //               column convolution
 //   pools, identity
@@ -125,7 +125,7 @@ void depthwise_channels(const Unit& unit, const typename L::scalar* w, const Ban
 }
 
 // Depthwise results on their way to the 1x1 convolution: pixels of a row of every channel, a tile of them or more, so many
-// that they stay in the first-level cache.
+// that mid_block holds them.
 template <class L>
 int mid_pixels(int channels, int out_width) {
   constexpr int tile = depthwise_pixels, most = mid_block / static_cast<int>(sizeof(L));
