@@ -116,4 +116,5 @@ console.log(
   `smallest cosine ${Math.min(...column((g) => g.cosine)).toFixed(6)}, largest distance ` +
     `${Math.max(...column((g) => g.distance)).toFixed(4)}, time ${ratio.toFixed(2)} of float32's in the middle`,
 )
-writeResults(values, { machine, gradients })
+const { "data-dir": _folder, ...options } = values // a path of this machine
+writeResults(options, { machine, gradients })

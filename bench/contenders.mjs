@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import { loadNative } from "../dist/index.js"
+import { loadNative, NaspError } from "../dist/index.js"
 
 const here = dirname(fileURLToPath(import.meta.url))
 
@@ -53,7 +53,8 @@ class Failure extends Error {
 
 // Thrown, not exited from: what a script does in `finally` is done.
 process.on("uncaughtException", (error) => {
-  console.error(error instanceof Failure ? `error: ${error.message}` : error)
+  const says = error instanceof Failure || error instanceof NaspError
+  console.error(says ? `error: ${error.message}` : error)
   process.exit(error.status ?? 1)
 })
 
