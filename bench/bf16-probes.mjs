@@ -1,9 +1,11 @@
 #!/usr/bin/env node
 // What --probe-precision bf16 does to the architecture gradient and to the time of its step: one net trained on random
-// selections in float32, and every so many steps the gradient of the same batch by both, from the same weights.
+// selections in float32, and every so many steps the gradient of the same batch by both, from the same weights; times are the
+// smallest of the rounds.
 //
 //   node bench/bf16-probes.mjs [--data generated] [--data-dir DIR] [--space nasp12] [--batch 64] [--channels 16] [--layers 8]
-//                              [--steps 100] [--every 10] [--seed 0] [--threads n] [--out bench/results/bf16-probes.json]
+//                              [--steps 100] [--every 10] [--seed 0] [--threads n] [--rounds 3]
+//                              [--out bench/results/bf16-probes.json]
 //
 // cosine: of dL/dD of both cell types together. distance: of the two, over the norm of float32's.
 import { performance } from "node:perf_hooks"
@@ -29,6 +31,7 @@ const whole = (name, least) => {
   if (!Number.isInteger(number) || number < least) refuse(name, `an integer from ${least}`, values[name])
   return number
 }
+const rounds = Number(values.rounds)
 const batch = whole("batch", 1)
 const seed = whole("seed", 0)
 const steps = whole("steps", 1)
@@ -85,9 +88,9 @@ async function compared() {
   for (const [name, side] of Object.entries(sides)) {
     const runs = []
     const ticket = side.queue(dataset, validation, augment)
-    for (let i = 0; i < 3; i++) {
+    for (let i = 1; i <= rounds; i++) {
       const start = performance.now()
-      await side.architectureGradient(ticket, { keepStatistics: true, keepBatch: i < 2 })
+      await side.architectureGradient(ticket, { keepStatistics: true, keepBatch: i < rounds })
       runs.push((performance.now() - start) / 1000)
     }
     seconds[name] = Math.min(...runs)

@@ -79,4 +79,8 @@ const Backend<double>& backend<double>(const std::string& isa) {
   return entry(name, "isa").f64();
 }
 
+bool has_bf16_probes(const std::string& isa) {
+  return !is_cuda(isa) && backend<float>(isa).pack_pairs;  // the CUDA library is not opened for that
+}
+
 }  // namespace nasp

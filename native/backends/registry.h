@@ -12,6 +12,9 @@ std::vector<std::string> built_isas();      // in this binary
 std::vector<std::string> available_isas();  // of those, what this machine runs
 std::string chosen_isa();  // NASP_ISA where set, else the best; throws Error where NASP_ISA can't be had
 
+bool has_bf16_probes(
+    const std::string& isa);  // whether its probes can multiply in bfloat16 (Backend::pack_pairs)
+
 // isa "": the chosen one; cuda and cuda-emulated stand beside the instruction sets. Throws Error ERR_NASP_UNSUPPORTED
 // where it is not built or this machine lacks it.
 template <class S>

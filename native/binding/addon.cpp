@@ -32,7 +32,7 @@ Napi::Value info(const Napi::CallbackInfo& info) {
   object.Set("built", from_strings(env, built_isas()));
   object.Set("available", from_strings(env, available_isas()));
   object.Set("chosen", chosen_isa());
-  object.Set("bf16Probes", has_bf16_probes(""));
+  object.Set("bf16Probes", has_bf16_probes(chosen_isa()));
   object.Set("threads", usable_threads());
   return object;
 }

@@ -15,15 +15,12 @@ namespace {
 constexpr std::int64_t most_logits = 1 << 26;
 }
 
-bool has_bf16_probes(const std::string& isa) { return backend<float>(isa).pack_pairs; }
-
 void check_probes(bool bf16, Precision precision, const std::string& isa) {
   if (!bf16) return;
   expect(precision == Precision::f32, "f32 for probePrecision beside f64 for precision", "bf16");
-  expect(
-      has_bf16_probes(isa),
-      "f32 for probePrecision, as AVX512-BF16 is not to be had on " + std::string(backend<float>(isa).name),
-      "bf16", "ERR_NASP_UNSUPPORTED");
+  const std::string name = isa.empty() ? chosen_isa() : isa;
+  expect(has_bf16_probes(name), "f32 for probePrecision, as AVX512-BF16 is not to be had on " + name, "bf16",
+         "ERR_NASP_UNSUPPORTED");
 }
 
 SupernetConfig checked(SupernetConfig c) {

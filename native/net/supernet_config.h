@@ -22,8 +22,6 @@ struct SupernetConfig {
   std::uint64_t seed = 0;
 };
 
-// Whether sessions of isa ("": the chosen one) can have bf16_probes.
-bool has_bf16_probes(const std::string& isa);
 // Throws Error ERR_NASP_UNSUPPORTED where probes can't have bfloat16 (bf16), ERR_NASP_ARGUMENT beside f64.
 void check_probes(bool bf16, Precision precision, const std::string& isa);
 

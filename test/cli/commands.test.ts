@@ -124,6 +124,12 @@ describe("nasp", () => {
     expect(engine.available).toContain(engine.chosen)
     const forced = nasp(["doctor"], { NASP_ISA: "baseline" })
     expect(forced.stdout).toMatch(/chosen: baseline \(NASP_ISA=baseline\)/)
+    // with a device or without: its library is not opened for what it says of the CPU
+    const device = nasp(["doctor"], { NASP_ISA: "cuda" })
+    expect(device).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/chosen: cuda \(NASP_ISA=cuda\)\nbf16 probes +no/),
+    })
   })
 
   it("refuses an instruction set that there is not", () => {

@@ -25,7 +25,8 @@ describe("where they are refused", () => {
       /^Expected f32 for probePrecision beside f64 for precision but received bf16$/,
     )
   })
-  test.each(addon.info().available.filter((isa) => isa !== "avx512"))("on %s", (isa) => {
+  const others = addon.info().available.filter((isa) => isa !== "avx512")
+  test.each([...others, "cuda"])("on %s", (isa) => {
     const refusal = `Expected f32 for probePrecision, as AVX512-BF16 is not to be had on ${isa} but received bf16`
     expect(() => makeSession("nasp12", { ...bf16, isa })).toThrow(refusal)
     const { request } = operationCases(addon)[0]!.draw()
