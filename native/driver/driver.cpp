@@ -96,6 +96,10 @@ void check_operation(const std::string& op, int stride, bool affine, bool traini
   double worst = 0;
   for (std::size_t i = 0; i < base.y.size(); i++) worst = std::max(worst, std::fabs(single.y[i] - base.y[i]));
   expect_near(name + " float y", worst, 0, largest(base.y), 1e-4);
+  if (!has_bf16_probes(isa)) return;
+  r.bf16_probes = true;
+  expect_near(name + " bfloat16 probe", run_operation(r).probe, single.probe,
+              std::sqrt(dot(base.y, base.y) * dot(r.dy, r.dy)), 2e-2);
 }
 
 // The sentinels that every operation case relies on: a byte past the end is found, the last byte inside is not.
