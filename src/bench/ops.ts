@@ -10,7 +10,7 @@
  */
 import { onDevice, placeField } from "../device.js"
 import { integerField, invalid, oneOf, resolveFields, type FieldValues } from "../expect.js"
-import { loadNative, type OperationPass } from "../native.js"
+import { loadNative, type OperationPass, type ProbePrecision } from "../native.js"
 import { canonicalOperation } from "../spaces/operations.js"
 import { searchFields } from "../train/config.js"
 import { describeMachine, type Machine } from "./machine.js"
@@ -56,6 +56,7 @@ export interface OpsBenchRow {
   stride: number
   batch: number
   threads: number
+  probePrecision: ProbePrecision
   /** Median. */
   ms: number
   /** Of the machine's bound; null on a device, whose bounds are not measured. */
@@ -134,6 +135,7 @@ export function benchOps({ op, ...given }: OpsBenchOptions = {}): OpsBench {
               stride,
               batch: options.batch,
               threads: machine.threads,
+              probePrecision: options.probePrecision,
               ms: median * 1e3,
               share: bounds && Math.max(flops / bounds.gflops, bytes / bounds.gbps) / 1e9 / median,
               gflops: flops / median / 1e9,

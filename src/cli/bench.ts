@@ -74,6 +74,7 @@ async function runOps(options: OpsBenchOptions, json: boolean): Promise<void> {
     if (!begun) {
       begun = true // a device that is not there has said so by now
       note(machineLine(machine))
+      if (row.probePrecision !== "f32") note(`probes in ${row.probePrecision}`)
       if (bounds) {
         note(`bounds measured now: ${bounds.gflops.toFixed(0)} GFLOP/s, ${bounds.gbps.toFixed(1)} GB/s`)
       }
@@ -130,6 +131,7 @@ async function runStep(options: StepBenchOptions, json: boolean): Promise<void> 
   const note = json ? console.error : console.log
   note(machineLine(report.machine))
   note(`${report.method}: alpha ${report.evaluations.architecture}; weights ${report.evaluations.weights}`)
+  if (report.probePrecision !== "f32") note(`probes in ${report.probePrecision}`)
   note(`selected, normal: ${mixText(report.selection.normal)}`)
   note(`selected, reduce: ${mixText(report.selection.reduce)}`)
   if (json) {
