@@ -17,8 +17,9 @@ struct SupernetConfig {
   std::string isa;           // "" = NASP_ISA or the best the machine has
   int threads = 0;           // 0 = what the process may use
   int partial_channels = 1;  // operations see one channel in so many (PC-DARTS); the others go by
-  bool bf16_probes = false;  // probes' products of channels in bfloat16, in f32 where the processor has them
-  bool dense = false;        // run and differentiate every operation (tests, comparison)
+  bool bf16_probes =
+      false;           // probes' products of channels in bfloat16; beside f32 alone, where there are such
+  bool dense = false;  // run and differentiate every operation (tests, comparison)
   std::uint64_t seed = 0;
 };
 

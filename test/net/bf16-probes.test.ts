@@ -1,9 +1,14 @@
 /** Probes in bfloat16: what they round, what they leave as it is, and where they are refused. */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
 import { describe, expect, test } from "vitest"
 
 import { operationCases } from "../ops/cases.js"
 import { random } from "../reference/map.js"
 import type { NativeSession, OperationRequest } from "../../src/native.js"
+import { search } from "../../src/train/search.js"
 import {
   addon,
   discrete,
@@ -165,6 +170,30 @@ describe.skipIf(!bf16Probes)("of a net (skipped without AVX512-BF16)", () => {
     expect(other!.loss).toBe(exact!.loss)
     for (const [name, tensor] of exact!.tensors)
       expect(sameBits(tensor, other!.tensors.get(name)!), name).toBe(true)
+  })
+
+  test("a search that goes on from a checkpoint gives the bytes of one that was never stopped", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "nasp-bf16-"))
+    const at = (name: string) => join(folder, name)
+    try {
+      const small = {
+        channels: 4,
+        layers: 3,
+        batch: 8,
+        epochs: 1,
+        checkpointEvery: 2,
+        probePrecision: "bf16",
+      } as const
+      await search({ ...small, steps: 6, out: at("whole") }).result()
+      await search({ ...small, steps: 3, out: at("cut") }).result()
+      await search({ resume: at("cut"), steps: 6 }).result()
+      for (const file of ["alpha.safetensors", "weights.safetensors"])
+        expect(readFileSync(join(at("cut"), file)).equals(readFileSync(join(at("whole"), file))), file).toBe(
+          true,
+        )
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 
   test("the same bits on 1, 2 and 3 threads, step after step", async () => {

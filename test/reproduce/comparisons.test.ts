@@ -343,6 +343,7 @@ describe("what is refused", () => {
     ["layers", { layers: 5 }, "received 3 .* and 5 "],
     ["epochs", { epochs: 9 }, "received 3 .* and 9 "],
     ["space", { space: "nasp12" }, "received darts7 .* and nasp12 "],
+    ["batchStatistics", { batchStatistics: true }, "received false .* and true "],
   ])("sides that do not share %s", async (name, other, values) => {
     const given = { ...small, seeds: 1 }
     await run("figure3", { sides: ["nasp"], budget: "1", given, out: at("a") })

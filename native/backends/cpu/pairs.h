@@ -45,7 +45,8 @@ L paired(L low, L high) {
   return {reinterpret_cast<typename L::vector>(turns)};
 }
 
-// Rows of `pixels` vectors of channels `pitch` scalars apart, in pairs; to: as far apart, and may be from.
+// Rows of `pixels` vectors of channels `pitch` scalars apart, in pairs, rows of which lie `to_pitch` apart. `to` may be
+// `from`: pairs are written behind what is read. Every `step`-th pixel.
 template <class L>
 void pair_channels(typename L::scalar* to, ptrdiff_t to_pitch, const typename L::scalar* from,
                    ptrdiff_t pitch, int channels, int pixels, int step = 1) {
