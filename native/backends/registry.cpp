@@ -16,15 +16,18 @@ struct Entry {
   const Backend<double>& (*f64)();
 };
 
+#if defined(__x86_64__)
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("fma");
+}
+#endif
+
 const Entry entries[] = {
 #if defined(__x86_64__)
-    {"avx512",
-     [] {
-       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-              __builtin_cpu_supports("fma");
-     },
-     backend_avx512_f32, backend_avx512_f64},
+    {"zen4", has_avx512, backend_zen4_f32, backend_avx512_f64},
+    {"avx512", has_avx512, backend_avx512_f32, backend_avx512_f64},
     {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, backend_avx2_f32,
      backend_avx2_f64},
 #endif

@@ -26,6 +26,7 @@ const Backend<double>& backend_baseline_f64();
 #if defined(__x86_64__)
 const Backend<float>& backend_avx2_f32();
 const Backend<double>& backend_avx2_f64();
+const Backend<float>& backend_zen4_f32();
 const Backend<float>& backend_avx512_f32();
 const Backend<double>& backend_avx512_f64();
 #endif

@@ -3,14 +3,13 @@
 //   y[o] = sum over taps t and input channels c of  w[o][c][t] * x[c] shifted by t          (every image)
 //
 // Layout    x  bands of padded rows (band.h)
-//           w  packed by pack_dense: (ceil(O / 4), taps, C, 4), so that a tile reads its weights in order; outputs
-//              that fill no tile are zeros
+//           w  packed by pack_dense: (groups of outputs, taps, C, outputs of the group), so that a tile reads its weights in
+//              order; outputs that fill no tile are zeros; of crossed products with more rows (crossed.h)
 //           y  lines: a row of pixels a channel, which an epilogue takes from there (epilogue.h)
 // Also      1x1 convolutions and, with c and o exchanged in the packing, data gradients
 // Source    the register tile of matrix products (Goto and van de Geijn, 2008), with images as the vector
 #pragma once
 #include "band.h"
-#include "pairs.h"
 
 namespace nasp::NASP_ISA {
 
@@ -48,6 +47,18 @@ struct TapRow {
 template <class L, int Pixels, int Stride, class Product>
 NASP_INLINE void dense_tile(const Lines<typename L::scalar>& y, int outputs, bool add,
                             const TapRow<typename L::scalar>& x_row, ptrdiff_t at, ptrdiff_t group) {
+  if constexpr (Product::crossed) {
+    typename Product::template Sums<tile_outputs, Pixels> sums;
+    for (int t = 0; t < x_row.count(); t++)
+      sums.add(x_row.taps[t].x + at, x_row.channel_pitch, Stride * L::count, x_row.taps[t].w + group,
+               x_row.channels);
+    sums.finish(x_row.taps->w + group + (x_row.channels + 1) * tile_outputs,
+                [&](int o, int p, L value) NASP_LAMBDA_INLINE {
+                  if (o >= outputs) return;
+                  auto* to = y.at + o * y.pitch + p * L::count;
+                  (add ? L::load(to) + value : value).store(to);
+                });
+  } else {
   L sum[tile_outputs][Pixels];
   const typename L::scalar *x, *w;
   const ptrdiff_t pitch = x_row.channel_pitch;
@@ -88,6 +99,7 @@ NASP_INLINE void dense_tile(const Lines<typename L::scalar>& y, int outputs, boo
   auto* to = y.at;
   NASP_UNROLL for (int o = 0; o < tile_outputs; o++, to += y.pitch) {
     if (o < outputs) NASP_UNROLL for (int p = 0; p < Pixels; p++) sum[o][p].store(to + p * L::count);
+  }
   }
 }
 
@@ -194,25 +206,27 @@ inline void sum_lanes(typename L::scalar (&sums)[(Count + L::count - 1) / L::cou
   }
 }
 
-// (O, C, taps) -> (ceil(O / 4), taps, C, 4); `transpose` packs with the roles of o and c exchanged, for dx.
+// (O, C, taps) -> (groups, taps, C, outputs of the group); `transpose` packs with the roles of o and c exchanged, for dx.
+// expected: the root mean square of inputs that crossed products expect; 0: they are not crossed.
 template <class S>
-void pack_dense(S* packed, const S* w, int outputs, int channels, int taps, bool transpose) {
+void pack_dense(S* packed, const S* w, int outputs, int channels, int taps, bool transpose, double expected) {
   const int to = transpose ? channels : outputs, from = transpose ? outputs : channels;
   for (int group = 0; group < ceil_div(to, tile_outputs); group++) {
-    for (int t = 0; t < taps; t++) {
-      for (int c = 0; c < from; c++) {
-        for (int i = 0; i < tile_outputs; i++, packed++) {
+    for (int t = 0; t < taps; t++, packed += weight_rows(from) * tile_outputs) {
+      for (int c = 0, at = 0; c < from; c++) {
+        for (int i = 0; i < tile_outputs; i++, at++) {
           const int o = group * tile_outputs + i;
-          *packed = o >= to     ? S(0)
-                    : transpose ? w[(static_cast<std::size_t>(c) * channels + o) * taps + t]
-                                : w[(static_cast<std::size_t>(o) * channels + c) * taps + t];
+          packed[at] = o >= to     ? S(0)
+                       : transpose ? w[(static_cast<std::size_t>(c) * channels + o) * taps + t]
+                                   : w[(static_cast<std::size_t>(o) * channels + c) * taps + t];
         }
       }
     }
+    if (expected > 0) cross_weights(packed - taps * weight_rows(from) * tile_outputs, taps, from, tile_outputs, expected);
   }
 }
 inline std::size_t packed_dense_size(int to, int from, int taps) {
-  return static_cast<std::size_t>(ceil_div(to, tile_outputs)) * tile_outputs * from * taps;
+  return static_cast<std::size_t>(ceil_div(to, tile_outputs)) * tile_outputs * weight_rows(from) * taps;
 }
 
 }  // namespace nasp::NASP_ISA

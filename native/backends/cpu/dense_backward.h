@@ -18,7 +18,8 @@ void dense_data_gradient(const DensePart& part, int channels, int first, const t
                          const Epilogue& epilogue) {
   using S = typename L::scalar;
   Tap<S> taps[64];
-  const ptrdiff_t group_pitch = static_cast<ptrdiff_t>(part.taps()) * part.out * tile_outputs;
+  const ptrdiff_t tap_size = static_cast<ptrdiff_t>(Exact<L>::rows(part.out)) * tile_outputs,
+                  group_pitch = part.taps() * tap_size;
   for (int row = row0; row < row1; row++) {
     for (int parity = 0; parity < part.stride_w; parity++) {
       const int pixels = ceil_div(larger(0, width - parity), part.stride_w);
@@ -31,11 +32,11 @@ void dense_data_gradient(const DensePart& part, int channels, int first, const t
           const int right = parity + part.pad_w - t;
           if (floor_div(right, part.stride_w) * part.stride_w != right) continue;
           taps[count++] = {dy.at(down / part.stride_h, first, right / part.stride_w),
-                           packed + static_cast<ptrdiff_t>(s * part.kernel_w + t) * part.out * tile_outputs};
+                           packed + (s * part.kernel_w + t) * tap_size};
         }
       }
       if (count == 0) lines = 0;  // no tap reaches these columns: zeros
-      dense_row<L, 1>({taps, lines, lines ? count / lines : 0, part.out, dy.channel_pitch}, channels,
+      dense_row<L, 1, Exact<L>>({taps, lines, lines ? count / lines : 0, part.out, dy.channel_pitch}, channels,
                       group_pitch, 0, row, parity, pixels, buffer, epilogue);
     }
   }
@@ -49,7 +50,7 @@ void dense_weight_gradient_taps(const DensePart& part, int channels, typename L:
                                 ptrdiff_t dy_row_pitch, const Band<L>& x, int x_row, int column, int tap,
                                 int rows, int out_width) {
   using S = typename L::scalar;
-  constexpr int O = tile_outputs, N = O * Inputs * Taps;
+  constexpr int O = gradient_outputs, N = O * Inputs * Taps;
   for (int o = 0; o < part.out; o += O) {
     const S* dys[O];
     for (int i = 0; i < O; i++) dys[i] = dy + smaller(o + i, part.out - 1) * dy_channel_pitch;
@@ -175,7 +176,7 @@ void paired_backward(BackwardPiece<L> p, const LoadedPiece<L>& loaded) {
   const Band<L> dmid(memory, unit.row.out, p.out_width, p.row0, p.row1 - p.row0, loaded.dy.pad);
   clear_padding(dmid, p.height);
   data_gradient(column, unit.row.out, layout.dense[0], p.packed, 0, loaded.dy, p.height, p.out_width, p.row0,
-                p.row1, scratch, ToBand<L>{dmid});
+                p.row1, scratch, ToBand<L, Exact<L>>{dmid});
   p.to_dx.column_step = unit.row.stride_w;
   if (p.want_dx)
     data_gradient(unit.row, unit.in, layout.first, p.packed, 0, dmid, p.height, p.width, p.row0, p.row1,

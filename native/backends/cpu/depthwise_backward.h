@@ -168,7 +168,7 @@ void depthwise_backward(const BackwardPiece<L>& p, typename L::scalar* memory) {
     fill_gradient(dy, p.step.dy, p.block, p.live);
     clear_padding(dmid.part(row, row_end), out_height);
     dense_data_gradient(unit.dense[0], unit.in, 0, p.packed + layout.back.dense[0].direct, dy, p.out_width,
-                        larger(0, row), smaller(out_height, row_end), buffer, ToBand<L>{dmid});
+                        larger(0, row), smaller(out_height, row_end), buffer, ToBand<L, Exact<L>>{dmid});
     const bool own = p.dw && row >= p.out0 && row < p.out1;
     if (own) {
       const int needed = (row_end - 1) * stride + pad + 1;

@@ -7,7 +7,7 @@
 //   DataGradient     dx (+)= pixels, where the forward input was positive
 //   ToBand           into another band (an intermediate result of the same piece): the lines are its rows
 //
-// An epilogue says too whether what it takes is made of pairs (pairs.h).
+// An epilogue says too of which multiply-adds what it takes is made (crossed.h).
 //
 // segment(channel, row, column, count, pixels): `count` pixels of a row from `column` on.
 #pragma once
@@ -34,10 +34,11 @@ NASP_INLINE void clear(L (&ways)[Ways]) {
   NASP_UNROLL for (int i = 0; i < Ways; i++) ways[i] = L::zero();
 }
 
-template <class L, bool Store, bool Pairs = false>
+template <class L, bool Store, class Made = ForwardProducts<L>>
 struct Forward {
   using S = typename L::scalar;
-  static constexpr bool in_place = false, pairs = Pairs;
+  using Products = Made;
+  static constexpr bool in_place = false;
   View<S> y;             // of the block; used where Store
   View<const S> g;       // of the block; used where not Store
   ChannelSums<L>* sums;  // one an output channel of the unit
@@ -89,7 +90,8 @@ struct Forward {
 template <class L>
 struct DataGradient {
   using S = typename L::scalar;
-  static constexpr bool in_place = false, pairs = false;
+  using Products = Exact<L>;
+  static constexpr bool in_place = false;
   View<S> dx;      // of the block
   Source<S> gate;  // of the block
   Band<L> activation;
@@ -150,19 +152,12 @@ struct DataGradient {
   }
 };
 
-template <class L, bool Pairs = false>
+template <class L, class Made>
 struct ToBand {
-  static constexpr bool in_place = true, pairs = Pairs;
+  using Products = Made;
+  static constexpr bool in_place = true;
   Band<L> band;
 };
-
-// The multiply-adds of dense tiles on their way to an epilogue, and the input channels that they take, or pairs of them.
-template <class L, class Epilogue>
-using ProductsFor = std::conditional_t<Epilogue::pairs, Paired<L>, Exact<L>>;
-template <class Epilogue>
-constexpr int inputs_for(int channels) {
-  return Epilogue::pairs ? pair_count(channels) : channels;
-}
 
 // The lines that a kernel writes pixels of `row` to, from a channel and a column on: the epilogue's own, or `buffer`.
 template <class L, class Epilogue>

@@ -75,9 +75,14 @@ L where_positive(L gate, L a) {
   return {gate.v > 0 ? a.v : typename L::vector{}};
 }
 
-// Register tiles: output channels x pixels of the dense kernels, rows x pixels of the depthwise ones.
-constexpr int tile_outputs = 4;
-constexpr int tile_pixels = NASP_REGISTERS >= 32 ? 4 : 3;
+#ifndef NASP_CROSSED  // whether forward products are crossed (crossed.h)
+#define NASP_CROSSED 0
+#endif
+
+// Register tiles: output channels x pixels of the dense kernels (of crossed ones flat: they load two values for a product of
+// theirs), of the weight gradients' output channels; rows x pixels of the depthwise ones.
+constexpr int tile_outputs = NASP_CROSSED ? 8 : 4, gradient_outputs = 4;
+constexpr int tile_pixels = NASP_CROSSED ? 2 : NASP_REGISTERS >= 32 ? 4 : 3;
 constexpr int depthwise_rows = NASP_REGISTERS >= 32 ? 2 : 1, depthwise_pixels = 8;
 
 // Bytes of inputs that dense kernels keep in the first-level cache: of 32 KB with 16 registers, of 48 with 32; and of

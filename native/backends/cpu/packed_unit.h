@@ -80,9 +80,18 @@ std::size_t packed_size(const Unit& u, bool backward) {
   return backward ? layout.size : layout.forward_size;
 }
 
+// The root mean square of what a depthwise convolution makes of inputs of 1.
+template <class S>
+double depthwise_growth(const S* w, const Unit& u) {
+  double squares = 0;
+  for (int i = 0; i < u.first_weights(); i++) squares += static_cast<double>(w[i]) * w[i];
+  return std::sqrt(squares / u.in);
+}
+
+// crossed: whether those of a forward pass are for crossed products.
 template <class L>
-void pack_unit(const Run&, const Unit& u, typename L::scalar* packed,
-               const UnitWeights<typename L::scalar>& w, bool backward) {
+void pack_unit_for(const Unit& u, typename L::scalar* packed, const UnitWeights<typename L::scalar>& w,
+                   bool backward, bool crossed) {
   using S = typename L::scalar;
   const PackedLayout layout(u);
   std::vector<S> composed;
@@ -93,12 +102,15 @@ void pack_unit(const Run&, const Unit& u, typename L::scalar* packed,
   for (const bool transposed : {false, true}) {
     if (transposed && !backward) return;
     const auto& half = transposed ? layout.back : layout.forward;
+    const double expected = !crossed || transposed ? 0
+                            : u.depthwise()        ? expected_input * depthwise_growth(w.first, u)
+                                                   : expected_input;
     const auto pack = [&](const PackedPart& at, const S* weights, const DensePart& d, int in,
                           bool runs_direct = true) {
       const Winograd kind = winograd_of(d, in);
-      if (runs_direct) pack_dense(packed + at.direct, weights, d.out, in, d.taps(), transposed);
+      if (runs_direct) pack_dense(packed + at.direct, weights, d.out, in, d.taps(), transposed, expected);
       if (kind != Winograd::none)
-        pack_winograd<L>(kind, packed + at.winograd, weights, d.out, in, transposed);
+        pack_winograd<L>(kind, packed + at.winograd, weights, d.out, in, transposed, expected);
     };
     if (u.paired())
       pack(half.first, w.first, u.row, u.in);
@@ -113,18 +125,24 @@ void pack_unit(const Run&, const Unit& u, typename L::scalar* packed,
   }
 }
 
+template <class L>
+void pack_unit(const Run&, const Unit& u, typename L::scalar* packed,
+               const UnitWeights<typename L::scalar>& w, bool backward) {
+  pack_unit_for<L>(u, packed, w, backward, crosses);
+}
+
 // As pack_unit's for a forward pass, in the same places: what runs in pairs packed in them (pairs.h), the rest as it is.
 template <class L>
-void pack_unit_pairs(const Run& run, const Unit& u, typename L::scalar* packed,
+void pack_unit_pairs(const Run&, const Unit& u, typename L::scalar* packed,
                      const UnitWeights<typename L::scalar>& w) {
-  pack_unit<L>(run, u, packed, w, false);
+  pack_unit_for<L>(u, packed, w, false, false);
   const auto pair = [&](const PackedPart& at, const DensePart& d, int in) {
     const Winograd kind = winograd_of(d, in);
     if (kind != Winograd::none) return pair_winograd(kind, packed + at.winograd, d.out, in);
     if (d.taps() > 1) return;
     auto *to = packed + at.direct, *from = to;
     for (int o = 0; o < d.out;
-         o += tile_outputs, from += in * tile_outputs, to += pair_count(in) * tile_outputs)
+         o += tile_outputs, from += weight_rows(in) * tile_outputs, to += pair_count(in) * tile_outputs)
       pair_weights(to, from, in, tile_outputs);
   };
   const auto half = PackedLayout(u).forward;

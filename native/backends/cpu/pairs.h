@@ -17,20 +17,11 @@ constexpr bool has_pairs = false;
 
 inline int pair_count(int channels) { return ceil_div(channels, 2); }
 
-// What a dense tile's multiply-add is: of scalars, or of pairs.
 template <class L>
-struct Exact {
-  static L first(L weight, L x) { return weight * x; }
-  static L add(L sum, L weight, L x) { return sum + weight * x; }
-};
-template <class L>
-struct Paired {
-  static L first(L weight, L x) { return add(L::zero(), weight, x); }
-  static L add(L sum, L weight, L x) {
-    asm("vdpbf16ps %2, %1, %0" : "+v"(sum.v) : "v"(x.v), "v"(weight.v));
-    return sum;
-  }
-};
+L add_pairs(L sum, L weight, L x) {
+  asm("vdpbf16ps %2, %1, %0" : "+v"(sum.v) : "v"(x.v), "v"(weight.v));
+  return sum;
+}
 
 // Rounded to the nearest, ties to even, as weights are below.
 template <class L>

@@ -27,18 +27,20 @@ bool runs_pointwise(const BackwardUnit<S>* units, int count) {
   return count > 1;
 }
 
-// The units' weights for dx as those of one convolution: (ceil(in / 4), all their outputs, 4), see pack_dense.
+// The units' weights for dx as those of one convolution: as pack_dense leaves it.
 template <class S>
 const S* join_weights(const Run& run, const BackwardUnit<S>* units, int count, int in, int outputs) {
   const int groups = ceil_div(in, tile_outputs);
-  auto* joined = static_cast<S*>(run.workspace.shared(
-      Workspace::joined_weights, sizeof(S) * static_cast<std::size_t>(groups) * outputs * tile_outputs));
-  S* to = joined;
+  const auto size = [](int rows) { return static_cast<ptrdiff_t>(rows) * tile_outputs; };
+  auto* joined = static_cast<S*>(
+      run.workspace.shared(Workspace::joined_weights, sizeof(S) * groups * size(weight_rows(outputs))));
   for (int group = 0; group < groups; group++) {
+    S* to = joined + group * size(weight_rows(outputs));
     for (int i = 0; i < count; i++) {
       const Unit& unit = *units[i].unit;
-      const ptrdiff_t size = static_cast<ptrdiff_t>(unit.out) * tile_outputs;
-      to = std::copy_n(units[i].packed + PackedLayout(unit).back.dense[0].direct + group * size, size, to);
+      to = std::copy_n(
+          units[i].packed + PackedLayout(unit).back.dense[0].direct + group * size(weight_rows(unit.out)),
+          size(unit.out), to);
     }
   }
   return joined;

@@ -137,8 +137,8 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
       }
       const int from = output_row(row0, unit.stride_h()), to = output_row(row1, unit.stride_h());
       const int out_width = unit.out_width(width), pixels = (to - from) * out_width;
-      const auto into = [&]<bool Store, bool Pairs>() {
-        using Into = Forward<L, Store, Pairs>;
+      const auto into = [&]<bool Store, class Products>() {
+        using Into = Forward<L, Store, Products>;
         const auto epilogue = [&](const ForwardUnit<S>& of, ChannelSums<L>* own) {
           return Into{block_of(of.y, block), block_of(of.g, block), own, from,
                       leaves_caches(of.y, ceil_div(run.batch, L::count))};
@@ -162,16 +162,16 @@ void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units,
       };
       if (pixels > 0) {
         for (int c = 0; c < together.outputs; c++) sums[c].begin();
-        const auto made_of = [&]<bool Pairs>() {
+        const auto made_of = [&]<class Products>() {
           if (step.g)
-            into.template operator()<false, Pairs>();
+            into.template operator()<false, Products>();
           else
-            into.template operator()<true, Pairs>();
+            into.template operator()<true, Products>();
         };
         if (has_pairs<L> && step.pairs)
-          made_of.template operator()<has_pairs<L>>();
+          made_of.template operator()<std::conditional_t<has_pairs<L>, Paired<L>, ForwardProducts<L>>>();
         else
-          made_of.template operator()<false>();
+          made_of.template operator()<ForwardProducts<L>>();
       }
       const ChannelSums<L>* own = sums;
       for (int i = 0; i < together.count; i++) {

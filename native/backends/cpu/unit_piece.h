@@ -16,7 +16,7 @@ namespace nasp::NASP_ISA {
 
 // `pixels` output pixels of one row from `column` on, all `outputs` channels. In blocks whose inputs stay in the first-level
 // cache while all output groups read them: of pixels, and where even a tile's inputs are too many, of lines of taps, or taps.
-template <class L, int Stride, class Product = Exact<L>, class Epilogue>
+template <class L, int Stride, class Product, class Epilogue>
 void dense_row(const TapRow<typename L::scalar>& x_row, int outputs, ptrdiff_t group_pitch, int first_output,
                int row, int column, int pixels, typename L::scalar* buffer, const Epilogue& epilogue) {
   constexpr int most = dense_block / static_cast<int>(sizeof(L));  // vectors of x
@@ -78,25 +78,27 @@ template <class L, class Epilogue>
 void dense_rows(const DensePart& part, int first_output, const typename L::scalar* packed, const Band<L>& x,
                 int out_width, int row0, int row1, typename L::scalar* buffer, const Epilogue& epilogue) {
   using S = typename L::scalar;
-  if constexpr (Epilogue::pairs) {
+  constexpr bool paired = std::is_same_v<typename Epilogue::Products, Paired<L>>;
+  using Products = std::conditional_t<paired, Exact<L>, typename Epilogue::Products>;  // of several taps
+  if constexpr (paired) {
     if (part.taps() == 1)
       return pointwise_rows(part, first_output, packed, x, out_width, row0, row1, buffer, epilogue);
   }
   Tap<S> taps[64];
   const int count = part.taps();
-  const ptrdiff_t group_pitch = static_cast<ptrdiff_t>(count) * x.channels * tile_outputs;
+  const ptrdiff_t tap_size = static_cast<ptrdiff_t>(Products::rows(x.channels)) * tile_outputs;
   for (int row = row0; row < row1; row++) {
     for (int s = 0, i = 0; s < part.kernel_h; s++) {
-      for (int t = 0; t < part.kernel_w; t++, i++) {
-        taps[i] = {x.at(row * part.stride_h - part.pad_h + s, 0, t - part.pad_w),
-                   packed + static_cast<ptrdiff_t>(i) * x.channels * tile_outputs};
-      }
+      for (int t = 0; t < part.kernel_w; t++, i++)
+        taps[i] = {x.at(row * part.stride_h - part.pad_h + s, 0, t - part.pad_w), packed + i * tap_size};
     }
     const TapRow<S> x_row = {taps, part.kernel_h, part.kernel_w, x.channels, x.channel_pitch};
     if (part.stride_w == 1)
-      dense_row<L, 1>(x_row, part.out, group_pitch, first_output, row, 0, out_width, buffer, epilogue);
+      dense_row<L, 1, Products>(x_row, part.out, count * tap_size, first_output, row, 0, out_width, buffer,
+                                epilogue);
     else
-      dense_row<L, 2>(x_row, part.out, group_pitch, first_output, row, 0, out_width, buffer, epilogue);
+      dense_row<L, 2, Products>(x_row, part.out, count * tap_size, first_output, row, 0, out_width, buffer,
+                                epilogue);
   }
 }
 
@@ -144,8 +146,8 @@ void separable_rows(const Unit& unit, const typename L::scalar* depthwise,
                     int row0, int row1, typename L::scalar* scratch, const Epilogue& epilogue,
                     Ahead<typename L::scalar>& ahead) {
   using S = typename L::scalar;
-  using Products = ProductsFor<L, Epilogue>;
-  const int at_once = mid_pixels<L>(unit.in, out_width), inputs = inputs_for<Epilogue>(unit.in);
+  using Products = typename Epilogue::Products;
+  const int at_once = mid_pixels<L>(unit.in, out_width), inputs = Products::inputs(unit.in);
   auto* buffer = scratch + Band<L>::size(unit.in, at_once, depthwise_rows, 0);
   const Band<L> mid(scratch, unit.in, at_once, 0, depthwise_rows, 0);
   by_depthwise_rows(unit, row0, row1, [&](int row, bool two) {
@@ -154,7 +156,7 @@ void separable_rows(const Unit& unit, const typename L::scalar* depthwise,
       const auto depthwise_to = [&](const auto& to, ptrdiff_t next, const auto& done) {
         depthwise_channels(unit, depthwise, x, height, to, next, two, row, column, pixels, ahead, done);
       };
-      if constexpr (Epilogue::pairs) {  // two channels' rows in the buffer, then in pairs
+      if constexpr (std::is_same_v<Products, Paired<L>>) {  // two channels' rows in the buffer, then in pairs
         const ptrdiff_t next = static_cast<ptrdiff_t>(pixels) * L::count, channel = next * depthwise_rows;
         depthwise_to([&](int c) { return buffer + c % 2 * channel; }, next,
                      [&](int c) {
@@ -169,7 +171,8 @@ void separable_rows(const Unit& unit, const typename L::scalar* depthwise,
       for (int i = 0; i <= two; i++) {
         const Tap<S> tap = {mid.at(i, 0, 0), pointwise};
         dense_row<L, 1, Products>({&tap, 1, 1, inputs, mid.channel_pitch}, unit.out,
-                                  static_cast<ptrdiff_t>(inputs) * tile_outputs, 0, row + i * unit.dilation,
+                                  static_cast<ptrdiff_t>(Products::rows(unit.in)) * tile_outputs, 0,
+                                  row + i * unit.dilation,
                                   column, pixels, buffer, epilogue);
       }
     }
@@ -238,7 +241,7 @@ void dense_part(const DensePart& part, int in, const PackedPart& at, const typen
 
 // The row convolution of a pair, for the output rows [row0, row1): its results stay in a band of their own, with zeros in
 // the rows outside the image. memory: the band, and behind it the scratch.
-template <class L, bool Pairs = false>
+template <class L, class Products = ForwardProducts<L>>
 Band<L> paired_mid(const Unit& unit, const typename L::scalar* packed, const Band<L>& x, int height,
                    int out_width, int row0, int row1, typename L::scalar* memory,
                    typename L::scalar* scratch) {
@@ -248,7 +251,7 @@ Band<L> paired_mid(const Unit& unit, const typename L::scalar* packed, const Ban
   const Band<L> mid(memory, unit.row.out, out_width, first, end - first, 0);
   clear_padding(mid, height);
   dense_part(unit.row, unit.in, PackedLayout(unit).forward.first, packed, 0, x, height, out_width,
-             larger(0, first), smaller(height, end), scratch, ToBand<L, Pairs>{mid});
+             larger(0, first), smaller(height, end), scratch, ToBand<L, Products>{mid});
   return mid;
 }
 
@@ -287,7 +290,7 @@ void unit_piece(const Unit& unit, const typename L::scalar* packed, const Band<L
   if (unit.paired() && dense.count == 0) {
     auto* memory = scratch + paired_scratch<L>(unit, x.width);
     const auto mid =
-        paired_mid<L, Epilogue::pairs>(unit, packed, x, height, out_width, row0, row1, memory, scratch);
+        paired_mid<L, typename Epilogue::Products>(unit, packed, x, height, out_width, row0, row1, memory, scratch);
     dense_part(unit.dense[0], unit.row.out, layout.dense[0], packed, 0, mid, height, out_width, row0, row1,
                scratch, epilogue);
   }

@@ -111,37 +111,50 @@ template <class L, int G, class Product>
 [[gnu::noinline]] void winograd_products(typename L::scalar* m, const typename L::scalar* v,
                                          const typename L::scalar* u, bool add, int channels, int groups,
                                          int tiles, int used) {
-  constexpr int T = winograd_tiles;
+  constexpr int T = winograd_group_tiles;
   const ptrdiff_t pitch = static_cast<ptrdiff_t>(tiles) * L::count;
-  for (int g = 0; g < groups; g++, m += G * pitch, u += static_cast<ptrdiff_t>(channels) * G) {
+  const int inputs = Product::inputs(channels);
+  for (int g = 0; g < groups; g++, m += G * pitch, u += static_cast<ptrdiff_t>(Product::rows(channels)) * G) {
     for (int q = 0; q < used; q += T) {
-      L sum[G][T];
       const typename L::scalar *x = v + q * L::count, *w = u;
-      const auto channel = [&]<bool First>() NASP_LAMBDA_INLINE {
-        L weight[G];
-        NASP_UNROLL for (int o = 0; o < G; o++) {
-          weight[o] = L::splat(w[o]);
-          weight[o].pin();
-        }
-        NASP_UNROLL for (int p = 0; p < T; p++) {
-          L tile = L::load(x + p * L::count);
-          tile.pin();
-          NASP_UNROLL for (int o = 0; o < G; o++) sum[o][p] =
-              First ? Product::first(weight[o], tile) : Product::add(sum[o][p], weight[o], tile);
-        }
-        x += pitch, w += G;
-      };
-      int c = channels;
-      if (add) {
-        NASP_UNROLL for (int o = 0; o < G; o++) NASP_UNROLL for (int p = 0; p < T; p++) sum[o][p] =
-            L::load(m + o * pitch + (q + p) * L::count);
+      auto* const to = m + q * L::count;
+      if constexpr (Product::crossed) {
+        typename Product::template Sums<G, T> sums;
+        sums.add(x, pitch, L::count, w, inputs);
+        sums.finish(w + (inputs + 1) * G, [&](int o, int p, L value) NASP_LAMBDA_INLINE {
+          auto* at = to + o * pitch + p * L::count;
+          (add ? L::load(at) + value : value).store(at);
+        });
       } else {
-        channel.template operator()<true>();
-        c--;
+        L sum[G][T];
+        const auto each = [&](const auto& body) NASP_LAMBDA_INLINE {
+          NASP_UNROLL for (int o = 0; o < G; o++) NASP_UNROLL for (int p = 0; p < T; p++)
+              body(sum[o][p], to + o * pitch + p * L::count);
+        };
+        const auto channel = [&]<bool First>() NASP_LAMBDA_INLINE {
+          L weight[G];
+          NASP_UNROLL for (int o = 0; o < G; o++) {
+            weight[o] = L::splat(w[o]);
+            weight[o].pin();
+          }
+          NASP_UNROLL for (int p = 0; p < T; p++) {
+            L tile = L::load(x + p * L::count);
+            tile.pin();
+            NASP_UNROLL for (int o = 0; o < G; o++) sum[o][p] =
+                First ? Product::first(weight[o], tile) : Product::add(sum[o][p], weight[o], tile);
+          }
+          x += pitch, w += G;
+        };
+        int c = inputs;
+        if (add) {
+          each([](L& s, auto* at) NASP_LAMBDA_INLINE { s = L::load(at); });
+        } else {
+          channel.template operator()<true>();
+          c--;
+        }
+        for (; c > 0; c--) channel.template operator()<false>();
+        each([](L& s, auto* at) NASP_LAMBDA_INLINE { s.store(at); });
       }
-      for (; c > 0; c--) channel.template operator()<false>();
-      NASP_UNROLL for (int o = 0; o < G; o++) NASP_UNROLL for (int p = 0; p < T; p++) sum[o][p].store(
-          m + o * pitch + (q + p) * L::count);
     }
   }
 }
@@ -164,6 +177,7 @@ inline int winograd_groups_of(WinogradGroups (&runs)[3], int o, int some, int ou
 template <class Body>
 NASP_INLINE void with_winograd_group(int size, const Body& body) {
   if (size == winograd_group) return body.template operator()<winograd_group>();
+  if (crosses && size == 4) return body.template operator()<4>();
   if (size == 2) return body.template operator()<2>();
   if (size == 1) return body.template operator()<1>();
   body.template operator()<3>();
@@ -254,13 +268,14 @@ void winograd_tile_outputs(const WinogradPhase& phase,
                            const WinogradTiles& place, int begin, int count, int tiles,
                            const typename L::scalar* v, typename L::scalar* m) {
   using S = typename L::scalar;
+  using Products = typename Epilogue::Products;
   const auto& [packed, outputs, epilogue] = to_all;
   const Winograd kind = phase.kind;
   const bool add = !phase.transpose && phase.index > 0,
              ends = phase.transpose || phase.index + 1 == winograd_phases(kind);
   const int positions = winograd_positions(kind), used = ceil_div(count, winograd_tiles) * winograd_tiles,
             at_once = winograd_outputs_at_once(kind, phase.transpose, outputs),
-            inputs = inputs_for<Epilogue>(channels);
+            rows = Products::rows(channels);
   const ptrdiff_t plane = winograd_plane<L>(channels, tiles);
   const std::size_t pitch = winograd_pitch(outputs, channels);
   S* lines = m + positions * winograd_plane<L>(at_once, tiles);
@@ -269,14 +284,14 @@ void winograd_tile_outputs(const WinogradPhase& phase,
     WinogradGroups runs[3];
     const int run_count = winograd_groups_of(runs, o, some, outputs);
     const ptrdiff_t m_plane = winograd_plane<L>(some, tiles);
-    const S* u = packed + phase.index * positions * pitch + static_cast<std::size_t>(o) * inputs;
+    const S* u = packed + phase.index * positions * pitch + static_cast<std::size_t>(o) * rows;
     for (int p = 0; p < positions; p++) {
       for (int r = 0; r < run_count && phase.has(p); r++) {
         const auto& [size, groups, first] = runs[r];
         with_winograd_group(size, [&]<int G>() {
-          winograd_products<L, G, ProductsFor<L, Epilogue>>(
+          winograd_products<L, G, Products>(
               m + p * m_plane + static_cast<ptrdiff_t>(first) * tiles * L::count, v + p * plane,
-              u + p * pitch + static_cast<ptrdiff_t>(first) * inputs, add, inputs, groups, tiles, used);
+              u + p * pitch + static_cast<ptrdiff_t>(first) * rows, add, channels, groups, tiles, used);
         });
       }
       if (!phase.has(p) && !add) std::fill_n(m + p * m_plane, m_plane, S(0));
@@ -327,7 +342,7 @@ void winograd_rows(Winograd kind, bool transpose, const WinogradOutput<typename 
       const WinogradPhase phase = {kind, i, transpose};
       if (i == 0 || !transpose)  // phases of dx read the same of dy
         winograd_tile_inputs(phase, v, plane, tiles, place, begin, n, x, first, channels);
-      if constexpr (Epilogue::pairs) {
+      if constexpr (std::is_same_v<typename Epilogue::Products, Paired<L>>) {
         const ptrdiff_t pitch = static_cast<ptrdiff_t>(tiles) * L::count;
         for (int p = 0; p < winograd_positions(kind); p++)
           pair_channels<L>(v + p * plane, pitch, v + p * plane, pitch, channels, n);

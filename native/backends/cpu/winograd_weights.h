@@ -6,20 +6,22 @@
 #include <cstring>
 
 #include "../../ops/unit.h"
-#include "pairs.h"
+#include "crossed.h"
 #include "winograd_points.h"
 
 namespace nasp::NASP_ISA {
 
-constexpr int winograd_tiles = 4;  // of the products' register tile, and of 3x3 at once
-// Outputs of that tile, and at once: 12 sums and the 4 tiles' values leave none of 16 registers idle.
-constexpr int winograd_group = NASP_REGISTERS >= 32 ? 4 : 3;
-constexpr int winograd_outputs = winograd_group * (NASP_REGISTERS >= 32 ? 4 : 6);
+constexpr int winograd_tiles = 4;  // of 3x3 at once
+// The products' register tile: 12 sums and the 4 tiles' values leave none of 16 registers idle. And outputs at once.
+constexpr int winograd_group = crosses ? 8 : NASP_REGISTERS >= 32 ? 4 : 3,
+              winograd_group_tiles = crosses ? 2 : winograd_tiles;
+constexpr int winograd_outputs = NASP_REGISTERS >= 32 ? 16 : 18;
 // Outputs of the group that begins with output o: the last ones of those at once share what is left, none alone with a full one
 // before it.
 inline int winograd_group_at(int o, int outputs) {
+  constexpr int small = smaller(winograd_group, 4);
   const int left = smaller(outputs - o, winograd_outputs - o % winograd_outputs);
-  return left == winograd_group + 1 ? 2 : smaller(left, winograd_group);
+  return left >= winograd_group && crosses ? winograd_group : left == small + 1 ? 2 : smaller(left, small);
 }
 
 constexpr int winograd_square_taps = 3, winograd_line_taps = 7;
@@ -76,7 +78,7 @@ inline Winograd winograd_on(const DensePart& part, int in, int height, int width
 }
 
 inline std::size_t winograd_pitch(int to, int from) {  // from one position of the weights to the next
-  return static_cast<std::size_t>(to) * from + 16;
+  return static_cast<std::size_t>(to) * weight_rows(from) + 16;
 }
 inline std::size_t packed_winograd_size(Winograd kind, int to, int from) {
   return winograd_phases(kind) * winograd_positions(kind) * winograd_pitch(to, from);
@@ -133,11 +135,50 @@ struct WinogradPhase {
   int spread(int i) const { return index + i * winograd_phases(kind); }
 };
 
+// What the root mean square of inputs grows to at the positions of a line's transform.
+template <class L, int Taps>
+struct WinogradGrowth {
+  double of[winograd_side(Taps)];
+
+  static const WinogradGrowth& get() {
+    static const WinogradGrowth growth;
+    return growth;
+  }
+
+ private:
+  WinogradGrowth() : of{} {
+    constexpr int N = winograd_side(Taps), zero = WinogradPoints<Taps>::zero, inside = N - 1 - zero;
+    for (int i = 0; i < N; i++) {
+      L d[N], inner[inside];
+      for (int j = 0; j < N; j++) d[j] = L::splat(i == j);
+      winograd_inner<L, Taps>(inner, d);
+      const auto add = [&](int position, L value) {
+        of[position] += static_cast<double>(value.v[0]) * value.v[0];
+      };
+      if constexpr (zero) add(0, winograd_outer<L, Taps, false>(d));
+      for (int j = 0; j < inside; j++) add(j + zero, inner[j]);
+      add(N - 1, winograd_outer<L, Taps, true>(d));
+    }
+    for (double& value : of) value = std::sqrt(value);
+  }
+};
+template <class L>
+double winograd_growth(Winograd kind, int position) {
+  constexpr int taps = winograd_square_taps, side = winograd_side(taps);
+  if (kind == Winograd::square) {
+    const auto& growth = WinogradGrowth<L, taps>::get().of;
+    return growth[position / side] * growth[position % side];
+  }
+  double growth = 1;
+  with_line_taps(kind, [&]<int Taps>() { growth = WinogradGrowth<L, Taps>::get().of[position]; });
+  return growth;
+}
+
 // (O, C, taps) -> U, phase by phase; `transpose` packs the kernel turned round with the roles of o and c exchanged, for dx. As
-// many kernels at a time as there are lanes, in the order in which they lie in a group.
+// many kernels at a time as there are lanes, in the order in which they lie in a group. expected: as pack_dense's.
 template <class L>
 void pack_winograd(Winograd kind, typename L::scalar* packed, const typename L::scalar* w, int outputs,
-                   int channels, bool transpose) {
+                   int channels, bool transpose, double expected) {
   using S = typename L::scalar;
   constexpr int most_taps = winograd_kernel(Winograd::square), most = winograd_positions(Winograd::square);
   const int to = transpose ? channels : outputs, from = transpose ? outputs : channels;
@@ -149,7 +190,7 @@ void pack_winograd(Winograd kind, typename L::scalar* packed, const typename L::
   for (int i = 0; i < phases; i++, packed += positions * pitch) {
     const WinogradPhase phase = {kind, i, transpose};
     S* group = packed;
-    for (int first = 0, grouped; first < to; first += grouped, group += from * grouped) {
+    for (int first = 0, grouped; first < to; first += grouped, group += weight_rows(from) * grouped) {
       grouped = winograd_group_at(first, to);
       for (int at = 0; at < from * grouped; at += L::count) {
         const int some = smaller(L::count, from * grouped - at);
@@ -171,6 +212,8 @@ void pack_winograd(Winograd kind, typename L::scalar* packed, const typename L::
         for (int p = 0; p < positions; p++)
           std::memcpy(group + p * pitch + at, &u[p], sizeof(S) * static_cast<std::size_t>(some));
       }
+      for (int p = 0; p < positions && expected > 0; p++)
+        cross_weights(group + p * pitch, 1, from, grouped, expected * winograd_growth<L>(kind, p));
     }
   }
 }
@@ -182,7 +225,7 @@ inline void pair_winograd(Winograd kind, float* packed, int outputs, int channel
     for (int first = 0, grouped; first < outputs; first += grouped) {
       grouped = winograd_group_at(first, outputs);
       pair_weights(packed + static_cast<ptrdiff_t>(first) * pair_count(channels),
-                   packed + static_cast<ptrdiff_t>(first) * channels, channels, grouped);
+                   packed + static_cast<ptrdiff_t>(first) * weight_rows(channels), channels, grouped);
     }
   }
 }

@@ -1,0 +1,182 @@
+// Products with a third of their multiplications less, for processors that add beside multiply-adds, in units of their own
+// (AMD's Zen 4): NASP_CROSSED, see isa_zen4.cpp. Of two channels
+//
+//   w1 x1 + w2 x2 = (x1 + w2) (x2 + w1) - x1 x2 - w1 w2
+//
+// is one multiply-add and two additions: the sum of all x1 x2 is the same for every output, that of w1 w2 for every pixel. Of
+// three neighbouring channels two are crossed so, and one is not: as many additions as multiply-adds.
+//
+// Layout    x  behind its channels one more: minus the sum of crossed products
+//           w  a group's rows, channels times a scale of each output's, then minus the sum of crossed products, then 1 / scale
+// Error     about twice that of direct sums, where the scale (a power of two) makes weights as large as what they meet; as many
+//           times more as they differ
+// Source    Winograd, A New Algorithm for Inner Product, IEEE Transactions on Computers C-17, 1968
+#pragma once
+#include <cmath>
+
+#include "pairs.h"
+
+namespace nasp::NASP_ISA {
+
+constexpr bool crosses = NASP_CROSSED;
+// Channels behind those of x, and rows behind those of w, whether products are crossed or not.
+constexpr int weight_rows(int channels) { return channels + (crosses ? 2 : 0); }
+// What the root mean square of inputs is taken for: half of a normal variable's, as BatchNorm and ReLU leave it.
+constexpr double expected_input = 0.7;
+
+// The multiply-adds of a dense kernel: of scalars, of crossed ones, or of pairs in bfloat16. inputs: how many a tap has of so many
+// channels; rows: of weights.
+template <class L>
+struct Exact {
+  static constexpr bool crossed = false;
+  static constexpr int inputs(int channels) { return channels; }
+  static constexpr int rows(int channels) { return weight_rows(channels); }
+  static L first(L weight, L x) { return weight * x; }
+  static L add(L sum, L weight, L x) { return sum + weight * x; }
+};
+template <class L>
+struct Paired {
+  static constexpr bool crossed = false;
+  static constexpr int inputs(int channels) { return pair_count(channels); }
+  static constexpr int rows(int channels) { return pair_count(channels); }
+  static L first(L weight, L x) { return add(L::zero(), weight, x); }
+  static L add(L sum, L weight, L x) { return add_pairs(sum, weight, x); }
+};
+template <class L>
+struct Crossed {
+  using S = typename L::scalar;
+  static constexpr bool crossed = true;
+  static constexpr int inputs(int channels) { return channels; }
+  static constexpr int rows(int channels) { return weight_rows(channels); }
+
+  // The sums of a tile, without those of inputs' crossed products, which are the same for all outputs.
+  template <int Outputs, int Pixels>
+  struct Sums {
+    L all[Outputs][Pixels], crossed[Pixels];
+
+    NASP_INLINE Sums() {
+      each([](L& sum, int, int) NASP_LAMBDA_INLINE { sum = L::zero(); });
+      NASP_UNROLL for (int p = 0; p < Pixels; p++) crossed[p] = L::zero();
+    }
+    // Adds the products of a tap: x, so many channels `pitch` apart, of pixels `step` apart; w, rows of `Outputs`.
+    NASP_INLINE void add(const S* x, ptrdiff_t pitch, ptrdiff_t step, const S* w, int channels) {
+      const auto load = [&](L(&pixels)[Pixels], const S* from) NASP_LAMBDA_INLINE {
+        NASP_UNROLL for (int p = 0; p < Pixels; p++) {
+          pixels[p] = L::load(from + p * step);
+          pixels[p].pin();
+        }
+      };
+      const auto cross = [&](const L(&a)[Pixels], const L(&b)[Pixels]) NASP_LAMBDA_INLINE {
+        NASP_UNROLL for (int p = 0; p < Pixels; p++) {
+          crossed[p] += a[p] * b[p];
+          crossed[p].pin();
+        }
+      };
+      L a[Pixels], b[Pixels], c[Pixels];
+      for (; channels >= 3; channels -= 3, x += 3 * pitch, w += 3 * Outputs) {
+        load(a, x), load(b, x + pitch), load(c, x + 2 * pitch);
+        cross(a, b);
+        each([&](L& sum, int o, int p) NASP_LAMBDA_INLINE {
+          const L left = plus(a[p], w + Outputs + o), right = plus(b[p], w + o);
+          sum = plus_product(sum, c[p], w + 2 * Outputs + o);
+          sum += left * right;
+          sum.pin();
+        });
+      }
+      if (channels == 2) {
+        load(a, x), load(b, x + pitch);
+        cross(a, b);
+        each([&](L& sum, int o, int p)
+                 NASP_LAMBDA_INLINE { sum += plus(a[p], w + Outputs + o) * plus(b[p], w + o); });
+      } else if (channels == 1) {
+        load(a, x);
+        each([&](L& sum, int o, int p) NASP_LAMBDA_INLINE { sum = plus_product(sum, a[p], w + o); });
+      }
+      w += channels * Outputs;
+      each([&](L& sum, int o, int) NASP_LAMBDA_INLINE { sum = plus(sum, w + o); });
+    }
+    // Calls put(o, p, value) for all; inverse: 1 / scale of the outputs, the last row of a tap's weights.
+    template <class Put>
+    NASP_INLINE void finish(const S* inverse, const Put& put) {
+      each([&](L& sum, int o, int p) NASP_LAMBDA_INLINE { put(o, p, times(sum - crossed[p], inverse + o)); });
+    }
+
+   private:
+    template <class Body>
+    NASP_INLINE void each(const Body& body) {
+      NASP_UNROLL for (int o = 0; o < Outputs; o++) NASP_UNROLL for (int p = 0; p < Pixels; p++)
+          body(all[o][p], o, p);
+    }
+  };
+
+ private:
+  // With a scalar from memory, which the load spreads: in an instruction of its own that would take an addition's place.
+  static L plus(L a, const S* scalar) {
+#if NASP_CROSSED
+    L sum;
+    asm("vaddps %2%{1to16%}, %1, %0" : "=v"(sum.v) : "v"(a.v), "m"(*scalar));
+    return sum;
+#else
+    return a + L::splat(*scalar);
+#endif
+  }
+  static L times(L a, const S* scalar) {
+#if NASP_CROSSED
+    L product;
+    asm("vmulps %2%{1to16%}, %1, %0" : "=v"(product.v) : "v"(a.v), "m"(*scalar));
+    return product;
+#else
+    return a * L::splat(*scalar);
+#endif
+  }
+  static L plus_product(L sum, L a, const S* scalar) {
+#if NASP_CROSSED
+    asm("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(sum.v) : "v"(a.v), "m"(*scalar));
+    return sum;
+#else
+    return sum + a * L::splat(*scalar);
+#endif
+  }
+};
+// Of what runs forward.
+template <class L>
+using ForwardProducts = std::conditional_t<crosses, Crossed<L>, Exact<L>>;
+
+// A group's weights, (taps, weight_rows(channels), group), whose last two rows a tap are written, for inputs of that root mean
+// square.
+template <class S>
+void cross_weights(S* w, int taps, int channels, int group, double expected) {
+  constexpr int most = tile_outputs;
+  const int rows = weight_rows(channels);
+  // Sums over a tap's rows of what product(row, o) gives, one an output.
+  const auto add_up = [&](double(&sums)[most], int step, int length, const auto& product) {
+    const auto outputs = [&](int count) NASP_LAMBDA_INLINE {
+      for (int c = 0; c + length <= channels; c += step)
+        for (int o = 0; o < count; o++) sums[o] += product(c * group + o);
+    };
+    if (group == most) return outputs(most);  // of a length known at compile time
+    outputs(group);
+  };
+  double squares[most] = {}, scale[most];
+  S* const begin = w;
+  for (int t = 0; t < taps; t++, w += rows * group)
+    add_up(squares, 1, 1, [&](int i) NASP_LAMBDA_INLINE { return static_cast<double>(w[i]) * w[i]; });
+  for (int o = 0; o < group; o++) {
+    const double ratio = expected / std::sqrt(squares[o] / (taps * channels));
+    const bool known = ratio > 1e-9 && ratio < 1e9;  // not of zeros, infinity or NaN
+    scale[o] = known ? std::ldexp(1., std::ilogb(ratio * std::sqrt(2.))) : 1;
+  }
+  w = begin;
+  for (int t = 0; t < taps; t++, w += rows * group) {
+    double sums[most] = {};
+    for (int c = 0; c < channels; c++)
+      for (int o = 0; o < group; o++) w[c * group + o] *= static_cast<S>(scale[o]);
+    add_up(sums, 3, 2, [&](int i) NASP_LAMBDA_INLINE { return static_cast<double>(w[i]) * w[i + group]; });
+    for (int o = 0; o < group; o++) {
+      w[channels * group + o] = static_cast<S>(-sums[o]);
+      w[(channels + 1) * group + o] = static_cast<S>(squares[o] == 0 ? 0 : 1 / scale[o]);  // zeros make zeros
+    }
+  }
+}
+
+}  // namespace nasp::NASP_ISA
