@@ -142,41 +142,51 @@ struct Crossed {
 template <class L>
 using ForwardProducts = std::conditional_t<crosses, Crossed<L>, Exact<L>>;
 
+// Powers of two near the root of their arguments; of infinity and NaN one that is large.
+inline Lanes<float, tile_outputs> near_root(Lanes<float, tile_outputs> squares) {
+  typedef std::int32_t Bits __attribute__((vector_size(sizeof(squares.v))));
+  constexpr int mantissa = 23, bias = 127, most = 40;
+  Bits exponent = (reinterpret_cast<Bits>(squares.v) >> mantissa) - bias;
+  exponent = (exponent + 1) >> 1;
+  exponent = exponent > most ? Bits{} + most : exponent < -most ? Bits{} - most : exponent;
+  return {reinterpret_cast<Lanes<float, tile_outputs>::vector>((exponent + bias) << mantissa)};
+}
+
 // A group's weights, (taps, weight_rows(channels), group), whose last two rows a tap are written, for inputs of that root mean
-// square.
-template <class S>
-void cross_weights(S* w, int taps, int channels, int group, double expected) {
-  constexpr int most = tile_outputs;
-  const int rows = weight_rows(channels);
-  // Sums over a tap's rows of what product(row, o) gives, one an output.
-  const auto add_up = [&](double(&sums)[most], int step, int length, const auto& product) {
-    const auto outputs = [&](int count) NASP_LAMBDA_INLINE {
-      for (int c = 0; c + length <= channels; c += step)
-        for (int o = 0; o < count; o++) sums[o] += product(c * group + o);
+// square. The sums are made as a tile makes them, so that zeros, of inputs or of weights, make zeros.
+inline void cross_weights(float* w, int taps, int channels, int group, double expected) {
+  using Row = Lanes<float, tile_outputs>;
+  const auto cross = [&](const auto& bytes) NASP_LAMBDA_INLINE {
+    const auto load = [&](const float* row) NASP_LAMBDA_INLINE {
+      Row value = Row::zero();
+      std::memcpy(&value, row, bytes);
+      return value;
     };
-    if (group == most) return outputs(most);  // of a length known at compile time
-    outputs(group);
-  };
-  double squares[most] = {}, scale[most];
-  S* const begin = w;
-  for (int t = 0; t < taps; t++, w += rows * group)
-    add_up(squares, 1, 1, [&](int i) NASP_LAMBDA_INLINE { return static_cast<double>(w[i]) * w[i]; });
-  for (int o = 0; o < group; o++) {
-    const double ratio = expected / std::sqrt(squares[o] / (taps * channels));
-    const bool known = ratio > 1e-9 && ratio < 1e9;  // not of zeros, infinity or NaN
-    scale[o] = known ? std::ldexp(1., std::ilogb(ratio * std::sqrt(2.))) : 1;
-  }
-  w = begin;
-  for (int t = 0; t < taps; t++, w += rows * group) {
-    double sums[most] = {};
-    for (int c = 0; c < channels; c++)
-      for (int o = 0; o < group; o++) w[c * group + o] *= static_cast<S>(scale[o]);
-    add_up(sums, 3, 2, [&](int i) NASP_LAMBDA_INLINE { return static_cast<double>(w[i]) * w[i + group]; });
-    for (int o = 0; o < group; o++) {
-      w[channels * group + o] = static_cast<S>(-sums[o]);
-      w[(channels + 1) * group + o] = static_cast<S>(squares[o] == 0 ? 0 : 1 / scale[o]);  // zeros make zeros
+    const auto store = [&](float* row, Row value) NASP_LAMBDA_INLINE { std::memcpy(row, &value, bytes); };
+    Row squares = Row::zero();
+    for (int t = 0; t < taps; t++) {
+      const float* row = w + static_cast<ptrdiff_t>(t) * weight_rows(channels) * group;
+      for (int c = 0; c < channels; c++, row += group) {
+        const Row weights = load(row);
+        squares += weights * weights;
+      }
     }
-  }
+    const Row scale =
+        near_root({static_cast<float>(expected * expected * taps * channels) / squares.v});
+    for (int t = 0; t < taps; t++) {
+      Row sum = Row::zero(), before = sum;
+      for (int c = 0; c < channels; c++, w += group) {
+        const Row weights = load(w) * scale;
+        store(w, weights);
+        if (c % 3 == 1) sum += weights * before;
+        before = weights;
+      }
+      store(w, Row::zero() - sum), store(w + group, {1 / scale.v});
+      w += 2 * group;
+    }
+  };
+  if (group == tile_outputs) return cross(std::integral_constant<std::size_t, sizeof(Row)>());
+  cross(sizeof(float) * static_cast<std::size_t>(group));
 }
 
 }  // namespace nasp::NASP_ISA

@@ -222,7 +222,8 @@ void pack_dense(S* packed, const S* w, int outputs, int channels, int taps, bool
         }
       }
     }
-    if (expected > 0) cross_weights(packed - taps * weight_rows(from) * tile_outputs, taps, from, tile_outputs, expected);
+    if constexpr (crosses)
+      if (expected > 0) cross_weights(packed - taps * weight_rows(from) * tile_outputs, taps, from, tile_outputs, expected);
   }
 }
 inline std::size_t packed_dense_size(int to, int from, int taps) {
