@@ -1,8 +1,9 @@
 // node scripts/tile-spills.mjs [ADDON]: what the CPU's register tiles do beside multiply-adds that they need not, read from the
-// addon's code for AVX-512 and AVX2 in float32: vector loads and stores on the stack, where the compiler has given up holding
-// sums in registers, and weights spread from register to register, which takes a multiply-add's place where a load takes none.
-// Both cost up to half of a kernel's speed and show in no test. Fails where a tile has more than so many a multiply-add, or
-// where there is no tile. Needs objdump (binutils) and a build by g++.
+// addon's code for AVX-512 (zen4's too) and AVX2 in float32: vector loads and stores on the stack, where the compiler has given
+// up holding sums in registers, and weights spread by an instruction of their own: from register to register, which takes a
+// multiply-add's place where a load takes none, and in crossed tiles any, which takes an addition's. Both cost up to half of a
+// kernel's speed and show in no test. Fails where a tile has more than so many a multiply-add, or where there is none of a kind.
+// Needs objdump (binutils) and a build by g++.
 import { spawnSync } from "node:child_process"
 import { fileURLToPath } from "node:url"
 
@@ -29,21 +30,22 @@ if (status !== 0) {
 }
 
 const rows = new Map() // name -> { products, stack, spread }
+const kinds = new Set(["avx2", "avx512", "zen4"].flatMap((isa) => tiles.map((tile) => `${isa} ${tile}`)))
 let row = null
 for (const line of stdout.split("\n")) {
-  const head = /^<void nasp::(avx512|avx2)::(\w+)<nasp::\w+::Lanes<float, \d+>((?:, \w+)*) ?>\(.*>:$/.exec(
-    line,
-  )
+  const head = /^<void nasp::(avx512|avx2|zen4)::(\w+)<nasp::\w+::Lanes<float, \d+>(.*?) ?>\(/.exec(line)
   if (head) {
     const [, isa, tile, rest] = head
-    row = tiles.includes(tile) ? { products: 0, stack: 0, spread: 0 } : null
-    if (row) rows.set(`${isa} ${tile}<${rest.slice(2)}>`, row)
+    const spreads = rest.includes("Crossed") ? /\tvbroadcasts[sd]/ : /\tvbroadcasts[sd]\s+%xmm/
+    row = tiles.includes(tile) ? { products: 0, stack: 0, spread: 0, spreads } : null
+    kinds.delete(`${isa} ${tile}`)
+    if (row) rows.set(`${isa} ${tile}<${rest.slice(2).replace(/nasp::\w+::(\w+)<.*>/, "$1")}>`, row)
   } else if (/^<.*>:$/.test(line)) {
     row = null
   } else if (row && /%[yz]mm/.test(line)) {
-    if (/\tvfmadd/.test(line)) row.products++
+    if (/\tv(fmadd|dpbf16ps)/.test(line)) row.products++
     if (/\(%r[sb]p\)/.test(line)) row.stack++
-    if (/\tvbroadcasts[sd]\s+%xmm/.test(line)) row.spread++
+    if (row.spreads.test(line)) row.spread++
   }
 }
 
@@ -57,4 +59,5 @@ for (const [name, { products, stack, spread }] of [...rows].sort()) {
   )
 }
 console.log(`${rows.size} tiles, ${bad} spill`)
-process.exit(rows.size > 0 && bad === 0 ? 0 : 1)
+if (kinds.size > 0) console.error(`Expected tiles of every kind but found none of ${[...kinds].join(", ")}`)
+process.exit(kinds.size === 0 && bad === 0 ? 0 : 1)

@@ -1,6 +1,8 @@
 #include "registry.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 
 #include "../core/error.h"
 #include "cuda_library.h"
@@ -9,9 +11,12 @@ namespace nasp {
 
 namespace {
 
+bool always() { return true; }
+
 struct Entry {
   const char* name;
-  bool (*available)();
+  bool (*available)();  // this machine runs it
+  bool (*suits)();      // it is fast on machines like this one
   const Backend<float>& (*f32)();
   const Backend<double>& (*f64)();
 };
@@ -26,12 +31,13 @@ bool has_avx512() {
 
 const Entry entries[] = {
 #if defined(__x86_64__)
-    {"zen4", has_avx512, backend_zen4_f32, backend_avx512_f64},
-    {"avx512", has_avx512, backend_avx512_f32, backend_avx512_f64},
-    {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, backend_avx2_f32,
-     backend_avx2_f64},
+    {"zen4", has_avx512, [] { return static_cast<bool>(__builtin_cpu_is("amdfam19h")); }, backend_zen4_f32,
+     backend_avx512_f64},
+    {"avx512", has_avx512, always, backend_avx512_f32, backend_avx512_f64},
+    {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, always,
+     backend_avx2_f32, backend_avx2_f64},
 #endif
-    {"baseline", [] { return true; }, backend_baseline_f32, backend_baseline_f64},
+    {"baseline", always, always, backend_baseline_f32, backend_baseline_f64},
 };
 
 std::string join(const std::vector<std::string>& names) {
@@ -67,7 +73,9 @@ std::string chosen_isa() {
   const char* forced = std::getenv("NASP_ISA");
   if (forced && is_cuda(forced)) return forced;
   if (forced && *forced) return entry(forced, "NASP_ISA").name;
-  return available_isas().front();
+  return std::find_if(std::begin(entries), std::end(entries),
+                      [](const Entry& e) { return e.available() && e.suits(); })
+      ->name;
 }
 
 template <>

@@ -10,7 +10,8 @@ namespace nasp {
 
 std::vector<std::string> built_isas();      // in this binary
 std::vector<std::string> available_isas();  // of those, what this machine runs
-std::string chosen_isa();  // NASP_ISA where set, else the best; throws Error where NASP_ISA can't be had
+std::string
+chosen_isa();  // NASP_ISA where set, else the best for it; throws Error where NASP_ISA can't be had
 
 bool has_bf16_probes(
     const std::string& isa);  // whether its probes can multiply in bfloat16 (Backend::pack_pairs)
@@ -20,7 +21,7 @@ bool has_bf16_probes(
 template <class S>
 const Backend<S>& backend(const std::string& isa);
 
-// One pair a file cpu/isa_*.cpp.
+// What the files cpu/isa_*.cpp define.
 const Backend<float>& backend_baseline_f32();
 const Backend<double>& backend_baseline_f64();
 #if defined(__x86_64__)

@@ -44,103 +44,106 @@ struct Paired {
 };
 template <class L>
 struct Crossed {
-  using S = typename L::scalar;
   static constexpr bool crossed = true;
-  static constexpr int inputs(int channels) { return channels; }
   static constexpr int rows(int channels) { return weight_rows(channels); }
-
-  // The sums of a tile, without those of inputs' crossed products, which are the same for all outputs.
-  template <int Outputs, int Pixels>
-  struct Sums {
-    L all[Outputs][Pixels], crossed[Pixels];
-
-    NASP_INLINE Sums() {
-      each([](L& sum, int, int) NASP_LAMBDA_INLINE { sum = L::zero(); });
-      NASP_UNROLL for (int p = 0; p < Pixels; p++) crossed[p] = L::zero();
-    }
-    // Adds the products of a tap: x, so many channels `pitch` apart, of pixels `step` apart; w, rows of `Outputs`.
-    NASP_INLINE void add(const S* x, ptrdiff_t pitch, ptrdiff_t step, const S* w, int channels) {
-      const auto load = [&](L(&pixels)[Pixels], const S* from) NASP_LAMBDA_INLINE {
-        NASP_UNROLL for (int p = 0; p < Pixels; p++) {
-          pixels[p] = L::load(from + p * step);
-          pixels[p].pin();
-        }
-      };
-      const auto cross = [&](const L(&a)[Pixels], const L(&b)[Pixels]) NASP_LAMBDA_INLINE {
-        NASP_UNROLL for (int p = 0; p < Pixels; p++) {
-          crossed[p] += a[p] * b[p];
-          crossed[p].pin();
-        }
-      };
-      L a[Pixels], b[Pixels], c[Pixels];
-      for (; channels >= 3; channels -= 3, x += 3 * pitch, w += 3 * Outputs) {
-        load(a, x), load(b, x + pitch), load(c, x + 2 * pitch);
-        cross(a, b);
-        each([&](L& sum, int o, int p) NASP_LAMBDA_INLINE {
-          const L left = plus(a[p], w + Outputs + o), right = plus(b[p], w + o);
-          sum = plus_product(sum, c[p], w + 2 * Outputs + o);
-          sum += left * right;
-          sum.pin();
-        });
-      }
-      if (channels == 2) {
-        load(a, x), load(b, x + pitch);
-        cross(a, b);
-        each([&](L& sum, int o, int p)
-                 NASP_LAMBDA_INLINE { sum += plus(a[p], w + Outputs + o) * plus(b[p], w + o); });
-      } else if (channels == 1) {
-        load(a, x);
-        each([&](L& sum, int o, int p) NASP_LAMBDA_INLINE { sum = plus_product(sum, a[p], w + o); });
-      }
-      w += channels * Outputs;
-      each([&](L& sum, int o, int) NASP_LAMBDA_INLINE { sum = plus(sum, w + o); });
-    }
-    // Calls put(o, p, value) for all; inverse: 1 / scale of the outputs, the last row of a tap's weights.
-    template <class Put>
-    NASP_INLINE void finish(const S* inverse, const Put& put) {
-      each([&](L& sum, int o, int p) NASP_LAMBDA_INLINE { put(o, p, times(sum - crossed[p], inverse + o)); });
-    }
-
-   private:
-    template <class Body>
-    NASP_INLINE void each(const Body& body) {
-      NASP_UNROLL for (int o = 0; o < Outputs; o++) NASP_UNROLL for (int p = 0; p < Pixels; p++)
-          body(all[o][p], o, p);
-    }
-  };
-
- private:
-  // With a scalar from memory, which the load spreads: in an instruction of its own that would take an addition's place.
-  static L plus(L a, const S* scalar) {
-#if NASP_CROSSED
-    L sum;
-    asm("vaddps %2%{1to16%}, %1, %0" : "=v"(sum.v) : "v"(a.v), "m"(*scalar));
-    return sum;
-#else
-    return a + L::splat(*scalar);
-#endif
-  }
-  static L times(L a, const S* scalar) {
-#if NASP_CROSSED
-    L product;
-    asm("vmulps %2%{1to16%}, %1, %0" : "=v"(product.v) : "v"(a.v), "m"(*scalar));
-    return product;
-#else
-    return a * L::splat(*scalar);
-#endif
-  }
-  static L plus_product(L sum, L a, const S* scalar) {
-#if NASP_CROSSED
-    asm("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(sum.v) : "v"(a.v), "m"(*scalar));
-    return sum;
-#else
-    return sum + a * L::splat(*scalar);
-#endif
-  }
+  static constexpr int inputs(int channels) { return channels; }
 };
 // Of what runs forward.
 template <class L>
 using ForwardProducts = std::conditional_t<crosses, Crossed<L>, Exact<L>>;
+
+// With a scalar from memory, which the load spreads: an instruction of its own would take an addition's place.
+template <class L>
+NASP_INLINE L plus(L a, const typename L::scalar* scalar) {
+#if NASP_CROSSED
+  L sum;
+  asm("vaddps %2%{1to16%}, %1, %0" : "=v"(sum.v) : "v"(a.v), "m"(*scalar));
+  return sum;
+#else
+  return a + L::splat(*scalar);
+#endif
+}
+template <class L>
+NASP_INLINE L times(L a, const typename L::scalar* scalar) {
+#if NASP_CROSSED
+  L product;
+  asm("vmulps %2%{1to16%}, %1, %0" : "=v"(product.v) : "v"(a.v), "m"(*scalar));
+  return product;
+#else
+  return a * L::splat(*scalar);
+#endif
+}
+template <class L>
+NASP_INLINE L plus_product(L sum, L a, const typename L::scalar* scalar) {
+#if NASP_CROSSED
+  asm("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(sum.v) : "v"(a.v), "m"(*scalar));
+  return sum;
+#else
+  return sum + a * L::splat(*scalar);
+#endif
+}
+
+// The sums of a tile, and beside them those of inputs' crossed products, which are the same for all outputs.
+template <class L, int Outputs, int Pixels>
+struct CrossedSums {
+  using S = typename L::scalar;
+  L all[Outputs][Pixels], crossed[Pixels];
+
+  NASP_INLINE CrossedSums() {
+    each([](L& sum, int, int) NASP_LAMBDA_INLINE { sum = L::zero(); });
+    NASP_UNROLL for (int p = 0; p < Pixels; p++) crossed[p] = L::zero();
+  }
+  // Adds the products of a tap: x, so many channels `pitch` apart, of pixels `step` apart; w, rows of `Outputs`.
+  NASP_INLINE void add(const S* x, ptrdiff_t pitch, ptrdiff_t step, const S* w, int channels) {
+    const auto load = [&](L(&pixels)[Pixels], const S* from) NASP_LAMBDA_INLINE {
+      NASP_UNROLL for (int p = 0; p < Pixels; p++) {
+        pixels[p] = L::load(from + p * step);
+        pixels[p].pin();
+      }
+    };
+    const auto cross = [&](const L(&a)[Pixels], const L(&b)[Pixels]) NASP_LAMBDA_INLINE {
+      NASP_UNROLL for (int p = 0; p < Pixels; p++) {
+        crossed[p] += a[p] * b[p];
+        crossed[p].pin();
+      }
+    };
+    L a[Pixels], b[Pixels], c[Pixels];
+    for (; channels >= 3; channels -= 3, x += 3 * pitch, w += 3 * Outputs) {
+      load(a, x), load(b, x + pitch), load(c, x + 2 * pitch);
+      cross(a, b);
+      each([&](L& sum, int o, int p) NASP_LAMBDA_INLINE {
+        const L left = plus(a[p], w + Outputs + o), right = plus(b[p], w + o);
+        sum = plus_product(sum, c[p], w + 2 * Outputs + o);
+        sum += left * right;
+        sum.pin();
+      });
+    }
+    if (channels == 2) {
+      load(a, x), load(b, x + pitch);
+      cross(a, b);
+      each([&](L& sum, int o, int p)
+               NASP_LAMBDA_INLINE { sum += plus(a[p], w + Outputs + o) * plus(b[p], w + o); });
+    } else if (channels == 1) {
+      load(a, x);
+      each([&](L& sum, int o, int p) NASP_LAMBDA_INLINE { sum = plus_product(sum, a[p], w + o); });
+    }
+    w += channels * Outputs;
+    each([&](L& sum, int o, int) NASP_LAMBDA_INLINE { sum = plus(sum, w + o); });
+  }
+  // Calls put(o, p, value) for all; w: of any tap of so many channels.
+  template <class Put>
+  NASP_INLINE void finish(const S* w, int channels, const Put& put) {
+    const S* inverse = w + (channels + 1) * Outputs;
+    each([&](L& sum, int o, int p) NASP_LAMBDA_INLINE { put(o, p, times(sum - crossed[p], inverse + o)); });
+  }
+
+ private:
+  template <class Body>
+  NASP_INLINE void each(const Body& body) {
+    NASP_UNROLL for (int o = 0; o < Outputs; o++) NASP_UNROLL for (int p = 0; p < Pixels; p++)
+        body(all[o][p], o, p);
+  }
+};
 
 // Powers of two near the root of their arguments; of infinity and NaN one that is large.
 inline Lanes<float, tile_outputs> near_root(Lanes<float, tile_outputs> squares) {
@@ -171,8 +174,7 @@ inline void cross_weights(float* w, int taps, int channels, int group, double ex
         squares += weights * weights;
       }
     }
-    const Row scale =
-        near_root({static_cast<float>(expected * expected * taps * channels) / squares.v});
+    const Row scale = near_root({static_cast<float>(expected * expected * taps * channels) / squares.v});
     for (int t = 0; t < taps; t++) {
       Row sum = Row::zero(), before = sum;
       for (int c = 0; c < channels; c++, w += group) {

@@ -47,18 +47,6 @@ struct TapRow {
 template <class L, int Pixels, int Stride, class Product>
 NASP_INLINE void dense_tile(const Lines<typename L::scalar>& y, int outputs, bool add,
                             const TapRow<typename L::scalar>& x_row, ptrdiff_t at, ptrdiff_t group) {
-  if constexpr (Product::crossed) {
-    typename Product::template Sums<tile_outputs, Pixels> sums;
-    for (int t = 0; t < x_row.count(); t++)
-      sums.add(x_row.taps[t].x + at, x_row.channel_pitch, Stride * L::count, x_row.taps[t].w + group,
-               x_row.channels);
-    sums.finish(x_row.taps->w + group + (x_row.channels + 1) * tile_outputs,
-                [&](int o, int p, L value) NASP_LAMBDA_INLINE {
-                  if (o >= outputs) return;
-                  auto* to = y.at + o * y.pitch + p * L::count;
-                  (add ? L::load(to) + value : value).store(to);
-                });
-  } else {
   L sum[tile_outputs][Pixels];
   const typename L::scalar *x, *w;
   const ptrdiff_t pitch = x_row.channel_pitch;
@@ -100,7 +88,20 @@ NASP_INLINE void dense_tile(const Lines<typename L::scalar>& y, int outputs, boo
   NASP_UNROLL for (int o = 0; o < tile_outputs; o++, to += y.pitch) {
     if (o < outputs) NASP_UNROLL for (int p = 0; p < Pixels; p++) sum[o][p].store(to + p * L::count);
   }
-  }
+}
+// The same with crossed products, of one tap or more.
+template <class L, int Pixels, int Stride>
+NASP_INLINE void crossed_tile(const Lines<typename L::scalar>& y, int outputs, bool add,
+                              const TapRow<typename L::scalar>& x_row, ptrdiff_t at, ptrdiff_t group) {
+  CrossedSums<L, tile_outputs, Pixels> sums;
+  for (int t = 0; t < x_row.count(); t++)
+    sums.add(x_row.taps[t].x + at, x_row.channel_pitch, Stride * L::count, x_row.taps[t].w + group,
+             x_row.channels);
+  sums.finish(x_row.taps->w + group, x_row.channels, [&](int o, int p, L value) NASP_LAMBDA_INLINE {
+    if (o >= outputs) return;
+    auto* to = y.at + o * y.pitch + p * L::count;
+    (add ? L::load(to) + value : value).store(to);
+  });
 }
 
 // `pixels` neighbouring pixels of an output group, a tile at a time. Not inlined: the tile has the registers for itself.
@@ -110,7 +111,10 @@ template <class L, int Stride, class Product>
                                     int pixels) {
   constexpr int P = tile_pixels;
   const auto tile = [&]<int N>() NASP_LAMBDA_INLINE {
-    dense_tile<L, N, Stride, Product>(y, outputs, add, x_row, at, group);
+    if constexpr (Product::crossed)
+      crossed_tile<L, N, Stride>(y, outputs, add, x_row, at, group);
+    else
+      dense_tile<L, N, Stride, Product>(y, outputs, add, x_row, at, group);
     y.at += N * L::count, at += N * Stride * L::count, pixels -= N;
   };
   while (pixels >= P + 2 || pixels == P) tile.template operator()<P>();
@@ -222,8 +226,10 @@ void pack_dense(S* packed, const S* w, int outputs, int channels, int taps, bool
         }
       }
     }
-    if constexpr (crosses)
-      if (expected > 0) cross_weights(packed - taps * weight_rows(from) * tile_outputs, taps, from, tile_outputs, expected);
+    if constexpr (crosses) {
+      const ptrdiff_t size = static_cast<ptrdiff_t>(taps) * weight_rows(from) * tile_outputs;
+      if (expected > 0) cross_weights(packed - size, taps, from, tile_outputs, expected);
+    }
   }
 }
 inline std::size_t packed_dense_size(int to, int from, int taps) {

@@ -36,8 +36,8 @@ void dense_data_gradient(const DensePart& part, int channels, int first, const t
         }
       }
       if (count == 0) lines = 0;  // no tap reaches these columns: zeros
-      dense_row<L, 1, Exact<L>>({taps, lines, lines ? count / lines : 0, part.out, dy.channel_pitch}, channels,
-                      group_pitch, 0, row, parity, pixels, buffer, epilogue);
+      dense_row<L, 1, Exact<L>>({taps, lines, lines ? count / lines : 0, part.out, dy.channel_pitch},
+                                channels, group_pitch, 0, row, parity, pixels, buffer, epilogue);
     }
   }
 }

@@ -172,8 +172,7 @@ void separable_rows(const Unit& unit, const typename L::scalar* depthwise,
         const Tap<S> tap = {mid.at(i, 0, 0), pointwise};
         dense_row<L, 1, Products>({&tap, 1, 1, inputs, mid.channel_pitch}, unit.out,
                                   static_cast<ptrdiff_t>(Products::rows(unit.in)) * tile_outputs, 0,
-                                  row + i * unit.dilation,
-                                  column, pixels, buffer, epilogue);
+                                  row + i * unit.dilation, column, pixels, buffer, epilogue);
       }
     }
   });
@@ -289,8 +288,8 @@ void unit_piece(const Unit& unit, const typename L::scalar* packed, const Band<L
   const DenseForm dense(unit, layout, height, x.width);
   if (unit.paired() && dense.count == 0) {
     auto* memory = scratch + paired_scratch<L>(unit, x.width);
-    const auto mid =
-        paired_mid<L, typename Epilogue::Products>(unit, packed, x, height, out_width, row0, row1, memory, scratch);
+    const auto mid = paired_mid<L, typename Epilogue::Products>(unit, packed, x, height, out_width, row0,
+                                                                row1, memory, scratch);
     dense_part(unit.dense[0], unit.row.out, layout.dense[0], packed, 0, mid, height, out_width, row0, row1,
                scratch, epilogue);
   }

@@ -105,57 +105,58 @@ template <class L, int Taps>
   }
 }
 
-// M = U' V at one position, or += where `add`, for `groups` groups of G outputs and the first `used` of `tiles` tiles,
-// multiples of winograd_tiles both.
+// One tile of M = U' V at one position, or += where `add`; M's and V's rows are `pitch` apart.
+template <class L, int G, class Product>
+NASP_INLINE void winograd_tile(typename L::scalar* m, const typename L::scalar* v,
+                               const typename L::scalar* u, bool add, int channels, ptrdiff_t pitch) {
+  constexpr int T = winograd_group_tiles;
+  if constexpr (Product::crossed) {
+    CrossedSums<L, G, T> sums;
+    sums.add(v, pitch, L::count, u, channels);
+    sums.finish(u, channels, [&](int o, int p, L value) NASP_LAMBDA_INLINE {
+      auto* to = m + o * pitch + p * L::count;
+      (add ? L::load(to) + value : value).store(to);
+    });
+    return;
+  } else {
+    L sum[G][T];
+    const auto channel = [&]<bool First>() NASP_LAMBDA_INLINE {
+      L weight[G];
+      NASP_UNROLL for (int o = 0; o < G; o++) {
+        weight[o] = L::splat(u[o]);
+        weight[o].pin();
+      }
+      NASP_UNROLL for (int p = 0; p < T; p++) {
+        L tile = L::load(v + p * L::count);
+        tile.pin();
+        NASP_UNROLL for (int o = 0; o < G; o++) sum[o][p] =
+            First ? Product::first(weight[o], tile) : Product::add(sum[o][p], weight[o], tile);
+      }
+      v += pitch, u += G;
+    };
+    int c = Product::inputs(channels);
+    if (add) {
+      NASP_UNROLL for (int o = 0; o < G; o++) NASP_UNROLL for (int p = 0; p < T; p++) sum[o][p] =
+          L::load(m + o * pitch + p * L::count);
+    } else {
+      channel.template operator()<true>();
+      c--;
+    }
+    for (; c > 0; c--) channel.template operator()<false>();
+    NASP_UNROLL for (int o = 0; o < G; o++) NASP_UNROLL for (int p = 0; p < T; p++) sum[o][p].store(
+        m + o * pitch + p * L::count);
+  }
+}
+
+// M at one position for `groups` groups of G outputs and the first `used` of `tiles` tiles, multiples of winograd_tiles both.
 template <class L, int G, class Product>
 [[gnu::noinline]] void winograd_products(typename L::scalar* m, const typename L::scalar* v,
                                          const typename L::scalar* u, bool add, int channels, int groups,
                                          int tiles, int used) {
-  constexpr int T = winograd_group_tiles;
   const ptrdiff_t pitch = static_cast<ptrdiff_t>(tiles) * L::count;
-  const int inputs = Product::inputs(channels);
   for (int g = 0; g < groups; g++, m += G * pitch, u += static_cast<ptrdiff_t>(Product::rows(channels)) * G) {
-    for (int q = 0; q < used; q += T) {
-      const typename L::scalar *x = v + q * L::count, *w = u;
-      auto* const to = m + q * L::count;
-      if constexpr (Product::crossed) {
-        typename Product::template Sums<G, T> sums;
-        sums.add(x, pitch, L::count, w, inputs);
-        sums.finish(w + (inputs + 1) * G, [&](int o, int p, L value) NASP_LAMBDA_INLINE {
-          auto* at = to + o * pitch + p * L::count;
-          (add ? L::load(at) + value : value).store(at);
-        });
-      } else {
-        L sum[G][T];
-        const auto each = [&](const auto& body) NASP_LAMBDA_INLINE {
-          NASP_UNROLL for (int o = 0; o < G; o++) NASP_UNROLL for (int p = 0; p < T; p++)
-              body(sum[o][p], to + o * pitch + p * L::count);
-        };
-        const auto channel = [&]<bool First>() NASP_LAMBDA_INLINE {
-          L weight[G];
-          NASP_UNROLL for (int o = 0; o < G; o++) {
-            weight[o] = L::splat(w[o]);
-            weight[o].pin();
-          }
-          NASP_UNROLL for (int p = 0; p < T; p++) {
-            L tile = L::load(x + p * L::count);
-            tile.pin();
-            NASP_UNROLL for (int o = 0; o < G; o++) sum[o][p] =
-                First ? Product::first(weight[o], tile) : Product::add(sum[o][p], weight[o], tile);
-          }
-          x += pitch, w += G;
-        };
-        int c = inputs;
-        if (add) {
-          each([](L& s, auto* at) NASP_LAMBDA_INLINE { s = L::load(at); });
-        } else {
-          channel.template operator()<true>();
-          c--;
-        }
-        for (; c > 0; c--) channel.template operator()<false>();
-        each([](L& s, auto* at) NASP_LAMBDA_INLINE { s.store(at); });
-      }
-    }
+    for (int q = 0; q < used; q += winograd_group_tiles)
+      winograd_tile<L, G, Product>(m + q * L::count, v + q * L::count, u, add, channels, pitch);
   }
 }
 

@@ -13,7 +13,9 @@ namespace nasp::NASP_ISA {
 
 constexpr int winograd_tiles = 4;  // of 3x3 at once
 // The products' register tile: 12 sums and the 4 tiles' values leave none of 16 registers idle. And outputs at once.
-constexpr int winograd_group = crosses ? 8 : NASP_REGISTERS >= 32 ? 4 : 3,
+constexpr int winograd_group = crosses                ? 8
+                               : NASP_REGISTERS >= 32 ? 4
+                                                      : 3,
               winograd_group_tiles = crosses ? 2 : winograd_tiles;
 constexpr int winograd_outputs = NASP_REGISTERS >= 32 ? 16 : 18;
 // Outputs of the group that begins with output o: the last ones of those at once share what is left, none alone with a full one
