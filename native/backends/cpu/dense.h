@@ -10,6 +10,7 @@
 // Source    the register tile of matrix products (Goto and van de Geijn, 2008), with images as the vector
 #pragma once
 #include "band.h"
+#include "crossed.h"
 
 namespace nasp::NASP_ISA {
 
