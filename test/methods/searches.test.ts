@@ -53,12 +53,11 @@ describe.each(names)("%s", (method) => {
     const [first, last] = [epochs[length - 3]!, epochs[length - 1]!]
     expect(last.train_acc).toBeGreaterThan(0.2)
     expect(last.train_loss).toBeLessThan(first.train_loss)
-    // A drawn path's running statistics have seen a few batches only: validation says little there yet (random search: 0.10
-    // to 0.42 over six seeds and two instruction sets), and the last epoch's no more than another's.
+    // A drawn path's running statistics have seen a few batches only: validation says little there yet (0.10 to 0.42 over six
+    // seeds and three instruction sets), and the last epoch's no more than another's. Training says more.
     const best = Math.max(...epochs.map((epoch) => epoch.val_acc))
-    if (method === "snas") expect(best).toBeGreaterThan(0.2)
-    else if (method === "random") {
-      expect(last.train_acc).toBeGreaterThan(0.35) // 0.45 to 0.62
+    if (method === "snas" || method === "random") {
+      expect(last.train_acc).toBeGreaterThan(method === "snas" ? 0.4 : 0.35) // 0.47 to 0.60; 0.45 to 0.62
       expect(best).toBeGreaterThan(0.15)
     } else if (method !== "gdas" && method !== "enas") expect(last.val_acc).toBeGreaterThan(0.15)
   })

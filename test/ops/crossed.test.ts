@@ -34,7 +34,7 @@ describe.skipIf(!available.includes("zen4"))("zen4 beside avx512 (skipped withou
 
   // The scale of weights expects inputs near 1. What is lost grows as inputs leave that, and no faster.
   test.each([1 / 64, 1 / 8, 8, 64])("inputs times %f", (factor) => {
-    const limit = 3e-6 * Math.max(factor, 1 / factor)
+    const limit = 5e-6 * Math.max(factor, 1 / factor)
     for (const { draw, name } of cases) {
       const { request } = draw()
       request.x.forEach((value, i) => (request.x[i] = factor * value))
