@@ -5,8 +5,8 @@
 import { describe, expect, test } from "vitest"
 
 import { relativeError } from "../../src/golden/compare.js"
-import { loadNative, type OperationRequest } from "../../src/native.js"
-import { operationCases } from "./cases.js"
+import { loadNative } from "../../src/native.js"
+import { operationCases, type CaseRequest } from "./cases.js"
 
 const addon = loadNative()
 const { available } = addon.info()
@@ -14,7 +14,7 @@ const { available } = addon.info()
 const sizes = /35x6x8x8$|3x19x8x8$|2x16x12x64$|18x20x8x12$|2x72x4x16$/
 const cases = operationCases(addon).filter(({ op, name }) => /conv/.test(op) && sizes.test(name))
 
-const outputs = (request: OperationRequest, isa: string, precision: "f32" | "f64" = "f32") =>
+const outputs = (request: CaseRequest, isa: string, precision: "f32" | "f64" = "f32") =>
   addon.runOperation({ ...request, precision, isa, threads: 1 }).y
 
 test("there are convolutions of both strides", () => {
@@ -43,14 +43,23 @@ describe.skipIf(!available.includes("zen4"))("zen4 beside avx512 (skipped withou
     }
   })
 
-  test("inputs of zeros make zeros, to the last bit", () => {
-    for (const { draw, name } of cases.filter((c) => !c.name.includes("affine"))) {
-      const { request } = draw()
-      request.x.fill(0)
-      expect(
-        outputs(request, "zen4").every((value) => value === 0),
-        name,
-      ).toBe(true)
-    }
-  })
+  // Of weights: depthwise ones alone too, in front of a 1x1 that expects nothing then.
+  test.each(["inputs", "weights", "depthwise weights"])(
+    "%s of zeros make zeros, to the last bit",
+    (zeros) => {
+      for (const { draw, name } of cases.filter((c) => !c.name.includes("affine"))) {
+        const { request } = draw()
+        if (zeros === "inputs") request.x.fill(0)
+        for (const { shape, data } of request.parameters ?? []) {
+          if (zeros === "weights" || (zeros === "depthwise weights" && shape[1] === 1)) data.fill(0)
+        }
+        if (zeros === "depthwise weights" && !/sep_|dil_/.test(name)) continue
+        const y = outputs(request, "zen4")
+        expect(
+          y.every((value) => value === 0),
+          name,
+        ).toBe(true)
+      }
+    },
+  )
 })

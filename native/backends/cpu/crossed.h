@@ -3,13 +3,14 @@
 //
 //   w1 x1 + w2 x2 = (x1 + w2) (x2 + w1) - x1 x2 - w1 w2
 //
-// is one multiply-add and two additions: the sum of all x1 x2 is the same for every output, that of w1 w2 for every pixel. Of
-// three neighbouring channels two are crossed so, and one is not: as many additions as multiply-adds.
+// is one multiply-add and two additions: the sum of all x1 x2 is the same for every output, which a tile adds up once for all of
+// its own, and that of w1 w2 for every pixel. Of three neighbouring channels two are crossed so, and one is not: as many additions
+// as multiply-adds.
 //
-// Layout    x  behind its channels one more: minus the sum of crossed products
-//           w  a group's rows, channels times a scale of each output's, then minus the sum of crossed products, then 1 / scale
-// Error     about twice that of direct sums, where the scale (a power of two) makes weights as large as what they meet; as many
-//           times more as they differ
+// Layout    w  of a tap and a group of outputs: channels times a scale of each output's; minus the sum of their crossed products;
+//              1 / scale
+// Error     up to 3 times that of direct sums where the scale (a power of two) makes weights as large as what they meet; where
+//           inputs are smaller or larger than expected, as many times more
 // Source    Winograd, A New Algorithm for Inner Product, IEEE Transactions on Computers C-17, 1968
 #pragma once
 #include <cmath>
@@ -19,10 +20,11 @@
 namespace nasp::NASP_ISA {
 
 constexpr bool crosses = NASP_CROSSED;
-// Channels behind those of x, and rows behind those of w, whether products are crossed or not.
+// Of w, whether products are crossed or not.
 constexpr int weight_rows(int channels) { return channels + (crosses ? 2 : 0); }
 // What the root mean square of inputs is taken for: half of a normal variable's, as BatchNorm and ReLU leave it.
 constexpr double expected_input = 0.7;
+constexpr double not_crossed = -1;  // in its place: weights as they are, for exact products
 
 // The multiply-adds of a dense kernel: of scalars, of crossed ones, or of pairs in bfloat16. inputs: how many a tap has of so many
 // channels; rows: of weights.

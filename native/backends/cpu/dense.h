@@ -212,7 +212,7 @@ inline void sum_lanes(typename L::scalar (&sums)[(Count + L::count - 1) / L::cou
 }
 
 // (O, C, taps) -> (groups, taps, C, outputs of the group); `transpose` packs with the roles of o and c exchanged, for dx.
-// expected: the root mean square of inputs that crossed products expect; 0: they are not crossed.
+// expected: the root mean square of the inputs that crossed products are to meet, or not_crossed.
 template <class S>
 void pack_dense(S* packed, const S* w, int outputs, int channels, int taps, bool transpose, double expected) {
   const int to = transpose ? channels : outputs, from = transpose ? outputs : channels;
@@ -229,7 +229,7 @@ void pack_dense(S* packed, const S* w, int outputs, int channels, int taps, bool
     }
     if constexpr (crosses) {
       const ptrdiff_t size = static_cast<ptrdiff_t>(taps) * weight_rows(from) * tile_outputs;
-      if (expected > 0) cross_weights(packed - size, taps, from, tile_outputs, expected);
+      if (expected != not_crossed) cross_weights(packed - size, taps, from, tile_outputs, expected);
     }
   }
 }

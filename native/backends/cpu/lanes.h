@@ -79,8 +79,8 @@ L where_positive(L gate, L a) {
 #define NASP_CROSSED 0
 #endif
 
-// Register tiles: output channels x pixels of the dense kernels (of crossed ones flat: they load two values for a product of
-// theirs), of the weight gradients' output channels; rows x pixels of the depthwise ones.
+// Register tiles: output channels x pixels of the dense kernels (of crossed products with fewer pixels, each of which costs three
+// loads beside those of the weights), the weight gradients' output channels; rows x pixels of the depthwise ones.
 constexpr int tile_outputs = NASP_CROSSED ? 8 : 4, gradient_outputs = 4;
 constexpr int tile_pixels = NASP_CROSSED ? 2 : NASP_REGISTERS >= 32 ? 4 : 3;
 constexpr int depthwise_rows = NASP_REGISTERS >= 32 ? 2 : 1, depthwise_pixels = 8;

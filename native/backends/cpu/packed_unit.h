@@ -102,7 +102,7 @@ void pack_unit_for(const Unit& u, typename L::scalar* packed, const UnitWeights<
   for (const bool transposed : {false, true}) {
     if (transposed && !backward) return;
     const auto& half = transposed ? layout.back : layout.forward;
-    const double expected = !crossed || transposed ? 0
+    const double expected = !crossed || transposed ? not_crossed
                             : u.depthwise()        ? expected_input * depthwise_growth(w.first, u)
                                                    : expected_input;
     const auto pack = [&](const PackedPart& at, const S* weights, const DensePart& d, int in,

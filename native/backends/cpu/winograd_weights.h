@@ -214,7 +214,7 @@ void pack_winograd(Winograd kind, typename L::scalar* packed, const typename L::
         for (int p = 0; p < positions; p++)
           std::memcpy(group + p * pitch + at, &u[p], sizeof(S) * static_cast<std::size_t>(some));
       }
-      for (int p = 0; p < positions && crosses && expected > 0; p++)
+      for (int p = 0; p < positions && crosses && expected != not_crossed; p++)
         if constexpr (crosses)
           cross_weights(group + p * pitch, 1, from, grouped, expected * winograd_growth<L>(kind, p));
     }
