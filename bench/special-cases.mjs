@@ -2,8 +2,9 @@
 // What each special case of the CPU's kernels is worth on this machine: the engine as it is beside one built without the case,
 // both in one process, in turn. For every case the smallest times of the rounds, and the ratio without / with: above 1, it pays.
 //
-//   node bench/special-cases.mjs [--case NAME] [--rounds 5] [--repeats 8] [--out bench/results/special-cases.json]
+//   node bench/special-cases.mjs [--case NAME [--add]] [--rounds 5] [--repeats 8] [--out bench/results/special-cases.json]
 //
+// --add puts the case among those that the file has of this machine; each says on which instruction set it was measured.
 // A case is taken out by edits of the sources (special-cases.json beside this script), in a copy of them in a temporary folder; a build
 // takes half a minute. Operations run on one thread at batch 64; iterations of NASP (nasp12), and with every operation propagated
 // (dense, darts7), on all threads, with one random selection, batch 64, 16 channels and 8 cells.
@@ -26,6 +27,7 @@ const values = optionsOf("special-cases", {
   rounds: { type: "string", default: "5" },
   repeats: { type: "string", default: "8" },
   case: { type: "string" },
+  add: { type: "boolean", default: false },
 })
 const [rounds, repeats] = [Number(values.rounds), Number(values.repeats)]
 const all = JSON.parse(readFileSync(join(here, "special-cases.json"), "utf8"))
@@ -136,7 +138,8 @@ try {
     const without = build(special.name)
     undo()
     const rows = await measure([whole, without], special)
-    results.push({ name: special.name, what: special.what, file: special.edits[0].file, rows })
+    const { name, what, edits } = special
+    results.push({ name, what, file: edits[0].file, isa: machine.isa, rows })
     console.log(`${special.name}: ${special.what}`)
     for (const { of, ratio, ...row } of rows) {
       const ms = (seconds) => (seconds * 1e3).toFixed(3).padStart(9)
@@ -146,4 +149,13 @@ try {
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }
-writeResults(values, { machine, results })
+const { add, ...options } = values
+writeResults(options, { machine, results: add ? besideThose(values.out) : results })
+
+/** The results among those of the file, in the order of the cases. */
+function besideThose(file) {
+  const earlier = JSON.parse(readFileSync(file, "utf8"))
+  const others = earlier.results.map((result) => ({ isa: earlier.machine.isa, ...result }))
+  const measured = new Map([...others, ...results].map((result) => [result.name, result]))
+  return all.flatMap(({ name }) => measured.get(name) ?? [])
+}
