@@ -34,8 +34,19 @@ const all = JSON.parse(readFileSync(join(here, "special-cases.json"), "utf8"))
 const cases = all.filter(({ name }) => values.case === undefined || name === values.case)
 if (cases.length === 0) refuse("case", `one of ${all.map(({ name }) => name).join(", ")}`, values.case)
 
+const earlier = values.add ? read(values.out) : { results: [] }
+
 const folder = mkdtempSync(join(tmpdir(), "nasp-special-cases-"))
 const source = (file) => join(folder, "native", file)
+
+/** What an earlier run has written; before anything is measured, so that nothing measured is lost. */
+function read(file) {
+  try {
+    return JSON.parse(readFileSync(file, "utf8"))
+  } catch (error) {
+    return refuse("add", "results of an earlier run in --out", `${file} (${error.message})`)
+  }
+}
 
 function prepare() {
   for (const part of ["native", "cmake", "CMakeLists.txt", "package.json"])
@@ -149,13 +160,7 @@ try {
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }
-const { add, ...options } = values
-writeResults(options, { machine, results: add ? besideThose(values.out) : results })
-
-/** The results among those of the file, in the order of the cases. */
-function besideThose(file) {
-  const earlier = JSON.parse(readFileSync(file, "utf8"))
-  const others = earlier.results.map((result) => ({ isa: earlier.machine.isa, ...result }))
-  const measured = new Map([...others, ...results].map((result) => [result.name, result]))
-  return all.flatMap(({ name }) => measured.get(name) ?? [])
-}
+const { add: _add, ...options } = values
+const others = earlier.results.map((result) => ({ isa: earlier.machine.isa, ...result }))
+const measured = new Map([...others, ...results].map((result) => [result.name, result]))
+writeResults(options, { machine, results: all.flatMap(({ name }) => measured.get(name) ?? []) })

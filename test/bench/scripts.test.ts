@@ -17,7 +17,12 @@ test.each([
   ["compare.mjs --method darts --default-layout", 2, "Expected method nasp beside it for default-layout"],
   ["compare.mjs --nope", 2, "Unknown option '--nope'"],
   ["growth.mjs --rounds 0", 2, "Expected an integer from 1 for rounds but received 0"],
-  ["special-cases.mjs --case nope", 2, "Expected one of crossed, first-product, .* for case but received nope"],
+  [
+    "special-cases.mjs --case nope",
+    2,
+    "Expected one of crossed, first-product, .* for case but received nope",
+  ],
+  ["special-cases.mjs --add --out no.json", 2, "Expected results of an earlier run in --out for add"],
   ["bf16-probes.mjs --steps 0", 2, "Expected an integer from 1 for steps but received 0"],
   ["compare-ops.mjs --op nope", 1, "bench ops .*: ended with 2"],
   ["compare.mjs --batch 0", 1, "bench step .*: ended with 2"],

@@ -42,10 +42,11 @@ describe.each(names)("%s", (method) => {
 
   test("learns", { timeout: 300_000 }, async () => {
     const epochs: EpochEvent[] = []
+    const seed = method === "snas" ? 7 : 3 // 7: validates 0.31 to 0.53 under zen4, avx512 and avx2, 3: 0.20 to 0.41
     const length = method === "pdarts" ? 9 : 3 // P-DARTS begins each of its three stages with a new net
     const run = search({
       ...{ data: learning, method, options, space: "darts7-split", channels: 8, layers: 3, batch: 16 },
-      ...{ epochs: length, lr: 0.1, lrMin: 0.01, seed: 3, archLr: 3e-3 },
+      ...{ epochs: length, lr: 0.1, lrMin: 0.01, seed, archLr: 3e-3 },
     })
     for await (const event of run) if (event.type === "epoch") epochs.push(event)
     expect(epochs).toHaveLength(length)
@@ -58,7 +59,7 @@ describe.each(names)("%s", (method) => {
     const best = Math.max(...epochs.map((epoch) => epoch.val_acc))
     if (method === "snas" || method === "random") {
       expect(last.train_acc).toBeGreaterThan(method === "snas" ? 0.4 : 0.35) // 0.47 to 0.60; 0.45 to 0.62
-      expect(best).toBeGreaterThan(0.15)
+      expect(best).toBeGreaterThan(method === "snas" ? 0.2 : 0.15)
     } else if (method !== "gdas" && method !== "enas") expect(last.val_acc).toBeGreaterThan(0.15)
   })
 

@@ -54,35 +54,24 @@ struct Crossed {
 template <class L>
 using ForwardProducts = std::conditional_t<crosses, Crossed<L>, Exact<L>>;
 
-// With a scalar from memory, which the load spreads: an instruction of its own would take an addition's place.
+// With a scalar from memory, which the load spreads: an instruction of its own would take an addition's place. Compiled where
+// products are crossed alone, on vectors of 16.
 template <class L>
 NASP_INLINE L plus(L a, const typename L::scalar* scalar) {
-#if NASP_CROSSED
   L sum;
   asm("vaddps %2%{1to16%}, %1, %0" : "=v"(sum.v) : "v"(a.v), "m"(*scalar));
   return sum;
-#else
-  return a + L::splat(*scalar);
-#endif
 }
 template <class L>
 NASP_INLINE L times(L a, const typename L::scalar* scalar) {
-#if NASP_CROSSED
   L product;
   asm("vmulps %2%{1to16%}, %1, %0" : "=v"(product.v) : "v"(a.v), "m"(*scalar));
   return product;
-#else
-  return a * L::splat(*scalar);
-#endif
 }
 template <class L>
 NASP_INLINE L plus_product(L sum, L a, const typename L::scalar* scalar) {
-#if NASP_CROSSED
   asm("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(sum.v) : "v"(a.v), "m"(*scalar));
   return sum;
-#else
-  return sum + a * L::splat(*scalar);
-#endif
 }
 
 // The sums of a tile, and beside them those of inputs' crossed products, which are the same for all outputs.
