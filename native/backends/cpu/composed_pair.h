@@ -63,17 +63,18 @@ void weighted_sum(S* sum, const S* rows, int count, int length, const Factor& fa
 
 // w from its factors, overwritten.
 template <class S>
-void compose(S* w, const S* row, const S* column, int inputs, int between, int outputs) {
+void compose(const Run& run, S* w, const S* row, const S* column, int inputs, int between, int outputs) {
   constexpr int k = composed_taps;
   const int length = inputs * k;
-  std::vector<S> line(static_cast<std::size_t>(length));  // w of one o and s
-  for (int o = 0; o < outputs; o++, w += length * k) {
+  std::vector<S> lines(static_cast<std::size_t>(outputs) * length);  // of each o, w of one s
+  run.parallel.run(outputs, [&](int o, int) {
+    S *line = lines.data() + static_cast<ptrdiff_t>(o) * length,
+      *to = w + static_cast<ptrdiff_t>(o) * length * k;
     for (int s = 0; s < k; s++) {
-      weighted_sum(line.data(), row, between, length,
-                   [&](int m) { return column[(o * between + m) * k + s]; });
-      for (int c = 0; c < inputs; c++) std::copy_n(line.data() + c * k, k, w + (c * k + s) * k);
+      weighted_sum(line, row, between, length, [&](int m) { return column[(o * between + m) * k + s]; });
+      for (int c = 0; c < inputs; c++) std::copy_n(line + c * k, k, to + (c * k + s) * k);
     }
-  }
+  });
 }
 
 // Scalars of scratch of decompose_gradient.

@@ -84,20 +84,20 @@ std::size_t packed_size(const Unit& u, bool backward) {
 template <class S>
 double depthwise_growth(const S* w, const Unit& u) {
   double squares = 0;
-  for (int i = 0; i < u.first_weights(); i++) squares += static_cast<double>(w[i]) * w[i];
+  for (std::size_t i = 0; i < u.first_weights(); i++) squares += static_cast<double>(w[i]) * w[i];
   return std::sqrt(squares / u.in);
 }
 
 // crossed: whether those of a forward pass are for crossed products.
 template <class L>
-void pack_unit_for(const Unit& u, typename L::scalar* packed, const UnitWeights<typename L::scalar>& w,
-                   bool backward, bool crossed) {
+void pack_unit_for(const Run& run, const Unit& u, typename L::scalar* packed,
+                   const UnitWeights<typename L::scalar>& w, bool backward, bool crossed) {
   using S = typename L::scalar;
   const PackedLayout layout(u);
   std::vector<S> composed;
   if (composes(u)) {
     composed.resize(static_cast<std::size_t>(composed_weights(u)));
-    compose(composed.data(), w.first, w.dense[0], u.in, u.between(), u.out);
+    compose(run, composed.data(), w.first, w.dense[0], u.in, u.between(), u.out);
   }
   for (const bool transposed : {false, true}) {
     if (transposed && !backward) return;
@@ -110,7 +110,7 @@ void pack_unit_for(const Unit& u, typename L::scalar* packed, const UnitWeights<
       const Winograd kind = winograd_of(d, in);
       if (runs_direct) pack_dense(packed + at.direct, weights, d.out, in, d.taps(), transposed, expected);
       if (kind != Winograd::none)
-        pack_winograd<L>(kind, packed + at.winograd, weights, d.out, in, transposed, expected);
+        pack_winograd<L>(run, kind, packed + at.winograd, weights, d.out, in, transposed, expected);
     };
     if (u.paired())
       pack(half.first, w.first, u.row, u.in);
@@ -126,16 +126,16 @@ void pack_unit_for(const Unit& u, typename L::scalar* packed, const UnitWeights<
 }
 
 template <class L>
-void pack_unit(const Run&, const Unit& u, typename L::scalar* packed,
+void pack_unit(const Run& run, const Unit& u, typename L::scalar* packed,
                const UnitWeights<typename L::scalar>& w, bool backward) {
-  pack_unit_for<L>(u, packed, w, backward, crosses);
+  pack_unit_for<L>(run, u, packed, w, backward, crosses);
 }
 
 // As pack_unit's for a forward pass, in the same places: what runs in pairs packed in them (pairs.h), the rest as it is.
 template <class L>
-void pack_unit_pairs(const Run&, const Unit& u, typename L::scalar* packed,
+void pack_unit_pairs(const Run& run, const Unit& u, typename L::scalar* packed,
                      const UnitWeights<typename L::scalar>& w) {
-  pack_unit_for<L>(u, packed, w, false, false);
+  pack_unit_for<L>(run, u, packed, w, false, false);
   const auto pair = [&](const PackedPart& at, const DensePart& d, int in) {
     const Winograd kind = winograd_of(d, in);
     if (kind != Winograd::none) return pair_winograd(kind, packed + at.winograd, d.out, in);

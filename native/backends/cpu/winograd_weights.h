@@ -179,8 +179,8 @@ double winograd_growth(Winograd kind, int position) {
 // (O, C, taps) -> U, phase by phase; `transpose` packs the kernel turned round with the roles of o and c exchanged, for dx. As
 // many kernels at a time as there are lanes, in the order in which they lie in a group. expected: as pack_dense's.
 template <class L>
-void pack_winograd(Winograd kind, typename L::scalar* packed, const typename L::scalar* w, int outputs,
-                   int channels, bool transpose, double expected) {
+void pack_winograd(const Run& run, Winograd kind, typename L::scalar* packed, const typename L::scalar* w,
+                   int outputs, int channels, bool transpose, double expected) {
   using S = typename L::scalar;
   constexpr int most_taps = winograd_kernel(Winograd::square), most = winograd_positions(Winograd::square);
   const int to = transpose ? channels : outputs, from = transpose ? outputs : channels;
@@ -189,21 +189,23 @@ void pack_winograd(Winograd kind, typename L::scalar* packed, const typename L::
   const std::size_t pitch = winograd_pitch(to, from),
                     o_pitch = static_cast<std::size_t>(transpose ? 1 : channels) * taps,
                     c_pitch = static_cast<std::size_t>(transpose ? channels : 1) * taps;
-  for (int i = 0; i < phases; i++, packed += positions * pitch) {
-    const WinogradPhase phase = {kind, i, transpose};
-    S* group = packed;
-    for (int first = 0, grouped; first < to; first += grouped, group += weight_rows(from) * grouped) {
+  const int pieces = ceil_div(to, winograd_outputs);  // of a phase
+  run.parallel.run(phases * pieces, [&](int index, int) {
+    const WinogradPhase phase = {kind, index / pieces, transpose};
+    const int begin = index % pieces * winograd_outputs, end = smaller(to, begin + winograd_outputs);
+    S* group = packed + phase.index * positions * pitch + static_cast<std::size_t>(begin) * weight_rows(from);
+    for (int first = begin, grouped; first < end; first += grouped, group += weight_rows(from) * grouped) {
       grouped = winograd_group_at(first, to);
       for (int at = 0; at < from * grouped; at += L::count) {
         const int some = smaller(L::count, from * grouped - at);
         alignas(sizeof(L)) S lanes[most_taps][L::count] = {};
-        for (int lane = 0; lane < some; lane++) {
-          const int o = first + (at + lane) % grouped, c = (at + lane) / grouped;
+        for (int lane = 0, o = first + at % grouped, c = at / grouped; lane < some; lane++) {
           const S* kernel = w + o * o_pitch + c * c_pitch;
           for (int k = 0; k < ceil_div(taps, phases); k++) {
             const int t = phase.tap(k);
             if (t >= 0) lanes[k][lane] = kernel[t];
           }
+          if (++o == first + grouped) o = first, c++;
         }
         L kernels[most_taps], u[most];
         for (int k = 0; k < most_taps; k++) kernels[k] = L::load(lanes[k]);
@@ -211,14 +213,19 @@ void pack_winograd(Winograd kind, typename L::scalar* packed, const typename L::
           winograd_square_weights(u, kernels);
         else
           with_line_taps(kind, [&]<int Taps>() { winograd_line_weights<L, Taps>(u, kernels); });
-        for (int p = 0; p < positions; p++)
-          std::memcpy(group + p * pitch + at, &u[p], sizeof(S) * static_cast<std::size_t>(some));
+        for (int p = 0; p < positions; p++) {
+          S* to_group = group + p * pitch + at;
+          if (some == L::count)
+            std::memcpy(to_group, &u[p], sizeof(L));
+          else
+            std::memcpy(to_group, &u[p], sizeof(S) * static_cast<std::size_t>(some));
+        }
       }
       for (int p = 0; p < positions && crosses && expected != not_crossed; p++)
         if constexpr (crosses)
           cross_weights(group + p * pitch, 1, from, grouped, expected * winograd_growth<L>(kind, p));
     }
-  }
+  });
 }
 
 // U of a forward pass in pairs of input channels, in place.
