@@ -11,7 +11,8 @@
 //           pointers, lists of those, x of load, y of store, and what is marked "host"; done with when a function returns.
 // Sums      are taken a piece of work at a time and merged in piece order; pieces do not depend on the number of
 //           threads, so results are the same bits on any number of them.
-// Batch     Run::batch images are live; the lanes beyond it in the last block count in no sum and no gradient.
+// Batch     Run::batch images are live; the lanes beyond it in the last block count in no sum and no gradient. load repeats the
+//           last image in them.
 #pragma once
 #include <cstddef>
 
@@ -130,9 +131,8 @@ struct Backend {
   View<S> (*view)(S* data, int channels, int height, int width);
   // Scalars of a view of blocks(batch) blocks.
   std::size_t (*size)(int batch, int channels, int height, int width);
-  void (*load)(const Run&, View<S> y, const S* x, int count);  // (count, C, H, W)
-  void (*store)(const Run&, S* y, View<const S> x);            // (N, C, H, W)
-  void (*clear_dead)(const Run&, View<S> x);                   // zeroes the lanes beyond the batch
+  void (*load)(const Run&, View<S> y, const S* x);   // (N, C, H, W)
+  void (*store)(const Run&, S* y, View<const S> x);  // (N, C, H, W)
 
   // Of a unit's weights, in scalars; backward: with what backward needs too.
   std::size_t (*packed_size)(const Unit&, bool backward);

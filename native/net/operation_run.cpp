@@ -59,8 +59,6 @@ struct Bench {
     product.allocate(1, device->memory());
     for (View<S>* v : {&x, &dx}) *v = pass.take(r.channels, r.height, r.width);
     for (View<S>* v : {&dy, &z}) *v = pass.take(r.channels, out_height, out_width);
-    for (View<S>* v : {&x, &dx}) backend.clear_dead(pass.run, *v);
-    for (View<S>* v : {&dy, &z}) backend.clear_dead(pass.run, *v);
   }
   const Device& open() {
     const std::size_t x = backend.size(request.batch, request.channels, request.height, request.width);
@@ -169,8 +167,8 @@ OperationResult run(const OperationRequest& r) {
       take(b.parameters.buffers()[i], b.parameters.buffer(static_cast<int>(i)));
     expect(found, "a parameter of " + r.op, t.name, "ERR_NASP_UNKNOWN_TENSOR");
   }
-  b.backend.load(b.pass.run, b.x, converted<S>(r.x).data(), r.batch);
-  b.backend.load(b.pass.run, b.dy, converted<S>(r.dy).data(), r.batch);
+  b.backend.load(b.pass.run, b.x, converted<S>(r.x).data());
+  b.backend.load(b.pass.run, b.dy, converted<S>(r.dy).data());
 
   OperationResult result;
   result.y_shape = {r.batch, r.channels, b.out_height, b.out_width};
@@ -226,7 +224,7 @@ std::vector<double> time(const OperationRequest& r, const std::string& pass, int
       const Random4 w = philox(1, static_cast<std::uint32_t>(Stream::user), 0, counter++);
       x = static_cast<S>(normal(w.word[0], w.word[1]));
     }
-    b.backend.load(b.pass.run, v, values.data(), r.batch);
+    b.backend.load(b.pass.run, v, values.data());
   };
   random(b.x);
   random(b.dy);

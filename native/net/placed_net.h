@@ -73,8 +73,7 @@ struct PlacedNet {
       memory.write_at(indices.data(), batch.indices.data(), batch.indices.size() * sizeof(std::uint32_t));
       p.between().augment(p.run, x, targets.data(), images, indices.data(), batch.augment);
     } else {
-      backend.load(p.run, x, batch.planes.data(), batch.count);
-      backend.clear_dead(p.run, x);
+      backend.load(p.run, x, batch.planes.data());
       memory.write_at(targets.data(), batch.targets.data(),
                       sizeof(int) * static_cast<std::size_t>(batch.count));
     }

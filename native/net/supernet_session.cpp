@@ -131,6 +131,8 @@ class SupernetSession final : public Session {
              "none or " + std::to_string(n) + " values for the cost of " + alpha.name,
              std::to_string(cost->size()));
     }
+    for (auto [beta, name] : {std::pair{o.beta1, "beta1"}, {o.beta2, "beta2"}})
+      expect(beta >= 0 && beta < 1, std::string("a number from 0 to below 1 for ") + name, number_text(beta));
     AlphaStep step = {};
     if (o.discretise) take(step, net.config, *o.discretise);
     if (o.optimizer == AlphaOptimizer::adam) adam_step_++;

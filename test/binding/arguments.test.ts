@@ -128,6 +128,11 @@ test.each<[string, () => unknown, RegExp]>([
   ],
   ["a rate just below 0", () => session.skipDropout(-1e-9, 0), /for rate but received -1e-09$/],
   [
+    "an average that nothing enters",
+    () => session.updateAlpha({ ...alphaUpdate, beta1: 1 }),
+    /0 to below 1 for beta1 but received 1$/,
+  ],
+  [
     "costs of too few operations",
     () => session.updateAlpha({ ...alphaUpdate, costNormal: [1] }),
     /none or 8 values for the cost of alphas_normal but received 1$/,

@@ -34,6 +34,12 @@ const courses: Record<string, Record<string, unknown>> = {
   gdas: { estimator: "all" },
 }
 
+/**
+ * Where what three epochs tell depends on roundings, those that say more under zen4, avx512 and avx2: SNAS validates 0.31 to
+ * 0.53 (with 3 0.20 to 0.41), ENAS' training loss falls by 0.34 to 0.70 (-0.1 to 0.3; its accuracy doubles with any of six).
+ */
+const seeds: Record<string, number> = { snas: 7, enas: 4 }
+
 const learning = generateTextures(600, 1)
 const few = generateTextures(64, 2)
 
@@ -42,7 +48,7 @@ describe.each(names)("%s", (method) => {
 
   test("learns", { timeout: 300_000 }, async () => {
     const epochs: EpochEvent[] = []
-    const seed = method === "snas" ? 7 : 3 // 7: validates 0.31 to 0.53 under zen4, avx512 and avx2, 3: 0.20 to 0.41
+    const seed = seeds[method] ?? 3
     const length = method === "pdarts" ? 9 : 3 // P-DARTS begins each of its three stages with a new net
     const run = search({
       ...{ data: learning, method, options, space: "darts7-split", channels: 8, layers: 3, batch: 16 },
@@ -57,6 +63,7 @@ describe.each(names)("%s", (method) => {
     // A drawn path's running statistics have seen a few batches only: validation says little there yet (0.10 to 0.42 over six
     // seeds and three instruction sets), and the last epoch's no more than another's. Training says more.
     const best = Math.max(...epochs.map((epoch) => epoch.val_acc))
+    if (method === "enas") expect(last.train_acc).toBeGreaterThan(0.35) // 0.43 to 0.48
     if (method === "snas" || method === "random") {
       expect(last.train_acc).toBeGreaterThan(method === "snas" ? 0.4 : 0.35) // 0.47 to 0.60; 0.45 to 0.62
       expect(best).toBeGreaterThan(method === "snas" ? 0.2 : 0.15)

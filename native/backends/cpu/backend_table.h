@@ -26,7 +26,6 @@ struct Table {
         .size = size,
         .load = load_images<L>,
         .store = store_images<L>,
-        .clear_dead = clear_dead_lanes<L>,
         .packed_size = packed_size<S>,
         .pack = pack_unit<L>,
         .pack_pairs = packs_pairs(pairs),

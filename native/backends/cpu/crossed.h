@@ -10,7 +10,7 @@
 // Layout    w  of a tap and a group of outputs: channels times a scale of each output's; minus the sum of their crossed products;
 //              1 / scale
 // Error     up to 3 times that of direct sums where the scale (a power of two) makes weights as large as what they meet; where
-//           inputs are smaller or larger than expected, as many times more
+//           inputs are smaller or larger than expected, as many times more. So what reads images is not crossed (packed_unit.h)
 // Source    Winograd, A New Algorithm for Inner Product, IEEE Transactions on Computers C-17, 1968
 #pragma once
 #include <cmath>

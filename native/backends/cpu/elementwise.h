@@ -174,14 +174,18 @@ void global_average_backward(const Run& run, View<typename L::scalar> dx, const 
   });
 }
 
+// The lanes beyond the batch repeat its last image: their numbers count nowhere, but must stay finite where its own do (a
+// gradient of zero times infinity is none), and zeros need not, behind BatchNorm on statistics of other images.
 template <class L>
-void load_images(const Run&, View<typename L::scalar> y, const typename L::scalar* x, int count) {
-  for (int n = 0; n < count; n++) {
+void load_images(const Run& run, View<typename L::scalar> y, const typename L::scalar* x) {
+  const std::size_t image = static_cast<std::size_t>(y.channels) * y.height * y.width;
+  for (int n = 0; n < ceil_div(run.batch, L::count) * L::count; n++) {
     const int block = n / L::count, lane = n % L::count;
+    const auto* from = x + smaller(n, run.batch - 1) * image;
     for (int c = 0; c < y.channels; c++) {
       for (int row = 0; row < y.height; row++) {
         auto* to = row_of(y, block, row, c) + lane;
-        for (int w = 0; w < y.width; w++) to[w * L::count] = *x++;
+        for (int w = 0; w < y.width; w++) to[w * L::count] = *from++;
       }
     }
   }
@@ -194,19 +198,6 @@ void store_images(const Run& run, typename L::scalar* y, View<const typename L::
       for (int row = 0; row < x.height; row++) {
         const auto* from = row_of(x, n / L::count, row, c) + n % L::count;
         for (int w = 0; w < x.width; w++) *y++ = from[w * L::count];
-      }
-    }
-  }
-}
-
-template <class L>
-void clear_dead_lanes(const Run& run, View<typename L::scalar> x) {
-  const int used = run.batch % L::count, block = run.batch / L::count;
-  if (used == 0) return;
-  for (int c = 0; c < x.channels; c++) {
-    for (int row = 0; row < x.height; row++) {
-      for (int w = 0; w < x.width; w++) {
-        for (int l = used; l < L::count; l++) row_of(x, block, row, c)[w * L::count + l] = 0;
       }
     }
   }

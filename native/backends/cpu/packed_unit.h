@@ -88,6 +88,10 @@ double depthwise_growth(const S* w, const Unit& u) {
   return std::sqrt(squares / u.in);
 }
 
+// Whether a unit's products forward are crossed: where the size of inputs is known, behind a ReLU, and BatchNorm before it. An
+// image's may be any.
+inline bool crosses_forward(const Unit& u) { return crosses && u.relu; }
+
 // crossed: whether those of a forward pass are for crossed products.
 template <class L>
 void pack_unit_for(const Run& run, const Unit& u, typename L::scalar* packed,
@@ -128,7 +132,7 @@ void pack_unit_for(const Run& run, const Unit& u, typename L::scalar* packed,
 template <class L>
 void pack_unit(const Run& run, const Unit& u, typename L::scalar* packed,
                const UnitWeights<typename L::scalar>& w, bool backward) {
-  pack_unit_for<L>(run, u, packed, w, backward, crosses);
+  pack_unit_for<L>(run, u, packed, w, backward, crosses_forward(u));
 }
 
 // As pack_unit's for a forward pass, in the same places: what runs in pairs packed in them (pairs.h), the rest as it is.

@@ -47,7 +47,8 @@ PieceMoments merge_lanes(const ChannelSums<L>& sums, int pixels, int live) {
     gradient += sums.gradient.v[l], gradient_y += sums.gradient_y.v[l];
   }
   const double mean = y / count, deviation = y_squared - y * mean;  // mean: of y - centre
-  return {count, static_cast<double>(sums.centre.v[0]) + mean, deviation > 0 ? deviation : 0, gradient,
+  const double rounded = deviation < 0 ? 0 : deviation;  // NaN, of squares past float32's range, stays
+  return {count, static_cast<double>(sums.centre.v[0]) + mean, rounded, gradient,
           gradient_y - mean * gradient};
 }
 

@@ -1,6 +1,8 @@
 // Units forward: propagate (y stored) and probe (only sums), one driver. All units of a call read the same source, so
 // a piece of work copies its padded rows once and every unit reads them from the cache.
 #pragma once
+#include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "../../core/parallel.h"
@@ -89,105 +91,156 @@ std::vector<Together> unit_order(const ForwardUnit<S>* units, int count, int hei
   return order;
 }
 
+// One call of forward_units: what its pieces share.
 template <class L>
-void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units, int count,
-                   const Source<typename L::scalar>& x) {
+class ForwardSweep {
   using S = typename L::scalar;
-  const int height = x.x.height, width = x.x.width, channels = x.x.channels;
-  int multiple = 4;
-  for (int u = 0; u < count; u++) multiple = larger(multiple, piece_rows(*units[u].unit));
-  if (runs_ringed(units, count, smaller(height, ring_rows))) multiple = larger(multiple, ring_rows);
-  const Pieces<L> pieces(x.x, ceil_div(run.batch, L::count), multiple);
-  int outputs = 0, most_outputs = 0, reach_h = 0, reach_w = 0;
-  std::size_t scratch_size = 0;
-  const bool ringed = runs_ringed(units, count, pieces.rows);
-  const auto order = unit_order(units, count, height, width, ringed);
-  for (const Together& t : order) most_outputs = larger(most_outputs, t.outputs);
-  for (int u = 0; u < count; u++) {
-    const Unit& unit = *units[u].unit;
-    outputs += unit.out;
-    reach_h = larger(reach_h, unit.reach_h());
-    reach_w = larger(reach_w, unit.reach_w());
-    const std::size_t need = forward_scratch<L>(unit, width, pieces.rows);
-    scratch_size = scratch_size > need ? scratch_size : need;
-  }
-  auto* partial = static_cast<PieceMoments*>(run.workspace.shared(
-      Workspace::partial_moments, sizeof(PieceMoments) * static_cast<std::size_t>(pieces.count) * outputs));
 
-  run.parallel.run(pieces.count, [&](int piece, int thread) {
-    const int block = pieces.block(piece), row0 = pieces.first(piece), row1 = pieces.end(piece);
-    const int rows = row1 - row0 + 2 * reach_h;
-    const std::size_t band_size = Band<L>::size(channels, width, rows, reach_w);
-    const std::size_t sums_size = sizeof(ChannelSums<L>) / sizeof(S) * most_outputs;
+ public:
+  ForwardSweep(const Run& run, const ForwardUnit<S>* units, int count, const Source<S>& x)
+      : run_(run),
+        units_(units),
+        x_(x),
+        blocks_(ceil_div(run.batch, L::count)),
+        pieces_(x.x, blocks_, rows_multiple(units, count, x.x.height)),
+        ringed_(runs_ringed(units, count, pieces_.rows)),
+        order_(unit_order(units, count, x.x.height, x.x.width, ringed_)) {
+    int most_outputs = 0;
+    for (const Together& t : order_) most_outputs = larger(most_outputs, t.outputs);
+    sums_size_ = sizeof(ChannelSums<L>) / sizeof(S) * most_outputs;
+    for (int u = 0; u < count; u++) {
+      const Unit& unit = *units[u].unit;
+      outputs_ += unit.out;
+      reach_h_ = larger(reach_h_, unit.reach_h());
+      reach_w_ = larger(reach_w_, unit.reach_w());
+      scratch_size_ = std::max(scratch_size_, forward_scratch<L>(unit, x.x.width, pieces_.rows));
+    }
+    partial_ = static_cast<PieceMoments*>(
+        run.workspace.shared(Workspace::partial_moments,
+                             sizeof(PieceMoments) * static_cast<std::size_t>(pieces_.count) * outputs_));
+  }
+
+  int pieces() const { return pieces_.count; }
+  // Of an output channel, numbered through all units.
+  Moments moments(int output) const { return merge_pieces(partial_ + output, pieces_.count, outputs_); }
+
+  // All units over a piece.
+  void piece(int piece, int thread) const {
+    const int row0 = pieces_.first(piece), row1 = pieces_.end(piece), rows = row1 - row0 + 2 * reach_h_,
+              channels = x_.x.channels, width = x_.x.width;
+    const std::size_t band_size = Band<L>::size(channels, width, rows, reach_w_);
     S* memory =
-        static_cast<S*>(run.workspace.thread(thread, sizeof(S) * (band_size + scratch_size + sums_size)));
-    const Band<L> band(memory, channels, width, row0 - reach_h, rows, reach_w);
-    S* scratch = memory + band_size;
-    auto* sums = reinterpret_cast<ChannelSums<L>*>(scratch + scratch_size);
-    const int live = live_count(L::count, run.batch, block);
-    bool filled = false;
-    Load loaded = Load::as_is;
-    for (const Together& together : order) {
-      const ForwardUnit<S>& step = units[together.units[0]];
-      const Unit& unit = *step.unit;
-      if (!ringed && (!filled || load_of(unit) != loaded)) {
-        loaded = load_of(unit), filled = true;
-        fill_activation(band, x, block, loaded == Load::with_relu,
+        static_cast<S*>(run_.workspace.thread(thread, sizeof(S) * (band_size + scratch_size_ + sums_size_)));
+    const Place place = {.block = pieces_.block(piece),
+                         .row0 = row0,
+                         .row1 = row1,
+                         .band = Band<L>(memory, channels, width, row0 - reach_h_, rows, reach_w_),
+                         .memory = memory,
+                         .scratch = memory + band_size};
+    auto* sums = reinterpret_cast<ChannelSums<L>*>(place.scratch + scratch_size_);
+    const int live = live_count(L::count, run_.batch, place.block);
+    std::optional<Load> loaded;
+    for (const Together& together : order_) {
+      const Unit& unit = *units_[together.units[0]].unit;
+      if (!ringed_ && loaded != load_of(unit)) {
+        loaded = load_of(unit);
+        fill_activation(place.band, x_, place.block, loaded == Load::with_relu,
                         loaded == Load::lowest_padding ? -S(__builtin_inf()) : S(0));
       }
-      const int from = output_row(row0, unit.stride_h()), to = output_row(row1, unit.stride_h());
-      const int out_width = unit.out_width(width), pixels = (to - from) * out_width;
-      const auto into = [&]<bool Store, class Products>() {
-        using Into = Forward<L, Store, Products>;
-        const auto epilogue = [&](const ForwardUnit<S>& of, ChannelSums<L>* own) {
-          return Into{block_of(of.y, block), block_of(of.g, block), own, from,
-                      leaves_caches(of.y, ceil_div(run.batch, L::count))};
-        };
-        if (together.count == 1 && !ringed)
-          return unit_piece(unit, step.packed, band, height, from, to, scratch, epilogue(step, sums));
-        RingedUnit<S, Into> over_ring[most_together];
-        WinogradOutput<S, Into> results[most_together];
-        ChannelSums<L>* own = sums;
-        for (int i = 0; i < together.count; i++) {
-          const ForwardUnit<S>& of = units[together.units[i]];
-          if (ringed)
-            over_ring[i] = {of.unit, of.packed, epilogue(of, own)};
-          else
-            results[i] = {of.packed + together.weights[i], of.unit->out, epilogue(of, own)};
-          own += of.unit->out;
-        }
-        if (ringed) return ringed_piece<L>(over_ring, together.count, x, block, from, to, memory, scratch);
-        winograd_rows(Winograd::square, false, results, together.count, channels, band, 0, out_width, from,
-                      to, scratch);
-      };
-      if (pixels > 0) {
-        for (int c = 0; c < together.outputs; c++) sums[c].begin();
-        const auto made_of = [&]<class Products>() {
-          if (step.g)
-            into.template operator()<false, Products>();
-          else
-            into.template operator()<true, Products>();
-        };
-        if (has_pairs<L> && step.pairs)
-          made_of.template operator()<std::conditional_t<has_pairs<L>, Paired<L>, ForwardProducts<L>>>();
-        else
-          made_of.template operator()<ForwardProducts<L>>();
-      }
+      const int pixels = (place.to(unit) - place.from(unit)) * unit.out_width(width);
+      for (int c = 0; c < together.outputs; c++) sums[c].begin();
+      if (pixels > 0) run_together(together, place, sums);
       const ChannelSums<L>* own = sums;
       for (int i = 0; i < together.count; i++) {
-        PieceMoments* moments = partial + static_cast<ptrdiff_t>(piece) * outputs + together.first[i];
-        for (int c = units[together.units[i]].unit->out; c > 0; c--, moments++, own++)
+        PieceMoments* moments = partial_ + static_cast<ptrdiff_t>(piece) * outputs_ + together.first[i];
+        for (int c = units_[together.units[i]].unit->out; c > 0; c--, moments++, own++)
           *moments = merge_lanes<L>(*own, pixels, pixels > 0 ? live : 0);
       }
     }
     streamed();
-  });
-
-  for (int u = 0, first = 0; u < count; first += units[u].unit->out, u++) {
-    for (int c = 0; c < units[u].unit->out; c++) {
-      units[u].moments[c] = merge_pieces(partial + first + c, pieces.count, outputs);
-    }
   }
+
+ private:
+  // What a piece works on: input rows of a block, their band at the beginning of its memory, scratch behind it.
+  struct Place {
+    int block, row0, row1;
+    Band<L> band;
+    S *memory, *scratch;
+    int from(const Unit& u) const { return output_row(row0, u.stride_h()); }
+    int to(const Unit& u) const { return output_row(row1, u.stride_h()); }
+  };
+
+  static int rows_multiple(const ForwardUnit<S>* units, int count, int height) {
+    int multiple = 4;
+    for (int u = 0; u < count; u++) multiple = larger(multiple, piece_rows(*units[u].unit));
+    return runs_ringed(units, count, smaller(height, ring_rows)) ? larger(multiple, ring_rows) : multiple;
+  }
+
+  void run_together(const Together& together, const Place& place, ChannelSums<L>* sums) const {
+    if constexpr (has_pairs<L>) {
+      if (units_[together.units[0]].pairs) return run_made_of<Paired<L>>(together, place, sums);
+    }
+    if (crosses_forward(*units_[together.units[0]].unit))
+      run_made_of<ForwardProducts<L>>(together, place, sums);
+    else
+      run_made_of<Exact<L>>(together, place, sums);
+  }
+  template <class Products>
+  void run_made_of(const Together& together, const Place& place, ChannelSums<L>* sums) const {
+    if (units_[together.units[0]].g)
+      run_into<Forward<L, false, Products>>(together, place, sums);
+    else
+      run_into<Forward<L, true, Products>>(together, place, sums);
+  }
+  template <class Into>
+  void run_into(const Together& together, const Place& place, ChannelSums<L>* sums) const {
+    const Unit& unit = *units_[together.units[0]].unit;
+    const int from = place.from(unit), to = place.to(unit);
+    const auto epilogue = [&](const ForwardUnit<S>& of, ChannelSums<L>* own) {
+      return Into{block_of(of.y, place.block), block_of(of.g, place.block), own, from,
+                  leaves_caches(of.y, blocks_)};
+    };
+    if (together.count == 1 && !ringed_) {
+      const ForwardUnit<S>& of = units_[together.units[0]];
+      return unit_piece(unit, of.packed, place.band, x_.x.height, from, to, place.scratch,
+                        epilogue(of, sums));
+    }
+    RingedUnit<S, Into> over_ring[most_together];
+    WinogradOutput<S, Into> results[most_together];
+    for (int i = 0; i < together.count; i++) {
+      const ForwardUnit<S>& of = units_[together.units[i]];
+      if (ringed_)
+        over_ring[i] = {of.unit, of.packed, epilogue(of, sums)};
+      else
+        results[i] = {of.packed + together.weights[i], of.unit->out, epilogue(of, sums)};
+      sums += of.unit->out;
+    }
+    if (ringed_)
+      return ringed_piece<L>(over_ring, together.count, x_, place.block, from, to, place.memory,
+                             place.scratch);
+    winograd_rows(Winograd::square, false, results, together.count, x_.x.channels, place.band, 0,
+                  unit.out_width(x_.x.width), from, to, place.scratch);
+  }
+
+  const Run& run_;
+  const ForwardUnit<S>* units_;
+  const Source<S>& x_;
+  int blocks_;
+  Pieces<L> pieces_;
+  bool ringed_;
+  std::vector<Together> order_;
+  int outputs_ = 0, reach_h_ = 0, reach_w_ = 0;
+  std::size_t scratch_size_ = 0, sums_size_ = 0;  // scalars
+  PieceMoments* partial_;                         // (pieces, outputs)
+};
+
+template <class L>
+void forward_units(const Run& run, const ForwardUnit<typename L::scalar>* units, int count,
+                   const Source<typename L::scalar>& x) {
+  const ForwardSweep<L> sweep(run, units, count, x);
+  run.parallel.run(sweep.pieces(), [&](int piece, int thread) { sweep.piece(piece, thread); });
+  for (int u = 0, first = 0; u < count; first += units[u].unit->out, u++)
+    for (int c = 0; c < units[u].unit->out; c++) units[u].moments[c] = sweep.moments(first + c);
 }
 
 }  // namespace nasp::NASP_ISA

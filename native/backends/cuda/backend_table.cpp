@@ -40,10 +40,10 @@ std::size_t planar(const Map& map, int row, int channel) {
          map.width;
 }
 
-void load(const Run& run, View<float> y, const float* x, int count) {
+void load(const Run& run, View<float> y, const float* x) {
   Call call(run, __func__);
   Context& context = call.context;
-  const Map map = map_of(y, count);
+  const Map map = map_of(y, run.batch);
   by_rows(context, map, [&](int row, int rows) {
     const std::size_t n = static_cast<std::size_t>(rows) * map.width * map.channels;
     auto* packed = reinterpret_cast<float*>(context.stage(n * sizeof(float)));
@@ -85,8 +85,6 @@ void store(const Run& run, float* y, View<const float> x) {
     }
   });
 }
-
-void clear_dead(const Run&, View<float>) {}  // every image is a block of its own
 
 void gradient_sums(const Run& run, View<const float> g, const Measured<float>* of, int count) {
   for (int i = 0; i < count; i++) {
@@ -198,7 +196,6 @@ const Backend<float> backend = {
     .size = size,
     .load = load,
     .store = store,
-    .clear_dead = clear_dead,
     .packed_size = packed_size,
     .pack = pack_unit,
     .forward = forward_units,

@@ -27,7 +27,7 @@ __global__ void merge_moments(MomentsArguments a) {
                mean = sum[0] / count, variance = sum[1] / count - mean * mean;
   Moments m;
   m.mean = centre + mean;
-  m.variance = variance > 0 ? variance : 0;
+  m.variance = variance < 0 ? 0 : variance;  // NaN stays
   m.gradient = sum[2];
   m.gradient_y = sum[3] - (a.centre ? 0 : mean * sum[2]);
   write(a.moments, c, m);
