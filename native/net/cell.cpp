@@ -13,7 +13,7 @@ Cell<S>::Cell(const Shape& shape, const std::vector<std::string>& candidates, Pa
       preprocess1_(make_relu_conv_bn(shape.in1, shape.channels), parameters, prefix + "preprocess1.", false) {
   expect(shape.channels % shape.parts == 0,
          "channels that " + std::to_string(shape.parts) + " partial channels divide",
-         std::to_string(shape.channels), "ERR_NASP_SHAPE");
+         std::to_string(shape.channels));
   for (int i = 0; shape.parts > 1 && shape.reduction && i < cell_inputs; i++)
     halving_[i] = std::make_unique<Chain<S>>(make_halving_pool(shape.channels - part_channels()), parameters,
                                              "", false);

@@ -90,6 +90,7 @@ export function benchOps({ op, ...given }: OpsBenchOptions = {}): OpsBench {
     const shapes = searchShapes.map(({ channels, size }) => `${channels} and ${size}`)
     throw invalid("channels and size", `both, or one of ${oneOf(shapes)}`, `${channels} and ${size}`)
   }
+  if (op === "none") throw invalid("op", "an operation that computes something", op)
   const onCpu = options.device === "cpu"
   const native = onDevice(loadNative(), options.device)
   const names = native.operations().map((o) => o.name)

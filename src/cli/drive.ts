@@ -2,6 +2,7 @@
  * Runs a search to its end for the command line. A signal finishes the running step, saves and says how to go on; a
  * second one stops at once.
  */
+import { loadNative } from "../native.js"
 import type { SearchEvent } from "../train/events.js"
 import type { SearchOptions } from "../train/plan.js"
 import { search, type SearchResult } from "../train/search.js"
@@ -17,11 +18,14 @@ export async function drive(
   const abort = new AbortController()
   const running = search({ ...options, signal: abort.signal })
   let received: NodeJS.Signals | null = null
+  let folder: string | null = null
   const first = (signal: NodeJS.Signals) => {
     received = signal
     running.stop()
     progress.clear()
-    process.stderr.write("finishing the step and saving; once more stops at once\n")
+    process.stderr.write(
+      "finishing the step, or what follows an epoch, and saving; once more stops at once\n",
+    )
   }
   const ignoreSignals = onSignals(first, () => abort.abort())
   // A reader that went away (nasp search | head) is a reason to stop, not to crash.
@@ -30,20 +34,23 @@ export async function drive(
   for (const stream of streams) stream.on("error", onPipe)
   try {
     for await (const event of running) {
+      if (event.type === "start" || event.type === "resume") {
+        folder = event.out
+        warnOfThreads(event.threads)
+      }
       progress.show(event)
       onEvent(event)
     }
     const result = await running.result()
-    if (result.status === "stopped" && result.out !== null) {
-      process.stderr.write(
-        `stopped after step ${result.step}; go on with: nasp search --resume ${shellWord(result.out)}\n`,
-      )
-    }
+    if (result.status === "stopped" && result.out !== null)
+      process.stderr.write(`stopped after step ${result.step}${howToGoOn(result.out)}\n`)
     if (received !== null && result.status === "stopped") process.exitCode = exitCode(received)
     return result
   } catch (error) {
     if (received === null || !abort.signal.aborted) throw error
-    process.stderr.write("stopped at once; the last checkpoint stays\n")
+    process.stderr.write(
+      `stopped at once; the last checkpoint stays${folder === null ? "" : howToGoOn(folder)}\n`,
+    )
     process.exitCode = exitCode(received)
     return null
   } finally {
@@ -52,6 +59,14 @@ export async function drive(
     for (const stream of streams) stream.off("error", onPipe)
   }
 }
+
+function warnOfThreads(threads: number): void {
+  const usable = loadNative().info().threads
+  if (threads > usable)
+    process.stderr.write(`warning: ${threads} threads on ${usable} CPUs wait for each other\n`)
+}
+
+const howToGoOn = (folder: string) => `; go on with: nasp search --resume ${shellWord(folder)}`
 
 export function shellWord(text: string): string {
   return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`

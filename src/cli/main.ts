@@ -33,10 +33,14 @@ Examples:
 
 for (const command of [search, quickstart, doctor, verify, bench, reproduce]) command.register(program)
 
-// A reader that went away (nasp ... | head; EIO: a terminal) is no error; a search takes it as a reason to stop.
+// A reader that went away (nasp ... | head; EIO: a terminal) is no error; a full disk is. A search takes either as a reason to
+// stop and save, and listens too.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE" && error.code !== "EIO") throw error
+    if (error.code === "EPIPE" || error.code === "EIO" || process.exitCode === 1) return
+    if (stream.listenerCount("error") === 1) throw error
+    process.exitCode = 1
+    process.stderr.write(`nasp: ${error.message}\n`)
   })
 }
 process.on("uncaughtException", (error) => {

@@ -47,7 +47,13 @@ export function costVectors(
 
 function canonicalTable(addon: NativeAddon, table: CostTable): Map<string, number> {
   const known = addon.operations()
-  return new Map(Object.entries(table).map(([name, value]) => [canonicalOperation(name, known), value]))
+  const costs = new Map<string, number>()
+  for (const [name, value] of Object.entries(table)) {
+    const operation = canonicalOperation(name, known)
+    if (costs.has(operation)) throw invalid("cost", `one cost of ${operation}`, `a second one, as ${name}`)
+    costs.set(operation, value)
+  }
+  return costs
 }
 
 function scaled(costs: number[], scale: CostOptions["costScale"]): number[] {

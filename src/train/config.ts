@@ -107,10 +107,14 @@ export function resolveConfig(given: SearchOptions, ownData = false): SearchConf
     throw invalid("batchStatistics", "false beside evaluateDerived, which measures both,", true)
   }
   if (config.lrMin > config.lr) throw invalid("lrMin", `at most lr (${config.lr})`, config.lrMin)
+  const methodOptions = resolveFields(method.fields, options)
+  const { partialChannels = 1 } = method.net?.(methodOptions) ?? {}
+  if (config.channels % partialChannels !== 0)
+    throw invalid("channels", `a number that partialChannels (${partialChannels}) divides`, config.channels)
   return {
     ...config,
     dataDir: config.dataDir === null ? null : resolve(config.dataDir),
-    options: resolveFields(method.fields, options),
+    options: methodOptions,
   }
 }
 

@@ -10,7 +10,7 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs"
-import { tmpdir } from "node:os"
+import { availableParallelism, tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 
@@ -32,6 +32,7 @@ beforeAll(() => {
   mkdirSync(at("foreign"))
   writeFileSync(at("foreign/data_batch_1.bin"), Buffer.alloc(5000, 200))
   writeFileSync(at("cost.json"), '{"toaster": 1}')
+  writeFileSync(at("twice.json"), '{"sep3": 1, "sep_conv_3x3": 2}')
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
@@ -52,6 +53,12 @@ const refused: [string, number, RegExp][] = [
   ["search --eta -1 --out r", 2, /for eta but received -1/],
   ["search --cost none.json --out r", 2, /for cost but received none.json/],
   ["search --cost cost.json --out r", 2, /for an operation but received toaster/],
+  ["search --cost twice.json --out r", 2, /one cost of sep_conv_3x3 for cost but received a second one/],
+  [
+    "search --method pc-darts --channels 6 --out r",
+    2,
+    /a number that partialChannels \(4\) divides for channels but received 6/,
+  ],
   [
     "search --device cuda --out r",
     1,
@@ -73,6 +80,8 @@ const refused: [string, number, RegExp][] = [
     2,
     /one that selects, beside selection or saveSelection for method/,
   ],
+  ["bench step --method pc-darts --channels 6", 2, /channels that 4 partial channels divide but received 6/],
+  ["bench ops --op none", 2, /an operation that computes something for op but received none/],
   ["bench step --layers 2", 2, /an integer from 3 to 100 for layers but received 2/],
   ["bench step --threads 0", 2, /an integer from 1 to 1024 for threads but received 0/],
   ["verify --device auto f", 2, /Expected cpu or cuda for device but received auto/],
@@ -186,6 +195,12 @@ describe("what is done", () => {
     expect(nasp("search", "--resume", "torn", "--quiet").stderr).toMatch(
       /^warning: the checkpoint .* is damaged.*\n$/,
     )
+  })
+
+  it("warns of more threads than there are CPUs", () => {
+    const threads = availableParallelism() + 1
+    const { stderr } = nasp("search", "--steps", "1", ...small, "--quiet", "--threads", String(threads))
+    expect(stderr).toMatch(new RegExp(`^warning: ${threads} threads on \\d+ CPUs wait for each other\n$`))
   })
 
   it("says of a finished run that it is, as an event too", () => {

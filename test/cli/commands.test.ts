@@ -1,10 +1,12 @@
 // Commands run as users run them: quickstart, the benches, doctor, signals, an addon that is not there. Needs dist.
 import { spawn, spawnSync } from "node:child_process"
 import {
+  closeSync,
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   readdirSync,
   rmSync,
@@ -187,6 +189,21 @@ function goneOn(run: string) {
 }
 
 describe("a search that is told to stop", () => {
+  it.skipIf(!existsSync("/dev/full"))("saves where its output finds no room, with 1", () => {
+    const full = openSync("/dev/full", "w")
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      [main, "search", ...small, "--steps", "100000", "--out", "full", "--json"],
+      { encoding: "utf8", cwd: folder, timeout: 100_000, stdio: ["ignore", full, "pipe"] },
+    )
+    closeSync(full)
+    expect(status).toBe(1)
+    expect(stderr).toMatch(
+      /^nasp: ENOSPC.*\nstopped after step \d+; go on with: nasp search --resume full\n$/,
+    )
+    expect(goneOn("full").status).toBe(0)
+  })
+
   it("saves and exits with 143 on SIGTERM", async () => {
     const { code, stderr } = await signalled("term", ["SIGTERM"])
     expect(code).toBe(143)
@@ -207,7 +224,9 @@ describe("a search that is told to stop", () => {
     const { code, stderr } = await signalled("int", ["SIGINT", "SIGINT"])
     expect(code).toBe(130)
     // Where the step ended before the second signal came, it was saved all the same.
-    expect(stderr).toMatch(/stopped (at once; the last checkpoint stays|after step \d+)/)
+    expect(stderr).toMatch(
+      /stopped (at once; the last checkpoint stays|after step \d+); go on with: nasp search --resume int/,
+    )
     expect(existsSync(at("int/lock"))).toBe(false)
     expect(goneOn("int").status).toBe(0)
   })
