@@ -64,7 +64,13 @@ export function restoreRun(folder: RunFolder, changed: Partial<SearchConfig>, pa
     restoreAlpha(session, folder.path) // a method's last ranking comes behind the checkpoint
   } else {
     rewriteConfig(folder.path, changed)
-    found.isStarted = folder.cutEvents(step).some(({ type }) => type === "start")
+    const told = folder.cutEvents(step)
+    found.isStarted = told.some(({ type }) => type === "start")
+    const until = told.at(-1)?.step ?? 0
+    if (until < step)
+      found.warnings.push(
+        `events.jsonl ends at step ${until}, before the checkpoint of step ${step}: figures from it will lack what was told between`,
+      )
   }
   return found
 }

@@ -45,6 +45,29 @@ async function stoppedAt(step: number, how: Parameters<typeof search>[0], evalua
   return { events, result: await running.result() }
 }
 
+describe("an events.jsonl that has lost lines", () => {
+  it.each([
+    ["some", 4],
+    ["all", 0],
+  ])("is said to have: %s", async (_which, left) => {
+    const run = `lost-${left}`
+    await stoppedAt(20, { ...small, out: at(run) })
+    const lines = told(run).slice(0, left)
+    writeFileSync(join(at(run), "events.jsonl"), lines.map((event) => `${JSON.stringify(event)}\n`).join(""))
+    const { events } = await stoppedAt(21, { resume: at(run), data })
+    const { step = 0 } = lines.at(-1) ?? {}
+    expect(events.filter((e) => e.type === "warning").map((e) => e.message)).toEqual([
+      expect.stringContaining(`events.jsonl ends at step ${step}, before the checkpoint of step 20`),
+    ])
+  })
+
+  it("is not, where it has not", async () => {
+    await stoppedAt(20, { ...small, out: at("whole") })
+    const { events } = await stoppedAt(21, { resume: at("whole"), data })
+    expect(events.some((e) => e.type === "warning")).toBe(false)
+  })
+})
+
 describe("checkpoints behind a damaged one", () => {
   it("are kept when they are written, with one kept and with two", async () => {
     for (const keepCheckpoints of [1, 2]) {
