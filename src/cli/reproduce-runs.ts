@@ -7,7 +7,7 @@ import {
   type ComparisonOptions,
 } from "../reproduce/comparison.js"
 import { readHistories, type History } from "../reproduce/history.js"
-import { writeReport, type Report } from "../reproduce/report.js"
+import { prepareFolder, writeReport, type Report } from "../reproduce/report.js"
 import type { PlannedRun } from "../reproduce/turns.js"
 import { percent } from "../reproduce/text-table.js"
 import type { SearchEvent } from "../train/events.js"
@@ -27,32 +27,49 @@ export function drawnFrom({ from, ...options }: Given): History[] {
   return readHistories(from as string[])
 }
 
-/**
- * The comparison's runs in `folder`; null where a signal ended them: then what to do is said.
- * @param out what `--out` must name to go on with them
- */
+interface Place {
+  /** Of these runs. */
+  folder: string
+  /** What `--out` must name to go on with them. */
+  out: string
+  /** false: `out` has been told before. */
+  isFirst: boolean
+}
+
+/** The comparison's runs; null where a signal ended them: then what to do is said. */
 export async function searchAll(
   comparison: ComparedRuns,
   options: Given,
-  folder: string,
-  out = folder,
+  { folder, out, isFirst }: Place,
 ): Promise<History[] | null> {
+  const isQuiet = options.quiet === true
+  const goesOn = `the same command with --out ${shellWord(out)} goes on\n`
   const abort = new AbortController()
   const first = (signal: NodeJS.Signals) => {
     process.exitCode = exitCode(signal)
     abort.abort()
-    process.stderr.write("finishing the step and saving; once more stops at once\n")
+    process.stderr.write(
+      "finishing the step, or what follows an epoch, and saving; once more stops at once\n",
+    )
   }
-  const ignoreSignals = onSignals(first, () => process.exit())
+  const second = () => {
+    process.stderr.write(`stopped at once; ${goesOn}`)
+    process.exit()
+  }
+  const ignoreSignals = onSignals(first, second)
   try {
     const histories = await runComparison(comparison, {
       ...asked(options),
       given: givenOf(comparisonFields, options),
       out: folder,
-      onEvent: options.quiet === true ? () => {} : tell,
+      onStart() {
+        prepareFolder(out)
+        if (isFirst && !isQuiet) process.stderr.write(`runs in ${out}\n`)
+      },
+      onEvent: isQuiet ? tellWarning : tell,
       signal: abort.signal,
     })
-    if (!histories) process.stderr.write(`stopped; the same command with --out ${shellWord(out)} goes on\n`)
+    if (!histories) process.stderr.write(`stopped; ${goesOn}`)
     return histories
   } finally {
     ignoreSignals()
@@ -67,19 +84,35 @@ function asked({ budget, sides, set }: Given): Pick<ComparisonOptions, "budget" 
   }
 }
 
-// A line an epoch on stderr: stdout is for the result.
-function tell({ side, seed }: PlannedRun, event: SearchEvent, seconds: number): void {
+function tellWarning({ side, seed }: PlannedRun, event: SearchEvent): void {
   if (event.type === "warning")
     process.stderr.write(`warning: ${side.name}, seed ${seed}: ${event.message}\n`)
+}
+
+// A line an epoch on stderr: stdout is for the result.
+function tell(run: PlannedRun, event: SearchEvent, seconds: number): void {
+  tellWarning(run, event)
   if (event.type !== "epoch") return
+  const { side, seed } = run
   process.stderr.write(
     `${side.name}, seed ${seed}: step ${event.step}, ${seconds.toFixed(1)} s, validation accuracy ${percent(event.val_acc)} %\n`,
   )
 }
 
-/** @returns the files, in lines */
-export function leaveReport(artefact: string, out: string, report: Report): string {
-  return writeReport(out, artefact, report).join("\n")
+/**
+ * The report on stdout, and only then its files: where these cannot be written, it is not lost.
+ * @param json what `--json` prints
+ * @param out null: no files
+ */
+export function leaveReport(
+  artefact: string,
+  report: Report,
+  { json, out, options }: { json: string; out: string | null; options: Given },
+): void {
+  const print = (text: string) => process.stdout.write(`${text}\n`)
+  print(options.json === true ? json : report.text)
+  const files = out === null ? [] : writeReport(out, artefact, report)
+  if (files.length > 0 && options.json !== true) print(`\n${files.join("\n")}`)
 }
 
 /** `--out`; null where it was not given. */

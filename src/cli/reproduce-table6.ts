@@ -10,8 +10,9 @@ import { comparisonFields, type ComparedRuns } from "../reproduce/comparison.js"
 import { machinesOf } from "../reproduce/curves.js"
 import type { History } from "../reproduce/history.js"
 import { epochImages } from "../reproduce/paper-table6.js"
+import { prepareFolder } from "../reproduce/report.js"
 import { checkOnce, findSides } from "../reproduce/sides.js"
-import { entriesOfRuns, entriesOfTimed, type Table6Entry } from "../reproduce/table6.js"
+import { entriesOfRuns, entriesOfTimed, leftOut, type Table6Entry } from "../reproduce/table6.js"
 import { table6Report, type Table6Notes } from "../reproduce/table6-report.js"
 import { timeSteps } from "../reproduce/table6-timing.js"
 import { findSpace } from "../spaces/index.js"
@@ -45,9 +46,12 @@ export function registerTable6(reproduce: Command): void {
       "--set <name=value...>",
       "options of the methods, for every side that has them (in those searches)",
     )
-    .option("--out <folder>", "write table6.json and table6.csv there too")
+    .option(
+      "--out <folder>",
+      "write table6.json and table6.csv there too; with --budget the runs (default of those reproduce/table6-<n>)",
+    )
     .option("--json", "one JSON object a row on stdout")
-    .option("--quiet", "print nothing while it runs")
+    .option("--quiet", "print nothing but warnings while it runs")
   addFlags(command, fields)
     .addHelpText(
       "after",
@@ -69,9 +73,8 @@ async function run(options: Given): Promise<void> {
   const result = Array.isArray(options.from) ? ofRuns(options, addon) : await timed(options, addon)
   if (!result) return
   const report = table6Report(result.entries, result.notes)
-  const files = out === null ? "" : `\n\n${leaveReport("table6", out, report)}`
-  const rows = result.entries.map(({ row }) => JSON.stringify(row))
-  process.stdout.write(`${options.json === true ? rows.join("\n") : `${report.text}${files}`}\n`)
+  const json = result.entries.map(({ row }) => JSON.stringify(row)).join("\n")
+  leaveReport("table6", report, { json, out, options })
 }
 
 interface Result {
@@ -81,12 +84,14 @@ interface Result {
 
 function ofRuns(options: Given, addon: NativeAddon): Result {
   const histories = drawnFrom(options)
+  const entries = entriesOfRuns(histories, addon)
   const lines = [
     `Seconds of the whole epochs of ${histories.length} runs, per ${epochImages} images.`,
+    ...leftOut(histories, entries),
     differs(histories[0]!.config),
   ]
   return {
-    entries: entriesOfRuns(histories, addon),
+    entries,
     notes: { machine: machinesOf(histories), lines },
   }
 }
@@ -110,7 +115,10 @@ async function timed(options: Given, native: NativeAddon): Promise<Result | null
     if (options.quiet !== true) process.stderr.write(`${text}\n`)
   }
   if (note !== null) process.stderr.write(`warning: ${note}\n`)
-  const histories = typeof options.budget === "string" ? await searches(options, spaces) : []
+  const isSearched = typeof options.budget === "string"
+  const out = givenOut(options)
+  if (out !== null && !isSearched) prepareFolder(out)
+  const histories = isSearched ? await searches(options, spaces) : []
   if (!histories) return null
   const { batches, batch, channels, layers, seed, threads } = settings
   const steps = await timeSteps({ addon, sides, spaces, ...settings }, (space) =>
@@ -146,7 +154,11 @@ async function searches(options: Given, spaces: readonly string[]): Promise<Hist
   const histories: History[] = []
   for (const space of spaces) {
     const comparison: ComparedRuns = { sides: defaultSides.split(","), space, measures: {}, leastSteps: 0 }
-    const found = await searchAll(comparison, options, join(out, space), out)
+    const found = await searchAll(comparison, options, {
+      folder: join(out, space),
+      out,
+      isFirst: space === spaces[0],
+    })
     if (!found) return null
     histories.push(...found)
   }

@@ -1,7 +1,9 @@
 /** `nasp reproduce`: the paper's tables and figures, each a command; what they are is said in src/reproduce. */
 import type { Command } from "commander"
 
+import { NaspError } from "../errors.js"
 import { comparisonFields, type Comparison } from "../reproduce/comparison.js"
+import type { History } from "../reproduce/history.js"
 import { comparisons } from "../reproduce/index.js"
 import { sides } from "../reproduce/sides.js"
 import { addFlags } from "./flags.js"
@@ -40,7 +42,7 @@ function registerComparison(reproduce: Command, comparison: Comparison): void {
       `runs, data and pictures (default reproduce/${name}-<n>); goes on with what is there`,
     )
     .option("--json", "the data as JSON on stdout")
-    .option("--quiet", "print nothing while it runs")
+    .option("--quiet", "print nothing but warnings while it runs")
   addFlags(command, { ...comparisonFields, space: { ...comparisonFields.space, initial: space } })
     .addHelpText("after", help(comparison))
     .action((options: Given) => run(comparison, options))
@@ -50,12 +52,20 @@ async function run(comparison: Comparison, options: Given): Promise<void> {
   const out = outFolder(comparison.name, options)
   const histories = Array.isArray(options.from)
     ? drawnFrom(options)
-    : await searchAll(comparison, options, out)
+    : await searchAll(comparison, options, { folder: out, out, isFirst: true })
   if (!histories) return
+  checkDrawable(histories)
   const report = comparison.draw(histories)
-  const files = leaveReport(comparison.name, out, report)
-  const text = options.json === true ? JSON.stringify(report.json) : `${report.text}\n\n${files}`
-  process.stdout.write(`${text}\n`)
+  leaveReport(comparison.name, report, { json: JSON.stringify(report.json), out, options })
+}
+
+// Each alone may be empty, and the caption says so; a figure of nothing is none.
+function checkDrawable(histories: readonly History[]): void {
+  if (histories.some(({ moments }) => moments.length > 0)) return
+  throw new NaspError(
+    "ERR_NASP_RUN_FOLDER",
+    `Nothing can be drawn: of ${histories.length} runs none came to the end of an epoch; their folders stay`,
+  )
 }
 
 function help({ name, leastSteps }: Comparison): string {

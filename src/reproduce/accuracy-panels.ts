@@ -1,7 +1,7 @@
 /** Two panels as in the paper's Figure 3: validation accuracy of the searched net against seconds and against epochs. */
 import { percentTick, type Panel } from "./chart/panel.js"
 import { drawFigure } from "./chart/figure.js"
-import { legendOf, validationCurve, seriesOf, type Axis, type SideRuns } from "./curves.js"
+import { bandWithin, legendOf, validationCurve, seriesOf, type Axis, type SideRuns } from "./curves.js"
 import type { History } from "./history.js"
 import { summarise } from "./statistics.js"
 
@@ -20,20 +20,22 @@ export function drawAccuracy({ title, letters, sides, caption }: AccuracyFigure)
     title: `(${letter}) against ${axis === "seconds" ? "time" : "epochs"}`,
     x: names[axis],
     y: "validation accuracy, searched net (%)",
+    yBounds: [0, 1],
     yTick: percentTick,
-    series: sides.map((s) =>
-      seriesOf(
-        s.side,
-        validationCurve(s, axis, (m) => m.validation),
-      ),
-    ),
+    series: sides.map((s) => {
+      const curve = validationCurve(s, axis, (m) => m.validation)
+      return bandWithin(seriesOf(s.side, curve), 0, 1)
+    }),
   })
+  const ends = sides.some(({ runs }) => runs.length > 1)
+    ? ["Against time, the mean of a side ends where its first seed ends."]
+    : []
   return drawFigure({
     title,
     columns: 2,
     panels: [panel("seconds", letters[0]), panel("epochs", letters[1])],
     legend: legendOf(sides),
-    caption,
+    caption: [...ends, ...caption],
   })
 }
 

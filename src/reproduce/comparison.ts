@@ -16,7 +16,7 @@ import { parseBudget, type Budget } from "./budget.js"
 import { readHistories, type History } from "./history.js"
 import type { Report } from "./report.js"
 import { findSides, type Side } from "./sides.js"
-import { runInTurn, type PlannedRun } from "./turns.js"
+import { checkFolders, runInTurn, type PlannedRun } from "./turns.js"
 
 export interface ComparedRuns {
   /** Sides that run unless others are named. */
@@ -54,6 +54,8 @@ export interface ComparisonOptions {
   set?: readonly string[]
   /** Folder of the runs; ones that are there are gone on with. */
   out: string
+  /** Told once, when nothing has been refused and nothing written yet. */
+  onStart?(): void
   onEvent(run: PlannedRun, event: SearchEvent, seconds: number): void
   signal: AbortSignal
 }
@@ -68,7 +70,9 @@ export async function runComparison(
   options: ComparisonOptions,
 ): Promise<History[] | null> {
   const plan = planRuns(comparison, options)
-  const { onEvent, signal } = options
+  const { onStart, onEvent, signal } = options
+  checkFolders(plan.runs)
+  onStart?.()
   if (!(await runInTurn(plan.runs, { seconds: plan.seconds, onEvent, signal }))) return null
   return readHistories(plan.runs.map((run) => run.folder))
 }
@@ -86,7 +90,7 @@ export function planRuns(
   })
   const parsed = budget === undefined ? null : parseBudget(budget)
   const common = withoutNulls(settings)
-  const { epochs, steps } = length(parsed, settings, comparison.leastSteps)
+  const { epochs, leastEpochs, steps } = length(parsed, settings, comparison.leastSteps)
   const own = wanted.map((side) => optionsOf(side, set))
   checkUsed(set, wanted)
   const runs = Array.from({ length: seeds }, (_, i) => settings.seed + i).flatMap((seed) =>
@@ -96,6 +100,7 @@ export function planRuns(
         side,
         seed,
         folder: join(out, "runs", `${side.name}-seed${seed}`),
+        leastEpochs,
         options: (steps === null ? options : { ...options, steps }) as PlannedRun["options"],
       }
     }),
@@ -113,8 +118,8 @@ function length(
   budget: Budget | null,
   { data, dataDir, batch, epochs }: FieldValues<typeof sharedFields>,
   leastSteps: number,
-): { epochs: number; steps: number | null } {
-  if (budget && "seconds" in budget) return { epochs, steps: null }
+): { epochs: number; leastEpochs: number; steps: number | null } {
+  if (budget && "seconds" in budget) return { epochs, leastEpochs: 0, steps: null }
   const images = findDataSource(data).load(dataDir ?? "").labels.length
   const stepsPerEpoch = Math.ceil(halvesOf(images).train.count / batch)
   const steps =
@@ -123,7 +128,8 @@ function length(
       : "steps" in budget
         ? budget.steps
         : budget.epochs * stepsPerEpoch
-  return { epochs: Math.max(epochs, Math.ceil(steps / stepsPerEpoch)), steps }
+  const leastEpochs = Math.ceil(steps / stepsPerEpoch)
+  return { epochs: Math.max(epochs, leastEpochs), leastEpochs, steps }
 }
 
 function optionsOf(side: Side, set: readonly string[]): Record<string, unknown> {

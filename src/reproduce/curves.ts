@@ -2,7 +2,7 @@
 import { machineLine } from "../bench/machine.js"
 import type { ValidationFigure } from "../data/halves.js"
 import { NaspError } from "../errors.js"
-import type { Point } from "./chart/panel.js"
+import type { Point, Series } from "./chart/panel.js"
 import { checkComparable } from "./comparable.js"
 import type { History, Moment } from "./history.js"
 import { placeOf, type Side } from "./sides.js"
@@ -73,6 +73,13 @@ export function legendOf(sides: readonly SideRuns[]) {
 
 export function seriesOf(side: Side, curve: readonly CurvePoint[]) {
   return { look: placeOf(side), ...drawable(curve) }
+}
+
+/** With its band cut where no value can be, though mean ± standard deviation may. */
+export function bandWithin(series: Series, low: number, high: number): Series {
+  const { band } = series
+  const cut = (value: number) => Math.min(high, Math.max(low, value))
+  return band ? { ...series, band: band.map((b) => ({ ...b, low: cut(b.low), high: cut(b.high) })) } : series
 }
 
 /** Entries of alpha at 0 or 1, or beyond where nothing keeps them inside, and how many there are. */

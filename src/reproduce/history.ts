@@ -96,10 +96,8 @@ function runsIn(folder: string): string[] {
     .filter(isRun)
     .sort()
   if (runs.length === 0) {
-    throw new NaspError(
-      "ERR_NASP_RUN_FOLDER",
-      `Expected a run folder or a folder of runs but found no run in ${folder}`,
-    )
+    const why = existsSync(folder) ? `found no run in ${folder}` : `${folder} does not exist`
+    throw new NaspError("ERR_NASP_RUN_FOLDER", `Expected a run folder or a folder of runs but ${why}`)
   }
   return runs
 }

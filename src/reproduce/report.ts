@@ -1,7 +1,8 @@
 /** What an artefact comes to: data for programs, rows for a spreadsheet, pictures, and text for a terminal. */
+import { rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 
-import { makeFolder, ioError, writeWhole } from "../train/files.js"
+import { makeFolder, ioError, temporaryOf, writeWhole } from "../train/files.js"
 import { csv, type Cell } from "./text-table.js"
 
 export interface Report {
@@ -16,15 +17,26 @@ export interface Report {
 }
 
 /**
+ * Makes the folder, and a file in it that goes again: what cannot be written is said before hours are measured.
+ * @throws NaspError ERR_NASP_IO
+ */
+export function prepareFolder(folder: string): void {
+  const probe = temporaryOf(join(folder, "report"))
+  try {
+    makeFolder(folder)
+    writeFileSync(probe, "")
+    rmSync(probe)
+  } catch (error) {
+    throw ioError("write", folder, error)
+  }
+}
+
+/**
  * @returns the files
  * @throws NaspError ERR_NASP_IO
  */
 export function writeReport(folder: string, artefact: string, report: Report): string[] {
-  try {
-    makeFolder(folder)
-  } catch (error) {
-    throw ioError("write", folder, error)
-  }
+  prepareFolder(folder)
   const files: [string, string][] = [
     [`${artefact}.json`, `${JSON.stringify(report.json, null, 2)}\n`],
     [`${artefact}.csv`, csv(report.csv.header, report.csv.rows)],

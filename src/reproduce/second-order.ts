@@ -5,9 +5,10 @@
  */
 import { NaspError } from "../errors.js"
 import { drawFigure } from "./chart/figure.js"
-import type { Panel, Series } from "./chart/panel.js"
+import type { Panel } from "./chart/panel.js"
 import type { Comparison } from "./comparison.js"
 import {
+  bandWithin,
   bySide,
   caption,
   legendOf,
@@ -104,7 +105,7 @@ function smallest(values: readonly number[]): number | null {
 }
 
 function panels(sides: readonly SideRuns[]): Panel[] {
-  const cosines = sides.map((s) => belowOne(seriesOf(s.side, cosineCurve(s))))
+  const cosines = sides.map((s) => bandWithin(seriesOf(s.side, cosineCurve(s)), -1, 1))
   const lows = cosines.flatMap(({ points, band }) => band?.map(({ low }) => low) ?? points.map(({ y }) => y))
   return [
     {
@@ -133,12 +134,6 @@ function panels(sides: readonly SideRuns[]): Panel[] {
       series: seriesOverEpochs(sides, (m) => m.sinceLast.alphaChange),
     },
   ]
-}
-
-// No cosine is above 1, though mean + standard deviation may be.
-function belowOne(series: Series): Series {
-  const { band } = series
-  return band ? { ...series, band: band.map((b) => ({ ...b, high: Math.min(1, b.high) })) } : series
 }
 
 function selectionCurve({ runs }: SideRuns) {

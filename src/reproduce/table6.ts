@@ -3,6 +3,7 @@
  * timed batches or from the epochs of runs, beside the paper's. The error is that of a search, where one was run: the
  * paper's is that of the net trained afterwards, and the row says so.
  */
+import { NaspError } from "../errors.js"
 import type { NativeAddon } from "../native.js"
 import { findSpace, type Space } from "../spaces/index.js"
 import { bySide } from "./curves.js"
@@ -68,10 +69,13 @@ export function entriesOfTimed(
   })
 }
 
-/** From runs alone: each whole epoch that no resume cut is a sample. */
+/**
+ * From runs alone: each whole epoch that no resume cut is a sample. Sides without one are left out.
+ * @throws NaspError ERR_NASP_RUN_FOLDER where all are
+ */
 export function entriesOfRuns(histories: readonly History[], addon: NativeAddon): Table6Entry[] {
   const spaces = [...new Set(histories.map((h) => h.config.space))]
-  return spaces.flatMap((name) =>
+  const entries = spaces.flatMap((name) =>
     bySide(histories.filter((h) => h.config.space === name)).flatMap(({ side, runs }) => {
       const samples = runs.flatMap(epochSamples)
       if (samples.length === 0) return []
@@ -80,6 +84,20 @@ export function entriesOfRuns(histories: readonly History[], addon: NativeAddon)
       return [{ side, row: { ...seconds, supernet_parameters: supernet, ...searched(runs, addon) } }]
     }),
   )
+  if (entries.length > 0) return entries
+  throw new NaspError(
+    "ERR_NASP_RUN_FOLDER",
+    `Expected a run with a whole epoch, not cut by a resume, but of ${histories.length} runs none holds one`,
+  )
+}
+
+/** A line on the sides of these runs that have no row; none where all have one. */
+export function leftOut(histories: readonly History[], entries: readonly Table6Entry[]): string[] {
+  const without = histories.filter(
+    (h) => !entries.some(({ side, row }) => side.name === h.side.name && row.space === h.config.space),
+  )
+  const names = [...new Set(without.map((h) => `${h.side.label} in ${h.config.space}`))]
+  return names.length > 0 ? [`Left out, as their runs hold no whole epoch: ${names.join("; ")}.`] : []
 }
 
 // What a method ranks at a run's end is no epoch's.

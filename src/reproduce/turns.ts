@@ -21,6 +21,8 @@ export interface PlannedRun {
   side: Side
   seed: number
   folder: string
+  /** Epochs that its steps need; none where the budget is a time. */
+  leastEpochs?: number
   /** Configuration, with `steps` where the budget is one of steps. */
   options: Omit<SearchOptions, "data"> & { data?: string }
 }
@@ -44,13 +46,18 @@ interface Active {
   isEvaluated: boolean
 }
 
+/** @throws NaspError ERR_NASP_ARGUMENT for a folder whose run has other options */
+export function checkFolders(runs: readonly PlannedRun[]): void {
+  for (const run of runs) if (existsSync(run.folder)) checkSame(run)
+}
+
 /**
+ * Runs whose folders `checkFolders` has let pass.
  * A run that diverges is over, and a warning says so. Any other error ends all runs as the signal does.
  * @returns whether all ran to their ends
- * @throws NaspError ERR_NASP_ARGUMENT for a folder whose run has other options; as `search` does
+ * @throws NaspError as `search` does
  */
 export async function runInTurn(runs: readonly PlannedRun[], options: TurnOptions): Promise<boolean> {
-  for (const run of runs) if (existsSync(run.folder)) checkSame(run)
   for (const seed of new Set(runs.map((run) => run.seed))) {
     const active = runs
       .filter((run) => run.seed === seed)
@@ -156,11 +163,26 @@ function whereIs(folder: string): Pick<Active, "at" | "isEvaluated"> {
 }
 
 // A folder of another comparison must not be gone on with.
-function checkSame({ folder, options }: PlannedRun): void {
+function checkSame(run: PlannedRun): void {
+  const { folder, options } = run
   const [there, wanted] = [fixed(readRunRecord(folder).config), fixed(resolveConfig(options))]
   const name = differing(there, wanted)
+  if (name === "epochs") throw otherSchedule(run, Number(there.epochs), Number(wanted.epochs))
   if (name !== undefined)
     throw invalid(name, `${shown(there[name])}, as the run in ${folder} has it,`, wanted[name])
+}
+
+// The budget lengthens the schedule, so that the epochs that differ may be none that were given.
+function otherSchedule(
+  { folder, leastEpochs = 0, options }: PlannedRun,
+  there: number,
+  wanted: number,
+): NaspError {
+  const message =
+    leastEpochs > there
+      ? `${options.steps} steps need the schedule of --epochs ${leastEpochs}, but the run in ${folder} keeps that of --epochs ${there}: give --epochs ${leastEpochs} from the start, in a new folder`
+      : `The run in ${folder} keeps the schedule of --epochs ${there}, but this call has that of --epochs ${wanted}: give --epochs ${there} to go on`
+  return new NaspError("ERR_NASP_ARGUMENT", message)
 }
 
 // What going on does not change.

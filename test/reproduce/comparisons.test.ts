@@ -12,10 +12,10 @@ import {
   type Comparison,
   type ComparisonOptions,
 } from "../../src/reproduce/comparison.js"
-import { atBound } from "../../src/reproduce/curves.js"
+import { atBound, bandWithin } from "../../src/reproduce/curves.js"
 import { readHistories } from "../../src/reproduce/history.js"
 import { savedStep } from "../../src/train/checkpoint.js"
-import { entriesOfRuns } from "../../src/reproduce/table6.js"
+import { entriesOfRuns, leftOut } from "../../src/reproduce/table6.js"
 import type { SearchEvent } from "../../src/train/events.js"
 import type { PlannedRun } from "../../src/reproduce/turns.js"
 import { csv } from "../../src/reproduce/text-table.js"
@@ -309,11 +309,36 @@ describe("what is refused", () => {
     expect((await again({}, { threads: 1 })).map((h) => h.moments.at(-1)?.step)).toEqual([2, 2])
   })
 
+  it("another schedule than that of the folder's runs, with the epochs that help", async () => {
+    const again = (epochs: number, budget: string) =>
+      run("figure4", { sides: ["nasp"], budget, given: { ...small, seeds: 1, epochs } })
+    await again(1, "8") // 7 steps an epoch: the schedule has 2
+    await expect(again(1, "15")).rejects.toThrow(
+      /^15 steps need the schedule of --epochs 3, but .*nasp-seed0 keeps that of --epochs 2: give --epochs 3 from the start/,
+    )
+    for (const budget of ["2", "30s"])
+      await expect(again(1, budget)).rejects.toThrow(
+        /keeps the schedule of --epochs 2, but this call has that of --epochs 1: give --epochs 2 to go on/,
+      )
+    expect((await again(2, "14")).map((h) => h.moments.at(-1)?.step)).toEqual([14])
+  })
+
+  it("before anything is told or written", async () => {
+    const onStart = vi.fn()
+    await expect(run("figure4", { sides: ["nope"], onStart })).rejects.toThrow(/for sides/)
+    await run("figure4", { sides: ["nasp"], budget: "1" })
+    const other = { sides: ["nasp"], budget: "1", given: { ...small, lr: 0.1 } }
+    await expect(run("figure4", { ...other, onStart })).rejects.toThrow(/for lr/)
+    expect(onStart).not.toHaveBeenCalled()
+    await run("figure4", { sides: ["nasp"], budget: "1", onStart })
+    expect(onStart).toHaveBeenCalledOnce()
+  })
+
   it("a folder without runs, and one of an older version", async () => {
     await run("figure4", { sides: ["nasp"], budget: "1" })
     mkdirSync(at("empty"))
     expect(() => readHistories([at("empty")])).toThrow(/found no run in .*empty/)
-    expect(() => readHistories([at("none")])).toThrow(/found no run in .*none/)
+    expect(() => readHistories([at("none")])).toThrow(/a folder of runs but .*none does not exist/)
     writeFileSync(at("file"), "")
     expect(() => readHistories([at("file")])).toThrow(/found no run in .*file/)
     const events = at("figure4/runs/nasp-seed0/events.jsonl")
@@ -514,6 +539,45 @@ describe("reports", () => {
   it("figure 3 leaves no side out: DARTS beside lazy PA alone has a picture of its own", async () => {
     const histories = await run("figure3", { sides: ["darts", "lazy-pa"], budget: "1" })
     expect(Object.keys(find("figure3").draw(histories).pictures)).toEqual(["figure3-ab", "figure3-cd"])
+  })
+
+  it("figure 3 shows no accuracy above 100 %, and says where curves against time end", async () => {
+    const histories = await run("figure3", { sides: ["nasp"], budget: "21" })
+    const high = histories.map((h, seed) => ({
+      ...h,
+      moments: h.moments.map((m) => ({ ...m, validation: (seed === 0 ? 1 : 0.6) as typeof m.validation })),
+    }))
+    const ticks = (svg: string) =>
+      [...svg.matchAll(/text-anchor="end"[^>]*>([^<]*)</g)].map(([, label]) => Number(label))
+    const svg = find("figure3").draw(high).pictures["figure3-ab"]!
+    expect(Math.max(...ticks(svg))).toBe(100)
+    expect(svg).toContain("Against time, the mean of a side ends where its first seed ends.")
+    const perfect = find("figure3").draw([high[0]!]).pictures["figure3-ab"]!
+    expect(Math.max(...ticks(perfect))).toBe(100)
+    expect(perfect).not.toContain("Against time,")
+    const band = [
+      { x: 1, low: -0.2, high: 0.5 },
+      { x: 2, low: 0.4, high: 1.2 },
+    ]
+    expect(bandWithin({ look: 0, points: [], band }, 0, 1).band).toEqual([
+      { x: 1, low: 0, high: 0.5 },
+      { x: 2, low: 0.4, high: 1 },
+    ])
+  })
+
+  it("table 6 from runs says which sides have no whole epoch, and that none has", async () => {
+    const addon = { ...fakeAddon, operationTensors: () => [] } as never
+    const given = { ...small, seeds: 1 }
+    const whole = await run("figure3", { sides: ["nasp"], budget: "7", given })
+    const short = await run("figure3", { sides: ["pa"], budget: "6", given })
+    expect(() => entriesOfRuns(short, addon)).toThrow(/a whole epoch.* but of 1 runs none holds one/)
+    const both = [...whole, ...short]
+    const entries = entriesOfRuns(both, addon)
+    expect(entries.map(({ side }) => side.name)).toEqual(["nasp"])
+    expect(leftOut(both, entries)).toEqual([
+      "Left out, as their runs hold no whole epoch: PA (standard) in darts7.",
+    ])
+    expect(leftOut(whole, entries)).toEqual([])
   })
 
   it("table 6 from runs: seconds of whole epochs per 25,000 images add up to the total", async () => {

@@ -232,7 +232,7 @@ describe("the command line", () => {
   })
 
   it.each([
-    ["figure3 --from none", 1, /found no run in none/],
+    ["figure3 --from none", 1, /a folder of runs but none does not exist/],
     ["figure3 --from f --batch 3", 2, /beside from but received batch/],
     ["figure3 --sides nope", 2, /for sides but received nope/],
     ["figure4 --budget soon", 2, /for budget but received soon/],

@@ -215,7 +215,7 @@ void pack_winograd(const Run& run, Winograd kind, typename L::scalar* packed, co
           with_line_taps(kind, [&]<int Taps>() { winograd_line_weights<L, Taps>(u, kernels); });
         for (int p = 0; p < positions; p++) {
           S* to_group = group + p * pitch + at;
-          if (some == L::count)
+          if (some == L::count)  // without a call
             std::memcpy(to_group, &u[p], sizeof(L));
           else
             std::memcpy(to_group, &u[p], sizeof(S) * static_cast<std::size_t>(some));

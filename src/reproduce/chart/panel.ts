@@ -29,6 +29,8 @@ export interface Panel {
   series: readonly Series[]
   /** Shared by panels that are to be compared. Default: what is drawn. */
   yDomain?: readonly [number, number]
+  /** What y never leaves: the axis ends there at the latest. */
+  yBounds?: readonly [number, number]
   /** How a value of y is written; step: between ticks. Default: as a number. */
   yTick?: (value: number, step: number) => string
 }
@@ -65,6 +67,8 @@ export function drawPanel(panel: Panel, frame: Frame): string {
   const bottom = frame.top + frame.height - margin.bottom
   const y = scaleLinear(domainOf(panel, "y"), [bottom, frame.top + margin.top])
   if (!panel.yDomain) y.nice(frame.small ? 3 : 5)
+  const [least, most] = panel.yBounds ?? [-Infinity, Infinity]
+  y.domain(y.domain().map((end) => Math.min(most, Math.max(least, end))))
   const longest = Math.max(0, ...yTicks(panel, y, frame.small).map(({ label }) => label.length))
   if (!frame.small) margin.left = Math.max(margin.left, nameRoom + longest * digitWidth)
   const x = scaleLinear(domainOf(panel, "x"), [frame.left + margin.left, right])
