@@ -7,7 +7,7 @@ import type { SearchEvent } from "../train/events.js"
 import type { SearchOptions } from "../train/plan.js"
 import { search, type SearchResult } from "../train/search.js"
 import type { Progress } from "./progress.js"
-import { exitCode, onSignals } from "./signals.js"
+import { exitCode, finishing, onSignals } from "./signals.js"
 
 /** null where a second signal stopped the search at once. */
 export async function drive(
@@ -23,9 +23,7 @@ export async function drive(
     received = signal
     running.stop()
     progress.clear()
-    process.stderr.write(
-      "finishing the step, or what follows an epoch, and saving; once more stops at once\n",
-    )
+    process.stderr.write(`${finishing}\n`)
   }
   const ignoreSignals = onSignals(first, () => abort.abort())
   // A reader that went away (nasp search | head) is a reason to stop, not to crash.

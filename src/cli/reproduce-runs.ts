@@ -14,7 +14,7 @@ import type { SearchEvent } from "../train/events.js"
 import { freeFolder } from "../train/run-folder.js"
 import { shellWord } from "./drive.js"
 import { givenOf } from "./flags.js"
-import { exitCode, onSignals } from "./signals.js"
+import { exitCode, finishing, onSignals } from "./signals.js"
 
 /** Options as commander gives them. */
 export type Given = Record<string, unknown>
@@ -48,9 +48,7 @@ export async function searchAll(
   const first = (signal: NodeJS.Signals) => {
     process.exitCode = exitCode(signal)
     abort.abort()
-    process.stderr.write(
-      "finishing the step, or what follows an epoch, and saving; once more stops at once\n",
-    )
+    process.stderr.write(`${finishing}\n`)
   }
   const second = () => {
     process.stderr.write(`stopped at once; ${goesOn}`)

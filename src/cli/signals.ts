@@ -3,6 +3,9 @@ import { constants } from "node:os"
 
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
 
+/** What a command says of the first. */
+export const finishing = "finishing the step, or what follows an epoch, and saving; once more stops at once"
+
 /** @returns what takes the listeners away */
 export function onSignals(first: (signal: NodeJS.Signals) => void, second: () => void): () => void {
   let isFirst = true
