@@ -2,7 +2,6 @@
  * Runs a search to its end for the command line. A signal finishes the running step, saves and says how to go on; a
  * second one stops at once.
  */
-import { loadNative } from "../native.js"
 import type { SearchEvent } from "../train/events.js"
 import type { SearchOptions } from "../train/plan.js"
 import { search, type SearchResult } from "../train/search.js"
@@ -32,10 +31,7 @@ export async function drive(
   for (const stream of streams) stream.on("error", onPipe)
   try {
     for await (const event of running) {
-      if (event.type === "start" || event.type === "resume") {
-        folder = event.out
-        warnOfThreads(event.threads)
-      }
+      if (event.type === "start" || event.type === "resume") folder = event.out
       progress.show(event)
       onEvent(event)
     }
@@ -56,12 +52,6 @@ export async function drive(
     ignoreSignals()
     for (const stream of streams) stream.off("error", onPipe)
   }
-}
-
-function warnOfThreads(threads: number): void {
-  const usable = loadNative().info().threads
-  if (threads > usable)
-    process.stderr.write(`warning: ${threads} threads on ${usable} CPUs wait for each other\n`)
 }
 
 const howToGoOn = (folder: string) => `; go on with: nasp search --resume ${shellWord(folder)}`

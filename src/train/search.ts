@@ -148,6 +148,9 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
     const parts = { addon, config, space, session, method, batches, run: folder, hash, control, clock }
     const begun = resumed && folder ? restoreRun(folder, resumed.override, parts) : beginRun(parts)
     if (note !== null) begun.warnings.unshift(note)
+    const { threads } = session.options
+    const usable = native.info().threads
+    if (threads > usable) begun.warnings.push(`${threads} threads on ${usable} CPUs wait for each other`)
     const events = steps(begun, { ...parts, progress: begun.progress })
     for (;;) {
       const item = await events.next()

@@ -29,6 +29,15 @@ describe.skipIf(!isBuilt)(device, () => {
     if (i % 8 === 0) sameBits(there.runOperation({ ...request, precision: "f32" }), result, "again")
   })
 
+  test("inputs past what squares hold show in the variance", () => {
+    const { draw } = cases.find(({ op }) => op === "conv_1x1")!
+    const { request } = draw()
+    request.x.fill(Infinity)
+    const { buffers } = there.runOperation({ ...request, precision: "f32" })
+    const { data } = buffers.find(({ name }) => name.endsWith("running_var"))!
+    expect([...data].some(Number.isFinite)).toBe(false)
+  })
+
   test.each(readdirSync(fixtures).filter((name) => name.endsWith(".safetensors")))(
     "%s",
     { timeout: 600_000 },
