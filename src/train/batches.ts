@@ -15,6 +15,8 @@ import type { StepBatches } from "../methods/index.js"
 
 export interface Batches {
   stepsPerEpoch: number
+  /** Images of the training half. */
+  trainImages: number
   /** Starts the preparation of the batches of the step that follows `step` steps; `withValidation`: alpha's too. */
   queueStep(step: number, withValidation: boolean): StepBatches
   /** One of them. */
@@ -72,6 +74,7 @@ export function makeBatches(
 
   return {
     stepsPerEpoch,
+    trainImages: train.count,
     queueTrain,
     queueAlpha,
     queueStep: (step, withValidation) => ({

@@ -196,10 +196,10 @@ async function* steps(
   parts: LoopParts,
 ): AsyncGenerator<SearchEvent, SearchResult> {
   const { config, space, method, batches, run, progress } = parts
-  const { stepsPerEpoch } = batches
+  const { stepsPerEpoch, trainImages } = batches
   const at = { step: progress.step, epoch: epochOf(progress.step, stepsPerEpoch) }
   const epochs = Math.ceil(lastStep(config, stepsPerEpoch) / stepsPerEpoch)
-  const found = isFinished || isStarted ? [] : traps(config, space, method, epochs)
+  const found = isFinished || isStarted ? [] : traps(config, space, method, { epochs, trainImages })
   for (const message of [...warnings, ...found]) yield { type: "warning", ...at, message }
   let end: LoopEnd
   if (isFinished) {

@@ -1,10 +1,18 @@
-/** Searches that run and find nothing: what is said before the first step, and is no reason not to run. */
+/** Searches that run and find little or nothing: what is said before the first step, and is no reason not to run. */
 import { descends, findMethod, type RunningMethod } from "../methods/index.js"
 import type { Space } from "../spaces/index.js"
 import type { SearchConfig } from "./config.js"
 
-/** @param epochs that the run begins */
-export function traps(config: SearchConfig, space: Space, method: RunningMethod, epochs: number): string[] {
+/**
+ * @param epochs that the run begins
+ * @param trainImages of the training half
+ */
+export function traps(
+  config: SearchConfig,
+  space: Space,
+  method: RunningMethod,
+  { epochs, trainImages }: { epochs: number; trainImages: number },
+): string[] {
   const found: string[] = []
   const { hasArchitectureStep = () => true } = method
   if (
@@ -13,6 +21,10 @@ export function traps(config: SearchConfig, space: Space, method: RunningMethod,
   )
     found.push(
       `${config.method} learns alpha in no epoch of this run (${epochs}): the cell it finds is the one it was drawn with`,
+    )
+  if (config.batch > trainImages)
+    found.push(
+      `a batch of ${config.batch} is more than the ${trainImages} images of the training half: every epoch is one step of all of them`,
     )
   const startsAtNone = [space.normal, space.reduce].some(([first]) => first === "none")
   if (findMethod(config.method).selects && config.options.alphaNoise === 0 && startsAtNone)

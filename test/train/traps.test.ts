@@ -1,4 +1,4 @@
-/** What is said before searches that run and find nothing, and not before others. */
+/** What is said before searches that run and find little or nothing, and not before others. */
 import { expect, test } from "vitest"
 
 import { generateTextures } from "../../src/data/generated.js"
@@ -33,6 +33,16 @@ test.each([
   ["pa", {}, "pa starts with the first operation"],
 ])("%s cannot leave none where rows tie", async (method, options, text) => {
   expect(await warnings({ method, options, space: "darts" })).toEqual([expect.stringContaining(text)])
+})
+
+test.each([
+  [
+    33,
+    ["a batch of 33 is more than the 32 images of the training half: every epoch is one step of all of them"],
+  ],
+  [32, []],
+])("batches of %i", async (batch, said) => {
+  expect(await warnings({ method: "nasp", space: "nasp12", batch })).toEqual(said)
 })
 
 test.each([
