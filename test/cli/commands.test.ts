@@ -130,7 +130,9 @@ describe("nasp", () => {
     const device = nasp(["doctor"], { NASP_ISA: "cuda" })
     expect(device).toMatchObject({
       status: 0,
-      stdout: expect.stringMatching(/chosen: cuda \(NASP_ISA=cuda\)\n(.*not on this machine: .*\n)?bf16 probes +no/),
+      stdout: expect.stringMatching(
+        /chosen: cuda \(NASP_ISA=cuda\)\n(.*not on this machine: .*\n)?bf16 probes +no/,
+      ),
     })
   })
 
