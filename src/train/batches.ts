@@ -8,7 +8,13 @@
  *           shuffled loader: always a whole one)
  * Both halves get the training transform, as released; evaluation goes through the validation half in its order.
  */
-import { halvesOf, type TrainTicket, type ValidationRecords, type ValidationTicket } from "../data/halves.js"
+import {
+  halvesOf,
+  type TrainRecords,
+  type TrainTicket,
+  type ValidationRecords,
+  type ValidationTicket,
+} from "../data/halves.js"
 import type { ImageData } from "../data/index.js"
 import type { AugmentOptions, NativeAddon, NativeDataset, NativeSession } from "../native.js"
 import type { StepBatches } from "../methods/index.js"
@@ -35,6 +41,8 @@ interface BatchOptions {
   batch: number
   seed: number
   cutout: number
+  /** Called before a batch is queued; may throw, which ends whatever takes batches one after another. */
+  goOn?: () => void
 }
 
 // Substreams of the shuffle stream, and regions of the augment stream: image i of a region draws at its base + i.
@@ -46,7 +54,7 @@ export function makeBatches(
   session: NativeSession,
   dataset: NativeDataset,
   { augment: transform }: Pick<ImageData, "augment">,
-  { batch, seed, cutout }: BatchOptions,
+  { batch, seed, cutout, goOn }: BatchOptions,
 ): Batches {
   const { train, validation } = halvesOf(dataset.count)
   const stepsPerEpoch = Math.ceil(train.count / batch)
@@ -56,8 +64,12 @@ export function makeBatches(
     validation: shuffled(addon, seed, shuffles.validation, validation.count),
   }
   const augment = (counter: number): AugmentOptions => ({ ...transform, cutout, seed, counter })
+  const queue = (records: TrainRecords | ValidationRecords, counter: number) => {
+    goOn?.()
+    return session.queue(dataset, records, augment(counter))
+  }
   const queueValidation = (records: ValidationRecords, counter: number) =>
-    session.queue(dataset, records, augment(counter)) as ValidationTicket
+    queue(records, counter) as ValidationTicket
   const slice = (order: Uint32Array, b: number) => order.slice(b * batch, (b + 1) * batch)
   // Batch `index` of the series of permutations of the validation half.
   const queueWhole = (index: number, region: number) => {
@@ -67,8 +79,7 @@ export function makeBatches(
 
   const queueTrain = (step: number) => {
     const positions = slice(permutations.train(Math.floor(step / stepsPerEpoch)), step % stepsPerEpoch)
-    const counter = regions.train + step * batch
-    return session.queue(dataset, train.records(positions), augment(counter)) as TrainTicket
+    return queue(train.records(positions), regions.train + step * batch) as TrainTicket
   }
   const queueAlpha = (step: number) => queueWhole(step, regions.alpha)
 

@@ -59,17 +59,22 @@ function mean(values: readonly (number | null)[], first: number): number {
   return finite.length < averaged ? NaN : finite.reduce((sum, v) => sum + v, 0) / averaged
 }
 
-/** The largest eigenvalue of the validation loss's Hessian in alpha. `ticket`: the batch; it is used up. */
+/**
+ * The largest eigenvalue of the validation loss's Hessian in alpha. `ticket`: the batch; it is used up. `goOn` is called
+ * before each pass, and may throw.
+ */
 export async function largestEigenvalue(
   addon: NativeAddon,
   session: NativeSession,
   method: RunningMethod,
   ticket: number,
+  goOn: () => void,
 ): Promise<number> {
   session.skipDropout(0, 0)
   const mixtures = method.relaxed ? null : readMatrices(session, "selected.alphas")
   const point = mixtures ?? readMatrices(session)
   const gradientAt = async (alpha: Matrices, keepBatch: boolean): Promise<Matrices> => {
+    goOn()
     const read = method.relaxed?.(alpha)
     if (!read) mixAll(session, alpha)
     await session.architectureGradient(ticket, { keepStatistics: true, keepBatch })

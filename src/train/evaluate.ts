@@ -14,7 +14,7 @@ export interface EvaluationParts {
   session: NativeSession
   method: RunningMethod
   batches: Batches
-  control: { signal: AbortSignal | undefined }
+  control: { goOn(): void }
 }
 
 /** Training transform; running statistics, or each batch's own. */
@@ -26,7 +26,7 @@ export async function evaluate(
   const totals = noTotals()
   let queued = batches.queueValidation(epoch, 0)
   for (let b = 0; b < batches.validationBatches; b++) {
-    control.signal?.throwIfAborted()
+    control.goOn()
     const current = queued
     if (b + 1 < batches.validationBatches) queued = batches.queueValidation(epoch, b + 1)
     addBatch(totals, await session.evaluate(current, { batchStatistics }))

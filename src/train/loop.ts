@@ -4,7 +4,7 @@
  *   queue the next step's batches, let the method work on this step's, look at the losses
  *   after an epoch's last step: evaluate the searched net
  *   on the cadence, and at the end: a checkpoint
- *   where a run is cut short, behind its checkpoint: evaluate the searched net
+ *   where a run is cut short or ends early, behind its checkpoint: evaluate the searched net, if it is another
  * Everything that goes into a checkpoint is a function of configuration and step.
  */
 import { relative } from "node:path"
@@ -54,7 +54,8 @@ export interface LoopParts {
 }
 
 export interface LoopControl {
-  signal: AbortSignal | undefined
+  /** Throws where the search is to end at once: aborted or disposed. */
+  goOn(): void
   /** Set to end after the running step; "evaluated": with an epoch event for where that is. */
   stopping: false | true | "evaluated"
 }
@@ -95,7 +96,7 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
   }
   let queued = queueStep(progress.step)
   while (queued && progress.step < last && !control.stopping) {
-    control.signal?.throwIfAborted()
+    control.goOn()
     const step = progress.step
     const epoch = Math.floor(step / stepsPerEpoch)
     if (step % stepsPerEpoch === 0) startEpoch(progress)
@@ -155,10 +156,11 @@ export async function* runLoop(parts: LoopParts): AsyncGenerator<SearchEvent, Lo
   // What is saved of a run that could go on is an uninterrupted one's; what follows is of its end alone.
   const couldGoOn = progress.ended === null && step > 0 && step < total
   const isNew = step % stepsPerEpoch !== 0 || method.onEpoch !== undefined
-  if (couldGoOn && isNew && (isOver || control.stopping === "evaluated")) {
-    await endSteps(parts, { whole: false, last: true })
-    yield await endEpoch(parts, epoch, lrAt(step - 1, epoch), false)
-  }
+  const isCutShort = couldGoOn && isNew && (isOver || control.stopping === "evaluated")
+  if (isCutShort) await endSteps(parts, { whole: false, last: true })
+  // After an early stop the method's last look may have found another net, which the checkpoint holds.
+  const isEndedByFinding = progress.ended !== null && method.onEpoch !== undefined
+  if (isCutShort || isEndedByFinding) yield await endEpoch(parts, epoch, lrAt(step - 1, epoch), false)
   const derived = method.derive()
   if (!isOver) {
     yield { type: "stopped", step, epoch, genotype: derived.searched }
@@ -231,9 +233,16 @@ async function endEpoch(parts: LoopParts, epoch: number, lr: number, whole: bool
   }
 }
 
-async function eigenvalueOf({ addon, session, method, batches, progress }: LoopParts): Promise<number> {
+async function eigenvalueOf({
+  addon,
+  session,
+  method,
+  batches,
+  progress,
+  control,
+}: LoopParts): Promise<number> {
   const ticket = batches.queueRanking(progress.step)
-  const eigenvalue = await largestEigenvalue(addon, session, method, ticket)
+  const eigenvalue = await largestEigenvalue(addon, session, method, ticket, control.goOn)
   progress.eigenvalues.push(eigenvalue)
   return eigenvalue
 }

@@ -67,7 +67,16 @@ const stopFields = { evaluated: flagField("an epoch event for where the search i
  */
 export function search(options: SearchOptions = {}): Search {
   const plan = makePlan(options)
-  const control: Control = { signal: options.signal, stopping: false, session: null, disposed: false }
+  const control: Control = {
+    signal: options.signal,
+    stopping: false,
+    session: null,
+    disposed: false,
+    goOn() {
+      control.signal?.throwIfAborted()
+      if (control.disposed) throw disposed()
+    },
+  }
   const events = run(plan, control)
   let outcome: { result: SearchResult } | { error: unknown } | null = null
 
@@ -109,6 +118,7 @@ export function search(options: SearchOptions = {}): Search {
 }
 
 interface Control extends LoopControl {
+  signal: AbortSignal | undefined
   session: NativeSession | null
   disposed: boolean
 }
@@ -129,7 +139,7 @@ async function* run(plan: Plan, control: Control): AsyncGenerator<SearchEvent, S
     if (resumed) folder = openRunFolder(resumed.folder)
     const session = openSession(addon, config, space, about)
     control.session = session
-    const batches = makeBatches(addon, session, dataset, about, config)
+    const batches = makeBatches(addon, session, dataset, about, { ...config, goOn: control.goOn })
     const method = prepareMethod(
       {
         addon,

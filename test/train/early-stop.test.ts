@@ -1,5 +1,5 @@
 /** Early stopping: its rules, the dominant eigenvalue of a known Hessian, and searches that end early. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 
@@ -86,7 +86,7 @@ test.each([
     if (hessian.flipped) g.forEach((v, i) => (g[i] = -v))
     return () => ({ normal: Float64Array.from(g.slice(0, size)), reduce: Float64Array.from(g.slice(size)) })
   }
-  const found = await largestEigenvalue(addon, session, { relaxed } as unknown as RunningMethod, 7)
+  const found = await largestEigenvalue(addon, session, { relaxed } as unknown as RunningMethod, 7, () => {})
   expect(found).toBeCloseTo(hessian.largest, 4)
   expect(kept).toHaveLength(20)
   // The batch is used up by the last pass, and by no other.
@@ -120,6 +120,28 @@ describe("searches", () => {
     const again = await search({ resume: out, data }).result()
     expect(again).toMatchObject({ status: "finished", step: 2 })
     expect(readFileSync(join(out, "events.jsonl"), "utf8")).toBe(before)
+  })
+
+  test("tell what the method found last, also where the process ended before it was told", async () => {
+    const out = join(folder, "found")
+    const options = { samples: 30, rankBatches: 1, epochSamples: 2 }
+    const run = search({ ...given, method: "random", options, stopSkips: 1, seed: 2, out })
+    const told: SearchEvent[] = []
+    for await (const event of run) told.push(event)
+    const names = ["start", "epoch", "early_stop", "checkpoint", "epoch", "finished"]
+    expect(told.map((e) => e.type).filter((t) => t !== "step")).toEqual(names)
+    const [before, last] = told.filter((e) => e.type === "epoch")
+    const { genotype } = await run.result()
+    expect(last).toMatchObject({ whole: false, step: before!.step, genotype })
+    expect(before!.genotype).not.toEqual(genotype)
+
+    const lines = readFileSync(join(out, "events.jsonl"), "utf8").trim().split("\n")
+    writeFileSync(join(out, "events.jsonl"), `${lines.slice(0, -2).join("\n")}\n`)
+    rmSync(join(out, "genotype.json"))
+    const again = await eventsOf({ resume: out, data })
+    const figures = (e: SearchEvent) => ({ ...e, seconds: 0, peak_bytes: 0 })
+    expect(again.filter((e) => e.type === "epoch").map(figures)).toEqual([figures(last!)])
+    expect(JSON.parse(readFileSync(join(out, "genotype.json"), "utf8"))).toEqual(genotype)
   })
 
   test.each(["nasp", "pc-darts", "gdas"])(

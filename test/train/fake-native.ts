@@ -28,6 +28,9 @@ const atFirst = () => ({
   rates: [] as number[],
   /** Called before each weight step with the number of those before it. */
   onStep: (_n: number): void => {},
+  /** Evaluated batches, and what is called after each, when nothing runs that could be cancelled. */
+  evaluations: 0,
+  onEvaluation: (): void => {},
 })
 
 export const fake = atFirst()
@@ -169,6 +172,8 @@ function session(options: NativeSessionOptions): NativeSession {
     async evaluate(ticket) {
       const { sum, count } = take(ticket)
       await pause()
+      fake.evaluations++
+      fake.onEvaluation()
       // of the net too: methods rank by it
       const net = ["normal", "reduce"].map((type) => get(`selected.alphas_${type}`))
       const mixture = net.reduce((total, d) => d.reduce((t, v, i) => t + v * i, total), 0)

@@ -20,10 +20,13 @@ import { pruneCheckpoints } from "../../src/train/checkpoint.js"
 import type { EndEvent, EpochEvent, SearchEvent, StepEvent } from "../../src/train/events.js"
 import { writeWhole } from "../../src/train/files.js"
 import { search } from "../../src/train/search.js"
-import { fake, fakeAddon } from "./fake-native.js"
+import { fake, fakeAddon, resetFake } from "./fake-native.js"
 import { collect, data, small, useFakeRuns } from "./fake-runs.js"
 
-vi.mock("../../src/native.js", () => ({ loadNative: () => fakeAddon }))
+vi.mock("../../src/native.js", async (original) => ({
+  ...(await original<object>()),
+  loadNative: () => fakeAddon,
+}))
 
 const at = useFakeRuns("train")
 
@@ -382,6 +385,24 @@ describe("ending early", () => {
     const late = search({ ...small, signal: AbortSignal.abort(new Error("too late")) })
     await expect(late.result()).rejects.toThrow("too late")
   })
+
+  it.each(["abort", "dispose"] as const)(
+    "%ss between two batches of a ranking or an evaluation",
+    async (how) => {
+      for (const after of [1, 45]) {
+        resetFake()
+        const abort = new AbortController()
+        const options = { samples: 20, rankBatches: 2, finalists: 1 }
+        const running = search({ ...small, epochs: 1, method: "random", options, signal: abort.signal })
+        fake.onEvaluation = () => {
+          if (fake.evaluations === after) void (how === "abort" ? abort.abort() : running.dispose())
+        }
+        const code = how === "abort" ? { name: "AbortError" } : { code: "ERR_NASP_DISPOSED" }
+        await expect(running.result()).rejects.toMatchObject(code)
+        expect(fake).toMatchObject({ evaluations: after, disposed: 1 })
+      }
+    },
+  )
 
   it("disposes at any time, twice too", async () => {
     fake.hang = true
