@@ -49,6 +49,8 @@ export const enas: SearchMethod<typeof fields> = {
   prepare,
 }
 
+const beta2 = 0.999
+
 interface State {
   controller: AdamJson
   baseline: number
@@ -75,13 +77,16 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
   const weightsOf = ({ sample }: Controlled) => matricesOfSample(space, sample)
   writeMatrices(session, "alphas", weightsOf(draw(substreams.rank, 0)))
 
-  const trainController = async (step: number) => {
+  // Of each epoch's ranking batches the first are the rewards', the others the candidates': none is seen twice.
+  const rewards = options.controllerSteps * options.controllerSamples
+  const firstBatchOf = (epoch: number) => epoch * (rewards + options.epochSamples * options.rankBatches)
+  const trainController = async (step: number, epoch: number) => {
     for (let s = 0; s < options.controllerSteps; s++) {
       controller.gradient.fill(0)
       for (let i = 0; i < options.controllerSamples; i++) {
         const index = s * options.controllerSamples + i
         const drawn = draw(substreams.controllerSample, step * drawsPerEpoch + index)
-        const ranking = { batches: 1, firstBatch: step + index, batchStatistics: true }
+        const ranking = { batches: 1, firstBatch: firstBatchOf(epoch) + index, batchStatistics: true }
         const accuracy = await score(session, rankingBatch, weightsOf(drawn), ranking)
         const reward = accuracy + options.entropyWeight * drawn.entropy
         baseline -= (1 - options.baselineDecay) * (baseline - reward)
@@ -89,7 +94,9 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
         drawn.backward(-(reward - baseline) / options.controllerSamples)
       }
       adamStep(controller.values, controller.gradient, adam, {
-        ...{ lr: options.controllerLr, beta1: 0, beta2: 0.999, eps: 1e-3, weightDecay: 0 },
+        ...{ lr: options.controllerLr, beta1: 0, beta2, weightDecay: 0 },
+        // TensorFlow adds it to the root of the second moment before that is corrected.
+        eps: 1e-3 / Math.sqrt(1 - beta2 ** (adam.step + 1)),
       })
     }
   }
@@ -105,12 +112,16 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
       const weights = await session.weightStep(train, { ...sgd(settings, lr), nesterov: true })
       return { alpha: null, weights }
     },
-    async onEpoch({ step, whole }: EpochEnd) {
-      if (whole) await trainController(step)
+    async onEpoch({ epoch, step, whole }: EpochEnd) {
+      if (whole) await trainController(step, epoch)
       const drawn = Array.from({ length: options.epochSamples }, (_, i) =>
         draw(substreams.rank, step * drawsPerEpoch + i),
       )
-      const ranking = { batches: options.rankBatches, firstBatch: step, batchStatistics: true }
+      const ranking = {
+        batches: options.rankBatches,
+        firstBatch: firstBatchOf(epoch) + rewards,
+        batchStatistics: true,
+      }
       const [best] = await rank(session, rankingBatch, drawn, weightsOf, ranking)
       writeMatrices(session, "alphas", weightsOf(best!.candidate))
     },
