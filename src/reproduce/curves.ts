@@ -2,6 +2,7 @@
 import { machineLine } from "../bench/machine.js"
 import type { ValidationFigure } from "../data/halves.js"
 import { NaspError } from "../errors.js"
+import { changedOptions, type SearchConfig } from "../train/config.js"
 import type { Point, Series } from "./chart/panel.js"
 import { checkComparable } from "./comparable.js"
 import type { History, Moment } from "./history.js"
@@ -137,6 +138,7 @@ export function runList(histories: readonly History[]) {
     layers: config.layers,
     batch: config.batch,
     schedule_epochs: config.epochs,
+    changed: Object.fromEntries(changesOf(config, side).map(({ name, value }) => [name, value])),
     data: config.data,
     steps_per_epoch: start.steps_per_epoch,
     steps: moments.at(-1)?.step ?? 0,
@@ -149,6 +151,34 @@ export function runList(histories: readonly History[]) {
 }
 
 const paper = { data: "cifar10", steps: 391, channels: 16, layers: 8, epochs: 50 }
+
+// What the caption says in words of its own, or which every run has one of.
+const told = new Set(["data", "space", "method", "seed", "channels", "layers", "epochs", "batchStatistics"])
+
+function changesOf(config: SearchConfig, side: Side) {
+  return changedOptions(config).filter(({ name }) => !told.has(name) && !Object.hasOwn(side.options, name))
+}
+
+// Options that are not the paper's, of all sides or with the side's name.
+function changes(histories: readonly History[]): string[] {
+  const lists = bySideName(histories).map(({ side, config }) => ({
+    label: side.label,
+    items: changesOf(config, side).map(
+      ({ name, value, initial }) => `${name} ${JSON.stringify(value)} (default ${JSON.stringify(initial)})`,
+    ),
+  }))
+  const ofAll = (item: string) => lists.every(({ items }) => items.includes(item))
+  return [
+    ...(lists[0]?.items.filter(ofAll) ?? []),
+    ...lists.flatMap(({ label, items }) =>
+      items.filter((item) => !ofAll(item)).map((item) => `${label}: ${item}`),
+    ),
+  ]
+}
+
+function bySideName(histories: readonly History[]): History[] {
+  return [...new Map(histories.map((history) => [history.side.name, history])).values()]
+}
 
 /** The lines under a picture: what ran on what, and in one line what differs from the paper's protocol. */
 export function caption(histories: readonly History[], differs: readonly string[]): string[] {
@@ -169,6 +199,7 @@ export function caption(histories: readonly History[], differs: readonly string[
       ? [`a schedule of ${config.epochs} epochs (paper: ${paper.epochs})`]
       : []),
     ...(config.batchStatistics ? ["validated with each batch's own statistics"] : []),
+    ...changes(histories),
   ]
   return [
     ran,

@@ -181,6 +181,19 @@ export function decisive({ options, ...config }: SearchConfig): Record<string, u
   return Object.fromEntries(all.filter(([name]) => !free.has(name)))
 }
 
+/** Options that decide a run's numbers and are neither the table's own value nor the method's default. */
+export function changedOptions(config: SearchConfig): { name: string; value: unknown; initial: unknown }[] {
+  const { fields, defaults } = findMethod(config.method)
+  const changed = (values: object, of: Fields, others: object = {}) =>
+    Object.entries(values).flatMap(([name, value]) => {
+      const initial = of[name]?.initial
+      const usual = [initial, (others as Record<string, unknown>)[name]].map((v) => JSON.stringify(v))
+      return free.has(name) || usual.includes(JSON.stringify(value)) ? [] : [{ name, value, initial }]
+    })
+  const { options, ...rest } = config
+  return [...changed(rest, searchFields, defaults), ...changed(options, fields)]
+}
+
 /** A hash of that and of the data's bytes; checkpoints of another one are refused. */
 export function configHash(config: SearchConfig, dataHash: string): string {
   const values = Object.entries(decisive(config)).sort(([a], [b]) => (a < b ? -1 : 1))

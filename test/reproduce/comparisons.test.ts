@@ -177,11 +177,25 @@ describe("runs of a comparison", () => {
     expect(readFileSync(events, "utf8")).toBe(told)
   })
 
+  it("name every option that is not the paper's, once where it is all sides'", async () => {
+    const given = { ...small, seeds: 1, lr: 0.2, cutout: 4 }
+    const options = { sides: ["nasp", "lazy-pa", "darts-2"], budget: "3", given, set: ["edges=all"] }
+    const { text, json } = find("figure3").draw(await run("figure3", options))
+    expect(text).toContain(
+      `; batch 16 (default 64); lr 0.2 (default 0.025); archLr 0.02 (default 0.0003); cutout 4 (default 0); ` +
+        `NASP: edges "all" (default "two"); PA (lazy update): edges "all" (default "two"); `,
+    )
+    const { runs } = JSON.parse(JSON.stringify(json)) as { runs: { changed: object }[] }
+    const common = { batch: 16, lr: 0.2, archLr: 0.02, cutout: 4 }
+    const own = { ...common, edges: "all" }
+    expect(runs.map(({ changed }) => changed)).toEqual([own, common, own])
+  })
+
   it("are evaluated also where the signal comes in the step that ends their time", async () => {
     const abort = new AbortController()
     const budget = 0.05
     const onEvent = (_run: PlannedRun, event: SearchEvent, seconds: number) => {
-      if (event.type === "step" && seconds >= budget) abort.abort()
+      if (seconds >= budget) abort.abort() // by a step, or by what the method does between epochs
     }
     const given = { ...small, seeds: 1, epochs: 5000 }
     const cut = await run("figure3", {
