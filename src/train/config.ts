@@ -47,7 +47,8 @@ export const searchFields = {
   batch: integerField(64, 1, 4096, "images a step, training and validation each"),
   channels: integerField(16, 1, 1024, "channels of the first cells"),
   layers: integerField(8, 3, 100, "cells"),
-  seed: integerField(0, 0, Number.MAX_SAFE_INTEGER, "seed of everything that is drawn"),
+  // P-DARTS' later nets take the two that follow.
+  seed: integerField(0, 0, Number.MAX_SAFE_INTEGER - 2, "seed of everything that is drawn"),
   lr: numberField(0.025, 0, Infinity, "learning rate of the weights at the start"),
   lrMin: numberField(0.001, 0, Infinity, "learning rate of the weights at the end"),
   momentum: numberField(0.9, 0, 1, "momentum of the weights"),

@@ -32,6 +32,24 @@ describe("enas' controller", () => {
     expect(gradient.filter((g) => g !== 0).length).toBeGreaterThan(gradient.length / 2)
   })
 
+  test("without parameters: inputs alike, and the fixed bias of the normal cell's operations", () => {
+    const space = findSpace("darts7")
+    const controller = controllerOf(space, 1)
+    controller.values.fill(0)
+    const { sample, logProbability, entropy } = controller.sample(addon.uniforms(1, 8, 0, drawsPerSample))
+    const inputs = 4 * [2, 3, 4, 5].reduce((sum, n) => sum + Math.log(n), 0)
+    // 2 of the 7 operations have +0.25, 5 have -0.25.
+    const sum = 2 * Math.exp(0.25) + 5 * Math.exp(-0.25)
+    const ofNormal = sample.normal.map(({ column }) => {
+      return (space.normal[column]!.startsWith("sep_conv") ? 0.25 : -0.25) - Math.log(sum)
+    })
+    const ofReduce = 8 * Math.log(1 / 7)
+    expect(logProbability).toBeCloseTo(ofNormal.reduce((a, b) => a + b, 0) + ofReduce - inputs, 12)
+    const [high, low] = [Math.exp(0.25) / sum, Math.exp(-0.25) / sum]
+    const perNormal = -2 * high * Math.log(high) - 5 * low * Math.log(low)
+    expect(entropy).toBeCloseTo(8 * perNormal - ofReduce + inputs, 12)
+  })
+
   test("draws what it gives probability to", () => {
     const controller = controllerOf(findSpace("darts7"), 2)
     const seen = new Map<number, number>()

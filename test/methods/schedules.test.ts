@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from "vitest"
 
+import { adamFromJson, type AdamJson } from "../../src/methods/adam.js"
 import { gumbels, sum } from "../../src/methods/gumbel.js"
 import { readMatrices } from "../../src/methods/matrices.js"
 import { generateTextures } from "../../src/data/generated.js"
@@ -231,7 +232,59 @@ describe("pdarts", () => {
             [expect.closeTo(rate, 14), 2 * step + 1],
           ])
           expect(session.options.layers).toBe(layers)
+          // Each stage's net is drawn anew.
+          const stage = epoch % 25 === 0 ? epoch / 25 : 0
+          const rebuilt = calls.filter(({ name }) => name === "rebuild").map(({ given }) => given)
+          expect(rebuilt).toEqual(stage === 0 ? [] : [[layers, running.settings.seed + stage]])
         }
       },
     ))
 })
+
+describe("nasp", () => {
+  test("each of a step's two selections has draws of its own", () =>
+    withMethod("nasp", { options: { epsilon: 1 } }, async (running) => {
+      await stepAt(running, { step: 3 })
+      await stepAt(running, { step: 4 })
+      const counters = running.calls.flatMap(({ name, given }) => {
+        const how = (given as { counter?: number; discretise?: { counter: number } }[])[0]
+        return name === "discretise" || name === "updateAlpha"
+          ? [how?.discretise?.counter ?? how?.counter]
+          : []
+      })
+      expect(counters).toEqual([6, 7, 8, 9].map((selection) => 64 * selection))
+    }))
+})
+
+describe("the norm of alpha's gradient", () => {
+  test.each([
+    ["snas", {}],
+    ["asap", { graceTau: 1000 }],
+    ["pdarts", { warmEpochs: 0 }],
+  ])("is clipped by %s", async (name, options) => {
+    const gradientOf = async (archClip: number) => {
+      const found: number[] = []
+      await withMethod(name, { options: { ...options, archClip } }, async (running) => {
+        await stepAt(running)
+        const gradient = readMatrices(running.session, "grad.alphas")
+        found.push(...gradient.normal, ...gradient.reduce)
+      })
+      return found
+    }
+    const [whole, clipped] = [await gradientOf(0), await gradientOf(1e-3)]
+    const norm = Math.sqrt(whole.reduce((sum, g) => sum + g * g, 0))
+    expect(norm).toBeGreaterThan(2e-3)
+    const expected = whole.map((g) => (g * 1e-3) / (norm + 1e-6))
+    expect(relativeError(expected, clipped)).toBeLessThan(1e-9)
+  })
+})
+
+test("pc-darts' edge weights start near each other", () =>
+  withMethod("pc-darts", { net: { partialChannels: 2 } }, async ({ method }) => {
+    const { values } = adamFromJson(method.save!() as AdamJson)
+    expect(values).toHaveLength(28)
+    const deviation = Math.sqrt(values.reduce((sum, v) => sum + v * v, 0) / 28)
+    expect(deviation).toBeGreaterThan(0.5e-3)
+    expect(deviation).toBeLessThan(2e-3)
+    await Promise.resolve()
+  }))

@@ -70,11 +70,13 @@ test.each([
   const w = Float64Array.from({ length: 2 * size }, (_, i) => (i % 2 === 1 ? 1 : 0) / Math.sqrt(size))
   const alpha = new Float64Array(size).fill(0.25)
   const kept: boolean[] = []
+  const drops: number[][] = []
   const session = {
     read: () => alpha,
-    skipDropout: () => {},
-    architectureGradient(_: number, { keepBatch }: { keepBatch: boolean }) {
-      kept.push(keepBatch)
+    skipDropout: (...given: number[]) => drops.push(given),
+    architectureGradient(_: number, how: { keepBatch: boolean; keepStatistics: boolean }) {
+      kept.push(how.keepBatch)
+      expect([how.keepStatistics, drops]).toEqual([true, [[0, 0]]])
       return Promise.resolve({})
     },
   } as unknown as NativeSession

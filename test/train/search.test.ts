@@ -116,6 +116,43 @@ describe("a run", () => {
     expect(bytesOf(at("b"))).toEqual(bytesOf(at("a")))
   })
 
+  it("walks through both halves in orders of their own, alpha's in whole batches", async () => {
+    await search({ ...small, epochs: 2 }).result()
+    const half = 100
+    const isTrain = ({ indices }: { indices: number[] }) => indices.every((i) => i < half)
+    const train = fake.queued.filter(isTrain)
+    const alpha = fake.queued.filter((b) => !isTrain(b) && b.augment.counter < 2 ** 49)
+    const sizes = (batches: { indices: number[] }[]) => batches.map(({ indices }) => indices.length)
+    expect(sizes(train)).toEqual([...new Array<number>(12).fill(8), 4, ...new Array<number>(12).fill(8), 4])
+    expect(sizes(alpha)).toEqual(new Array<number>(26).fill(8))
+    const pass = (batches: { indices: number[] }[], first: number, count: number) =>
+      batches.slice(first, first + count).flatMap(({ indices }) => indices.map((i) => i % half))
+    const passes = [pass(train, 0, 13), pass(train, 13, 13), pass(alpha, 0, 12), pass(alpha, 12, 12)]
+    expect(passes.map((p) => new Set(p).size)).toEqual([100, 100, 96, 96])
+    const orders = passes.map((p) => p.slice(0, 96).join())
+    expect(new Set(orders).size).toBe(4)
+  })
+
+  it("asks the method in each step's own epoch whether alpha learns", async () => {
+    // Its temperature is 1.02 in the first epoch, which is one of grace, and 0.969 in the second.
+    const told = await collect(search({ ...small, method: "asap", epochs: 2, options: { tau: 1.02 } }))
+    const learns = told.flatMap((e) => (e.type === "step" ? [e.alpha_loss !== null] : []))
+    expect(learns).toEqual(Array.from({ length: 26 }, (_, step) => step >= 13))
+  })
+
+  it("takes no epoch that was cut for the best", async () => {
+    let better = 0
+    for (let steps = 14; steps < 26; steps++) {
+      const run = search({ ...small, steps })
+      const epochs = (await collect(run)).filter((e) => e.type === "epoch")
+      expect(epochs.map((e) => e.whole)).toEqual([true, false])
+      const { best } = await run.result()
+      expect(best).toEqual({ epoch: 0, val_acc: epochs[0]!.val_acc })
+      if (epochs[1]!.val_acc > epochs[0]!.val_acc) better++
+    }
+    expect(better).toBeGreaterThan(0)
+  })
+
   it("keeps no copy of the images beside the engine's", async () => {
     setFlagsFromString("--expose-gc")
     const collectGarbage = runInNewContext("gc") as () => void
@@ -314,6 +351,16 @@ describe("what goes wrong", () => {
       JSON.stringify({ pid: dead, start: "", host: (await import("node:os")).hostname() }),
     )
     expect(await search({ resume: at("a"), data }).result()).toMatchObject({ status: "finished" })
+    rmSync(at("a"), { recursive: true })
+    await search({ ...small, steps: 3, out: at("a") }).result()
+    // The process that has this number now began at another time than the lock's holder.
+    const again = {
+      pid: process.pid,
+      start: "an earlier boot 17",
+      host: (await import("node:os")).hostname(),
+    }
+    writeFileSync(at("a/lock"), JSON.stringify(again))
+    expect(await search({ resume: at("a"), steps: 5, data }).result()).toMatchObject({ step: 5 })
     writeFileSync(at("a/lock"), JSON.stringify({ pid: 1, start: "", host: "elsewhere" }))
     await expect(search({ resume: at("a"), data }).result()).rejects.toMatchObject({
       code: "ERR_NASP_LOCKED",
