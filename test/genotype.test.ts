@@ -1,7 +1,7 @@
 // Genotypes: JSON and DARTS text there and back, the two derivations, the drawing.
 import { describe, expect, it, vi } from "vitest"
 
-import { sameCell, searchedGenotype, selectionOf, softmaxGenotype } from "../src/derive.js"
+import { largestOperations, sameCell, searchedGenotype, selectionOf, softmaxGenotype } from "../src/derive.js"
 import { drawGenotype } from "../src/draw.js"
 import {
   genotypeFromJson,
@@ -150,6 +150,15 @@ describe("derivation", () => {
       ["skip_connect", 4],
       ["conv_1x1", 2],
     ])
+  })
+
+  it("finds each row's largest operation, none left out, the first of equals", () => {
+    const alpha = {
+      normal: matrix((r, k) => [9, 1, r % 2 === 0 ? 2 : 1][k]!, 3),
+      reduce: matrix(() => -1, 1),
+    }
+    const expected = Array.from({ length: 28 }, (_, r) => (r < edges ? (r % 2 === 0 ? 2 : 1) : 0))
+    expect(largestOperations(space, alpha)).toEqual(expected)
   })
 
   it("reads the searched net off the discrete matrices", () => {

@@ -14,19 +14,17 @@ export interface EvaluationParts {
   session: NativeSession
   method: RunningMethod
   batches: Batches
-  control: { goOn(): void }
 }
 
 /** Training transform; running statistics, or each batch's own. */
 export async function evaluate(
-  { session, batches, control }: EvaluationParts,
+  { session, batches }: EvaluationParts,
   epoch: number,
   batchStatistics = false,
 ): Promise<{ loss: number; accuracy: ValidationFigure }> {
   const totals = noTotals()
   let queued = batches.queueValidation(epoch, 0)
   for (let b = 0; b < batches.validationBatches; b++) {
-    control.goOn()
     const current = queued
     if (b + 1 < batches.validationBatches) queued = batches.queueValidation(epoch, b + 1)
     addBatch(totals, await session.evaluate(current, { batchStatistics }))

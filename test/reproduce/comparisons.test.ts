@@ -98,6 +98,19 @@ describe("runs of a comparison", () => {
     }
   })
 
+  it("keep an epoch's steps where what a method finds at the end stands for it", async () => {
+    const [history] = await run("figure3", { sides: ["random"], budget: "14", given: { ...small, seeds: 1 } })
+    expect(history!.moments.map((m) => m.sinceLast.steps)).toEqual([7, 7])
+    const told = readFileSync(at("figure3/runs/random-seed0/events.jsonl"), "utf8").trim().split("\n")
+    const epochs = told.map((line) => JSON.parse(line) as SearchEvent).filter((e) => e.type === "epoch")
+    expect(epochs.map((e) => [e.step, e.whole])).toEqual([
+      [7, true],
+      [14, true],
+      [14, false],
+    ])
+    expect(history!.moments.at(-1)!.genotype).toEqual(epochs.at(-1)!.genotype)
+  })
+
   it("last all epochs, and as many more as make the least steps, unless a budget says otherwise", async () => {
     const all = await run("figure4", { sides: ["nasp"] })
     expect(all.map((h) => h.moments.at(-1)?.step)).toEqual([21, 21])

@@ -2,13 +2,14 @@
 import { describe, expect, it } from "vitest"
 
 import { genotypeFromText } from "../../src/genotype.js"
-import { loadNative } from "../../src/native.js"
+import { loadNative, type NativeSession, type WeightUpdateOptions } from "../../src/native.js"
 import { parseBudget } from "../../src/reproduce/budget.js"
 import { drawFigure } from "../../src/reproduce/chart/figure.js"
 import { percentTick } from "../../src/reproduce/chart/panel.js"
 import { finalParameters } from "../../src/reproduce/final-net.js"
 import { paperRow } from "../../src/reproduce/paper-table6.js"
 import { findSide } from "../../src/reproduce/sides.js"
+import { clockedSession } from "../../src/reproduce/step-clock.js"
 import { meanAtCommonPoints, meanInterpolated, summarise } from "../../src/reproduce/statistics.js"
 import { csv, textTable } from "../../src/reproduce/text-table.js"
 
@@ -168,6 +169,29 @@ describe("the paper's Table 6", () => {
     expect(paperRow(findSide("darts"), 7)).toMatchObject({ alpha_first: 270, total: null, unlisted: null })
     expect(paperRow(findSide("nasp"), 12)).toMatchObject({ alpha_first: 303, total: 483, unlisted: 133 })
     expect(paperRow(findSide("nasp"), 8)).toMatchObject({ alpha_first: null, total: null })
+  })
+})
+
+describe("the clock of a step", () => {
+  it("counts passes on the weights that are not applied as alpha's", async () => {
+    const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+    const result = { waitSeconds: 0, forwardSeconds: 0.25, backwardSeconds: 0.5 }
+    const clock = clockedSession({
+      architectureGradient: async () => (await wait(10), result),
+      weightStep: async () => (await wait(30), result),
+    } as unknown as NativeSession)
+    const weights = (apply: boolean) => ({ apply }) as WeightUpdateOptions
+    clock.start()
+    await clock.session.architectureGradient(0)
+    const one = clock.read()
+    expect(one.alpha).toBeGreaterThan(0.005)
+    expect([one.forward, one.backward]).toEqual([0, 0])
+    await clock.session.weightStep(1, weights(false))
+    const two = clock.read()
+    expect(two.alpha - one.alpha).toBeGreaterThan(0.02)
+    await clock.session.weightStep(1, weights(true))
+    const three = clock.read()
+    expect(three).toMatchObject({ alpha: two.alpha, forward: 0.25, backward: 0.5 })
   })
 })
 
