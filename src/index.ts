@@ -31,7 +31,7 @@ export {
   type GenotypeEdge,
 } from "./genotype.js"
 export { searchedGenotype, softmaxGenotype, type CellMatrices, type Matrix } from "./derive.js"
-export { drawGenotype } from "./draw.js"
+export { drawGenotype } from "./draw-genotype.js"
 export { findSpace, spaces, type Space } from "./spaces/index.js"
 export { canonicalOperation } from "./spaces/operations.js"
 export { methods, type MethodOptions, type SearchMethod } from "./methods/index.js"

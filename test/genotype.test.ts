@@ -2,7 +2,7 @@
 import { describe, expect, it, vi } from "vitest"
 
 import { largestOperations, sameCell, searchedGenotype, selectionOf, softmaxGenotype } from "../src/derive.js"
-import { drawGenotype } from "../src/draw.js"
+import { drawGenotype } from "../src/draw-genotype.js"
 import {
   genotypeFromJson,
   genotypeFromText,

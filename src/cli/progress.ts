@@ -2,7 +2,7 @@
  * How a running search looks: a line an epoch on stdout; on stderr a bar with the time left where that is a terminal,
  * otherwise a plain line now and then.
  */
-import { percent } from "../reproduce/text-table.js"
+import { percent } from "../percent.js"
 import { upkeep } from "../train/epoch-totals.js"
 import type { EpochEvent, SearchEvent, StartEvent } from "../train/events.js"
 

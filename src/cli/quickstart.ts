@@ -1,8 +1,8 @@
 /** `nasp quickstart`: a small search on generated data to its end, in well under a minute, and what to do next. */
 import type { Command } from "commander"
 
-import { drawGenotype } from "../draw.js"
-import { percent } from "../reproduce/text-table.js"
+import { drawGenotype } from "../draw-genotype.js"
+import { percent } from "../percent.js"
 import { drive, shellWord } from "./drive.js"
 import { textProgress } from "./progress.js"
 

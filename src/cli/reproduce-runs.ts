@@ -9,7 +9,7 @@ import {
 import { readHistories, type History } from "../reproduce/history.js"
 import { prepareFolder, writeReport, type Report } from "../reproduce/report.js"
 import type { PlannedRun } from "../reproduce/turns.js"
-import { percent } from "../reproduce/text-table.js"
+import { percent } from "../percent.js"
 import type { SearchEvent } from "../train/events.js"
 import { freeFolder } from "../train/run-folder.js"
 import { shellWord } from "./drive.js"

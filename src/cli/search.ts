@@ -2,9 +2,9 @@
 import type { Command } from "commander"
 
 import { dataSources } from "../data/index.js"
-import { drawGenotype } from "../draw.js"
+import { drawGenotype } from "../draw-genotype.js"
 import { methods } from "../methods/index.js"
-import { percent } from "../reproduce/text-table.js"
+import { percent } from "../percent.js"
 import { spaces } from "../spaces/index.js"
 import { searchFields } from "../train/config.js"
 import type { SearchOptions } from "../train/plan.js"

@@ -65,7 +65,7 @@ export function loadBatch(session: NativeSession, file: GoldenFile, index: numbe
   return session.load(inPrecision(precision, x), Int32Array.from(targets))
 }
 
-export function discretiseOptions(file: GoldenFile): DiscretiseOptions {
+function discretiseOptions(file: GoldenFile): DiscretiseOptions {
   return {
     value: file.choice("value", ["one", "kept"], "one"),
     edges: file.choice("edges", ["two", "all"], "two"),

@@ -16,8 +16,9 @@ import { drawsPerSample, makeController, type Controlled } from "./controller.js
 import type { EpochEnd, MethodContext, RunningMethod, SearchMethod } from "./index.js"
 import { mixWeights, readMatrices, writeMatrices } from "./matrices.js"
 import { rank, rankingFields, score } from "./rank.js"
-import { matricesOfSample, substreams } from "./samples.js"
+import { matricesOfSample } from "./samples.js"
 import { sgd } from "./steps.js"
+import { drawsPerStep, substreams } from "./substreams.js"
 
 const fields = {
   controllerSteps: integerField(30, 0, 1000, "steps of the controller after each epoch"),
@@ -70,8 +71,7 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
   })
   let adam = newAdam(controller.values.length)
   let baseline = 0
-  // Draw `counter` of a purpose; those between epochs lie at their step, with room for the most that the fields allow.
-  const drawsPerEpoch = 2 ** 20
+  // Draw `counter` of a purpose; those between epochs lie at their step.
   const draw = (substream: number, counter: number) =>
     controller.sample(uniforms(substream, counter, drawsPerSample))
   const weightsOf = ({ sample }: Controlled) => matricesOfSample(space, sample)
@@ -85,7 +85,7 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
       controller.gradient.fill(0)
       for (let i = 0; i < options.controllerSamples; i++) {
         const index = s * options.controllerSamples + i
-        const drawn = draw(substreams.controllerSample, step * drawsPerEpoch + index)
+        const drawn = draw(substreams.controllerSample, step * drawsPerStep + index)
         const ranking = { batches: 1, firstBatch: firstBatchOf(epoch) + index, batchStatistics: true }
         const accuracy = await score(session, rankingBatch, weightsOf(drawn), ranking)
         const reward = accuracy + options.entropyWeight * drawn.entropy
@@ -115,7 +115,7 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
     async onEpoch({ epoch, step, whole }: EpochEnd) {
       if (whole) await trainController(step, epoch)
       const drawn = Array.from({ length: options.epochSamples }, (_, i) =>
-        draw(substreams.rank, step * drawsPerEpoch + i),
+        draw(substreams.rank, step * drawsPerStep + i),
       )
       const ranking = {
         batches: options.rankBatches,

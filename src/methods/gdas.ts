@@ -9,7 +9,7 @@
  * The genotype takes the two strongest (edge, operation) pairs of a node, so both may lie on one edge.
  */
 import { cosine } from "../cosine.js"
-import { genotypeOfMatrices, softmaxGenotype } from "../derive.js"
+import { argmax, genotypeOfMatrices, softmaxGenotype } from "../derive.js"
 import { choiceField, numberField, type FieldValues } from "../expect.js"
 import { softmaxRows, softmaxRowsBackward } from "../softmax.js"
 import { cellTypes, eachType, edges, nodes, rowsOfNode, type Space } from "../spaces/index.js"
@@ -94,8 +94,7 @@ function oneHot(space: Space, matrices: Matrices): Matrices {
     const columns = space[type].length
     const h = new Float64Array(matrices[type].length)
     for (let row = 0; row < edges; row++) {
-      const values = matrices[type].subarray(row * columns, (row + 1) * columns)
-      h[row * columns + values.indexOf(Math.max(...values))] = 1
+      h[row * columns + argmax([...matrices[type].subarray(row * columns, (row + 1) * columns)])] = 1
     }
     return h
   })

@@ -2,7 +2,7 @@
 import type { NativeAddon } from "../native.js"
 import { eachType, edges, type Space } from "../spaces/index.js"
 import type { Matrices } from "./matrices.js"
-import { substreams } from "./samples.js"
+import { substreams } from "./substreams.js"
 
 /** Standard Gumbel, (14, K) each. */
 export function gumbels(addon: NativeAddon, space: Space, seed: number, counter: number): Matrices {

@@ -4,6 +4,7 @@
 import type { CellMatrices } from "../derive.js"
 import { use, type NativeAddon, type NativeSession, type Precision, type Values } from "../native.js"
 import { cellTypes, eachType, edges, type CellType, type Space } from "../spaces/index.js"
+import { normalSubstreams } from "./substreams.js"
 
 /** (14, K) each, row after row. */
 export type Matrices = Record<CellType, Float64Array>
@@ -33,7 +34,9 @@ export function startAlpha(
   const matrix = (type: CellType, substream: number) => {
     const size = edges * space[type].length
     if (deviation === 0) return new Float64Array(size).fill(mean)
-    return addon.normals(seed, 2 * start + substream, size).map((n) => mean + deviation * n)
+    return addon
+      .normals(seed, normalSubstreams.alpha + 2 * start + substream, size)
+      .map((n) => mean + deviation * n)
   }
   writeMatrices(session, "alphas", { normal: matrix("normal", 0), reduce: matrix("reduce", 1) })
 }

@@ -15,6 +15,7 @@ import type { MethodContext, RunningMethod, SearchMethod } from "./index.js"
 import { mixWeights, readMatrices, startAlpha, type Matrices } from "./matrices.js"
 import { startDeviation, warmEpochsField, writeGradient } from "./relaxed.js"
 import { adam, sgd } from "./steps.js"
+import { normalSubstreams } from "./substreams.js"
 
 const fields = {
   partialChannels: integerField(4, 1, 64, "operations see one channel in so many"),
@@ -101,7 +102,9 @@ function prepare(context: MethodContext, { warmEpochs }: FieldValues<typeof fiel
   const { addon, session, space, settings } = context
   startAlpha(context, settings.seed, 0, startDeviation)
   // beta of both cell types in one stretch, drawn behind A's.
-  let beta: Float64Array = addon.normals(settings.seed, 2, 2 * edges).map((n) => startDeviation * n)
+  let beta: Float64Array = addon
+    .normals(settings.seed, normalSubstreams.beta, 2 * edges)
+    .map((n) => startDeviation * n)
   let state = newAdam(beta.length)
 
   const betas = (): Matrices => ({ normal: beta.subarray(0, edges), reduce: beta.subarray(edges) })

@@ -11,8 +11,9 @@ import { integerField, optionalField, type FieldValues } from "../expect.js"
 import type { EpochEnd, MethodContext, RunningMethod, SearchMethod } from "./index.js"
 import { mixWeights, readMatrices, writeMatrices } from "./matrices.js"
 import { rank, rankingFields } from "./rank.js"
-import { matricesOfSample, randomSample, substreams } from "./samples.js"
+import { matricesOfSample, randomSample } from "./samples.js"
 import { sgd } from "./steps.js"
+import { drawsPerStep, substreams } from "./substreams.js"
 
 const fields = {
   samples: optionalField(
@@ -42,8 +43,6 @@ export const random: SearchMethod<typeof fields> = {
   prepare,
 }
 
-// Draws of a ranking: its step's, with room for every sample.
-const drawsPerRanking = 2 ** 20
 // Steps that a round of the last ranking stands for.
 const stepsPerRound = 10_000
 
@@ -57,7 +56,7 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
   // `count` samples, best first, from draw `first` of the step's on.
   const ranked = async (step: number, count: number, first = 0) => {
     const samples = Array.from({ length: count }, (_, i) =>
-      draw(substreams.rank, step * drawsPerRanking + first + i),
+      draw(substreams.rank, step * drawsPerStep + first + i),
     )
     const ranking = { batches: options.rankBatches, firstBatch: step + first * options.rankBatches }
     return (await rank(session, rankingBatch, samples, weightsOf, ranking)).map((r) => r.candidate)

@@ -9,16 +9,6 @@ import type { Matrices } from "./matrices.js"
 /** Two a node: the row (edge) and the column (operation). */
 export type Sample = Record<CellType, { row: number; column: number }[]>
 
-/** The draws of a method, each purpose with a substream of its own. */
-export const substreams = {
-  sample: 0,
-  rank: 1,
-  normal: 2,
-  reduce: 3,
-  controller: 4,
-  controllerSample: 5,
-} as const
-
 /** How often a sample takes each entry. */
 export function matricesOfSample(space: Space, sample: Sample): Matrices {
   return eachType((type) => {

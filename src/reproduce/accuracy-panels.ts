@@ -1,9 +1,11 @@
-/** Two panels as in the paper's Figure 3: validation accuracy of the searched net against seconds and against epochs. */
+/** Validation accuracy of the searched net against seconds and against epochs: two panels as in the paper's Figure 3, and a table. */
+import { percent } from "../percent.js"
 import { percentTick, type Panel } from "./chart/panel.js"
 import { drawFigure } from "./chart/figure.js"
 import { bandWithin, legendOf, validationCurve, seriesOf, type Axis, type SideRuns } from "./curves.js"
 import type { History } from "./history.js"
 import { summarise } from "./statistics.js"
+import { rounded, textTable, withSpread } from "./text-table.js"
 
 interface AccuracyFigure {
   title: string
@@ -62,4 +64,22 @@ export function accuracySummary({ runs }: SideRuns) {
     steps: over(({ moments }) => moments.at(-1)?.step),
     seconds: over(({ moments }) => moments.at(-1)?.seconds),
   }
+}
+
+export function accuracyTable(sides: readonly SideRuns[]): string {
+  return textTable(
+    ["side", "seeds", "last accuracy (%)", "best (%)", "steps", "search seconds"],
+    sides.map((s) => {
+      const { last, best, steps, seconds } = accuracySummary(s)
+      const short = (v: number) => rounded(v, 4) ?? ""
+      return [
+        s.side.label,
+        s.runs.length,
+        withSpread(last, percent),
+        withSpread(best, percent),
+        withSpread(steps, short),
+        withSpread(seconds, short),
+      ]
+    }),
+  )
 }

@@ -4,6 +4,7 @@
  */
 import { methods } from "../methods/index.js"
 import { atBound, type SideRuns } from "./curves.js"
+import { changesOf } from "./selection-changes.js"
 import type { Side } from "./sides.js"
 import { summarise } from "./statistics.js"
 import { rounded, textTable, withSpread } from "./text-table.js"
@@ -14,17 +15,12 @@ export const proximalMethods = methods.flatMap(({ name, selects }) => (selects ?
 /** Whether a run, or a side's runs, are of one of them. */
 export const isProximal = ({ side }: { side: Side }) => proximalMethods.includes(side.method)
 
-export function boundSummary({ runs }: SideRuns) {
-  const ends = runs.flatMap(({ moments }) => moments.at(-1) ?? [])
+export function boundSummary(side: SideRuns) {
+  const ends = side.runs.flatMap(({ moments }) => moments.at(-1) ?? [])
   return {
     at_bound: summarise(ends.map((m) => atBound(m).count)),
     entries: ends[0] ? atBound(ends[0]).entries : 0,
-    flips_a_step: summarise(
-      runs.flatMap(({ moments }) => {
-        const steps = moments.reduce((sum, m) => sum + m.sinceLast.steps, 0)
-        return steps > 0 ? moments.reduce((sum, m) => sum + m.sinceLast.flips, 0) / steps : []
-      }),
-    ),
+    flips_a_step: changesOf(side).rows_a_step,
   }
 }
 

@@ -21,7 +21,8 @@ import {
 import type { History, Moment } from "./history.js"
 import type { Report } from "./report.js"
 import { summarise } from "./statistics.js"
-import { percent, textTable, withSpread } from "./text-table.js"
+import { percent } from "../percent.js"
+import { textTable, withSpread } from "./text-table.js"
 
 const differs = ["the paper gives no number for it: its Table 1 says yes or no"]
 

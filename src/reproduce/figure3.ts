@@ -3,13 +3,12 @@
  * beside DARTS of both orders (and whatever other side was run), c, d: NASP beside its variants with plain proximal
  * steps. One set of runs serves all four panels.
  */
-import { accuracyCurves, accuracySummary, drawAccuracy } from "./accuracy-panels.js"
+import { accuracyCurves, accuracySummary, accuracyTable, drawAccuracy } from "./accuracy-panels.js"
 import { boundLine, boundSummary, boundTable, isProximal } from "./bounds.js"
 import type { Comparison } from "./comparison.js"
 import { bySide, caption, momentHeader, momentRows, runList, type SideRuns } from "./curves.js"
 import type { History } from "./history.js"
 import type { Report } from "./report.js"
-import { percent, rounded, textTable, withSpread } from "./text-table.js"
 
 const differs = ["seconds are this machine's"]
 
@@ -56,22 +55,4 @@ function draw(histories: readonly History[]): Report {
     pictures,
     text: [accuracyTable(sides), ...(cd.some(isPlain) ? ["", boundTable(cd)] : []), ...lines].join("\n"),
   }
-}
-
-export function accuracyTable(sides: readonly SideRuns[]): string {
-  return textTable(
-    ["side", "seeds", "last accuracy (%)", "best (%)", "steps", "search seconds"],
-    sides.map((s) => {
-      const { last, best, steps, seconds } = accuracySummary(s)
-      const short = (v: number) => rounded(v, 4) ?? ""
-      return [
-        s.side.label,
-        s.runs.length,
-        withSpread(last, percent),
-        withSpread(best, percent),
-        withSpread(steps, short),
-        withSpread(seconds, short),
-      ]
-    }),
-  )
 }

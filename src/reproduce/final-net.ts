@@ -4,6 +4,7 @@
  */
 import type { Genotype, GenotypeEdge } from "../genotype.js"
 import type { NativeAddon } from "../native.js"
+import { parameterCount } from "../train/parameter-count.js"
 
 const { channels, layers, classes } = { channels: 36, layers: 20, classes: 10 }
 
@@ -34,8 +35,5 @@ function edgeParameters(
   channels: number,
   stride: number,
 ): number {
-  const tensors = addon.operationTensors(operation, channels, input < 2 ? stride : 1, true, false)
-  return tensors
-    .filter((t) => t.group === "parameter")
-    .reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 1), 0)
+  return parameterCount(addon.operationTensors(operation, channels, input < 2 ? stride : 1, true, false))
 }

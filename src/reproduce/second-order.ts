@@ -20,9 +20,9 @@ import {
   seriesOverEpochs,
   type SideRuns,
 } from "./curves.js"
-import { changesOf, flippedSelections } from "./figure4.js"
 import type { History } from "./history.js"
 import type { Report } from "./report.js"
+import { changesOf, flippedSelections } from "./selection-changes.js"
 import { meanAtCommonPoints, summarise } from "./statistics.js"
 import { rounded, textTable, withSpread, type Cell } from "./text-table.js"
 

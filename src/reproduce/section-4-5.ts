@@ -3,7 +3,7 @@
  * steps, with the number of entries of alpha at a bound of the box: with few steps from 0.5 none gets there, and then
  * NASP and the lazy update are the same.
  */
-import { accuracyCurves, accuracySummary, drawAccuracy } from "./accuracy-panels.js"
+import { accuracyCurves, accuracySummary, accuracyTable, drawAccuracy } from "./accuracy-panels.js"
 import { NaspError } from "../errors.js"
 import { oneOf } from "../expect.js"
 import { boundLine, boundSummary, boundTable, isProximal, proximalMethods } from "./bounds.js"
@@ -19,7 +19,6 @@ import {
   runList,
   seriesOverEpochs,
 } from "./curves.js"
-import { accuracyTable } from "./figure3.js"
 import type { History } from "./history.js"
 import type { Report } from "./report.js"
 

@@ -1,7 +1,8 @@
 /** Table 6 as text, CSV and JSON: each row beside the paper's, with the ratios. */
 import type { Report } from "./report.js"
 import { columns, type Table6Entry } from "./table6.js"
-import { percent, rounded, textTable, withSpread, type Cell } from "./text-table.js"
+import { percent } from "../percent.js"
+import { rounded, textTable, withSpread, type Cell } from "./text-table.js"
 
 export interface Table6Notes {
   machine: string

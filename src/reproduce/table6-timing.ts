@@ -132,7 +132,7 @@ function prepare(
   }
   const running = method.prepare(context, resolveFields(method.fields, side.options))
   return {
-    timed: { side, space, steps: [], batch, supernet: parameterCount(session), final: [] },
+    timed: { side, space, steps: [], batch, supernet: parameterCount(session.tensors()), final: [] },
     method: running,
     epoch: learningEpoch(running),
     clock,

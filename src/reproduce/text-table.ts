@@ -44,7 +44,3 @@ export function withSpread(
   if (value === null) return null
   return value.std === null ? write(value.mean) : `${write(value.mean)} ± ${write(value.std)}`
 }
-
-export function percent(fraction: number): string {
-  return (100 * fraction).toFixed(1)
-}

@@ -31,7 +31,7 @@ import type {
   OrdersEvent,
   SearchEvent,
 } from "./events.js"
-import { compareOrders } from "./orders.js"
+import { compareOrders } from "./compare-orders.js"
 import { writeOutputs } from "./outputs.js"
 import type { RunFolder } from "./run-folder.js"
 

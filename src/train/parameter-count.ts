@@ -1,7 +1,7 @@
-import type { NativeSession } from "../native.js"
+import type { TensorInfo } from "../native.js"
 
-/** Of a session's net: what SGD moves. */
-export function parameterCount(session: NativeSession): number {
-  const parameters = session.tensors().filter((t) => t.group === "parameter")
+/** What SGD moves, of a net's or an operation's tensors. */
+export function parameterCount(tensors: readonly Pick<TensorInfo, "group" | "shape">[]): number {
+  const parameters = tensors.filter((t) => t.group === "parameter")
   return parameters.reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 1), 0)
 }

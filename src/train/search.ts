@@ -245,7 +245,7 @@ function startOf(parts: LoopParts): Omit<StartEvent, "type" | "step" | "epoch"> 
     last_step: lastStep(config, batches.stepsPerEpoch),
     out: run?.path ?? null,
     cpu: cpuName(),
-    parameters: parameterCount(session),
+    parameters: parameterCount(session.tensors()),
     operations: { normal: [...space.normal], reduce: [...space.reduce] },
     alpha: alphaRows(space, readAlpha(session)),
   }
