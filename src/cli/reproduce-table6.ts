@@ -9,7 +9,7 @@ import { loadNative, type NativeAddon } from "../native.js"
 import { comparisonFields, type ComparedRuns } from "../reproduce/comparison.js"
 import { machinesOf } from "../reproduce/curves.js"
 import type { History } from "../reproduce/history.js"
-import { epochImages } from "../reproduce/paper-table6.js"
+import { paper } from "../reproduce/paper-protocol.js"
 import { prepareFolder } from "../reproduce/report.js"
 import { checkOnce, findSides } from "../reproduce/sides.js"
 import { entriesOfRuns, entriesOfTimed, leftOut, type Table6Entry } from "../reproduce/table6.js"
@@ -56,7 +56,7 @@ export function registerTable6(reproduce: Command): void {
     .addHelpText(
       "after",
       `
-Seconds are extrapolated to ${epochImages} images. NASP's depend on what is selected: each
+Seconds are extrapolated to ${paper.epochImages} images. NASP's depend on what is selected: each
 timed batch draws a selection of its own from --seed.
 
 Examples:
@@ -86,7 +86,7 @@ function ofRuns(options: Given, addon: NativeAddon): Result {
   const histories = drawnFrom(options)
   const entries = entriesOfRuns(histories, addon)
   const lines = [
-    `Seconds of the whole epochs of ${histories.length} runs, per ${epochImages} images.`,
+    `Seconds of the whole epochs of ${histories.length} runs, per ${paper.epochImages} images.`,
     ...leftOut(histories, entries),
     differs(histories[0]!.config),
   ]
@@ -127,7 +127,7 @@ async function timed(options: Given, native: NativeAddon): Promise<Result | null
   const drawn = `seeds ${seed + 1} to ${seed + batches}`
   tell(`NASP's selections: ${drawn}`) // on stdout as well, but not with --json
   const lines = [
-    `Seconds an epoch of ${epochImages} images, mean ± standard deviation of ${batches} timed batches of ${batch}; C ${channels}, ${layers} cells.`,
+    `Seconds an epoch of ${paper.epochImages} images, mean ± standard deviation of ${batches} timed batches of ${batch}; C ${channels}, ${layers} cells.`,
     `NASP's selections are drawn at random, one a batch: ${drawn}; final net (M) is the mean over them${histories.length > 0 ? ", or of the searched cell" : ""}.`,
     `Under overhead the paper's line has what it does not list: its total less its columns. error (%): of the searched net on the search-validation half; (in brackets) the paper's, of the trained net on the test set.`,
     differs({ ...settings, device }),
@@ -142,9 +142,9 @@ function differs({ device, ...net }: Pick<SearchConfig, "device" | "channels" | 
   const place = device === "cpu" ? "a CPU here, a GPU there" : "another GPU"
   const { channels, layers, batch } = net
   const size =
-    channels === 16 && layers === 8 && batch === 64
+    channels === paper.channels && layers === paper.layers && batch === paper.batch
       ? ""
-      : ` C ${channels}, ${layers} cells, batches of ${batch} (paper: 16, 8, 64);`
+      : ` C ${channels}, ${layers} cells, batches of ${batch} (paper: ${paper.channels}, ${paper.layers}, ${paper.batch});`
   return `Differs from the paper's protocol: ${place};${size} the paper leaves open which of darts7 and darts7-split, nasp12 and nasp12-all its rows are.`
 }
 

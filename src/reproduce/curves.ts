@@ -6,6 +6,7 @@ import { changedOptions, type SearchConfig } from "../train/config.js"
 import type { Point, Series } from "./chart/panel.js"
 import { checkComparable } from "./comparable.js"
 import type { History, Moment } from "./history.js"
+import { paper } from "./paper-protocol.js"
 import { placeOf, type Side } from "./sides.js"
 import { drawable, meanAtCommonPoints, meanInterpolated, type CurvePoint } from "./statistics.js"
 import type { Cell } from "./text-table.js"
@@ -150,8 +151,6 @@ export function runList(histories: readonly History[]) {
   }))
 }
 
-const paper = { data: "cifar10", steps: 391, channels: 16, layers: 8, epochs: 50 }
-
 // What the caption says in words of its own, or which every run has one of.
 const told = new Set(["data", "space", "method", "seed", "channels", "layers", "epochs", "batchStatistics"])
 
@@ -189,8 +188,10 @@ export function caption(histories: readonly History[], differs: readonly string[
   const spread = seeds.length > 1 ? "Mean and standard deviation over seeds" : "Seed"
   const ran = `${spread} ${seeds.join(", ")}. ${config.space}, C ${config.channels}, ${config.layers} cells, batch ${config.batch}, ${config.data}, ${start.steps_per_epoch} steps an epoch, schedule of ${config.epochs} epochs. ${machinesOf(histories)}.`
   const own = [
-    ...(config.data !== paper.data || start.steps_per_epoch !== paper.steps
-      ? [`${config.data} with ${start.steps_per_epoch} steps an epoch (paper: CIFAR-10, ${paper.steps})`]
+    ...(config.data !== paper.data || start.steps_per_epoch !== paper.stepsPerEpoch
+      ? [
+          `${config.data} with ${start.steps_per_epoch} steps an epoch (paper: CIFAR-10, ${paper.stepsPerEpoch})`,
+        ]
       : []),
     ...(config.channels !== paper.channels || config.layers !== paper.layers
       ? [`C ${config.channels}, ${config.layers} cells (paper: ${paper.channels}, ${paper.layers})`]

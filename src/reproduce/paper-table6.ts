@@ -1,8 +1,6 @@
 /** Table 6 as the paper prints it: seconds an epoch (CIFAR-10, 25,000 images, their GPU), error and parameters. */
 import type { Side } from "./sides.js"
 
-export const epochImages = 25_000
-
 /** Seconds an epoch of 25,000 images. */
 export interface EpochSeconds {
   /** Update of alpha; null where the row's is of the other order. */

@@ -16,6 +16,7 @@ import { parameterCount } from "../train/parameter-count.js"
 import { openSession, registerData } from "../train/parts.js"
 import { finalParameters } from "./final-net.js"
 import type { Side } from "./sides.js"
+import { paper } from "./paper-protocol.js"
 import { clockedSession, type StepClock, type StepSeconds } from "./step-clock.js"
 
 interface TimingOptions {
@@ -53,8 +54,6 @@ export async function timeSteps(options: TimingOptions, tell: (space: string) =>
   }
   return timed
 }
-
-const stepsPerEpoch = 391
 
 interface Clocked {
   timed: Timed
@@ -153,7 +152,7 @@ async function timeStep(
   draw?.(round)
   const { searched } = method.derive() // sides that share the session: this one's net
   clock.start()
-  await method.step(tickets, { step: round, epoch, stepsPerEpoch, lr: timedLr })
+  await method.step(tickets, { step: round, epoch, stepsPerEpoch: paper.stepsPerEpoch, lr: timedLr })
   const seconds = clock.read()
   if (round === 0) return
   timed.steps.push(seconds)

@@ -9,7 +9,8 @@ import { findSpace, type Space } from "../spaces/index.js"
 import { bySide } from "./curves.js"
 import { finalParameters } from "./final-net.js"
 import type { History } from "./history.js"
-import { epochImages, orderOf, paperRow, type EpochSeconds, type PaperRow } from "./paper-table6.js"
+import { paper } from "./paper-protocol.js"
+import { orderOf, paperRow, type EpochSeconds, type PaperRow } from "./paper-table6.js"
 import type { Side } from "./sides.js"
 import { summarise, type Summary } from "./statistics.js"
 import type { StepSeconds } from "./step-clock.js"
@@ -61,7 +62,7 @@ export function entriesOfTimed(
 ): Table6Entry[] {
   return timed.map(({ side, space, steps, batch, supernet, final }) => {
     const found = histories.filter((h) => h.side.name === side.name && h.config.space === space.name)
-    const samples = steps.map((s) => scaled(s, epochImages / batch))
+    const samples = steps.map((s) => scaled(s, paper.epochImages / batch))
     const net =
       found.length > 0 ? searched(found, addon) : { final_parameters: summarise(final), search_error: null }
     const seconds = { ...secondsOf(side, space, samples), samples: "timed batches" as const }
@@ -111,7 +112,7 @@ function epochSamples({ config, start, moments }: History): StepSeconds[] {
     const alpha = phases.alpha_forward + phases.alpha_backward + ranking
     const { weight_forward: forward, weight_backward: backward, data } = phases
     const overhead = total - alpha - forward - backward - data
-    return [scaled({ alpha, forward, backward, data, overhead, total }, epochImages / images)]
+    return [scaled({ alpha, forward, backward, data, overhead, total }, paper.epochImages / images)]
   })
 }
 
