@@ -107,7 +107,7 @@ describe("text and JSON", () => {
     }
     expect(canonicalOperation("conv 3x1 1x3")).toBe("conv_3x1_1x3")
     expect(canonicalOperation("max 5x5")).toBe("max_pool_5x5")
-    expect(canonicalOperation("skip")).toBe("skip_connect")
+    expect(["skip", "sep_3x3"].map(canonicalOperation)).toEqual(["skip_connect", "sep_conv_3x3"])
     expect(() => canonicalOperation("toaster")).toThrow(/toaster/)
   })
 })

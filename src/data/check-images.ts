@@ -9,7 +9,8 @@ const isWhole = (value: unknown, from: number, to: number) =>
 
 /** @throws NaspError ERR_NASP_ARGUMENT that names the field, the expectation and the value */
 export function checkImages(data: Partial<Record<keyof ImageData, unknown>>): asserts data is ImageData {
-  const { classes, channels, size, images, labels, mean, std, augment } = data
+  const { classes, channels, size, images, labels, mean, std, augment, ...others } = data
+  checkNames("data", others, "classes, channels, size, images, labels, mean, std or augment")
   const check = (holds: boolean, name: keyof ImageData, expected: string, value: unknown = data[name]) => {
     if (!holds) throw invalid(`data.${name}`, expected, value)
   }
@@ -40,10 +41,16 @@ export function checkImages(data: Partial<Record<keyof ImageData, unknown>>): as
     "std",
     "numbers above 0",
   )
-  const { pad, flip } = (augment ?? {}) as Partial<Record<"pad" | "flip", unknown>>
+  const { pad, flip, ...unknown } = (augment ?? {}) as Partial<Record<"pad" | "flip", unknown>>
+  checkNames("data.augment", unknown, "pad or flip")
   check(
     isWhole(pad, 0, 4096) && typeof flip === "boolean",
     "augment",
     "{ pad: 0 to 4096, flip: true or false }",
   )
+}
+
+function checkNames(what: string, others: object, expected: string): void {
+  const stranger = Object.keys(others)[0]
+  if (stranger !== undefined) throw invalid(`a field of ${what}`, expected, stranger)
 }

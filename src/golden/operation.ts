@@ -1,6 +1,6 @@
 /** Kind `op`: one operation alone, forward in training mode and backward. */
 import type { NativeAddon, Precision } from "../native.js"
-import { canonicalOperation } from "../spaces/operations.js"
+import { operationAmong } from "../spaces/operations.js"
 import type { GoldenFile } from "./file.js"
 import type { Recomputed } from "./index.js"
 
@@ -20,7 +20,7 @@ export async function recomputeOperation(
     return { name, shape: tensor.shape, data: file.values(`w.${name}`) }
   })
   const result = addon.runOperation({
-    op: canonicalOperation(file.text("op"), addon.operations()),
+    op: operationAmong(file.text("op"), addon.operations()),
     affine: file.flag("affine"),
     dy: file.values("dy", [batch, channels, Math.ceil(height / stride), Math.ceil(width / stride)]),
     ...{ channels, height, width, batch, stride, precision, x, parameters },

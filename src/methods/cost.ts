@@ -6,7 +6,7 @@
 import { invalid, type Field } from "../expect.js"
 import type { NativeAddon } from "../native.js"
 import type { Space } from "../spaces/index.js"
-import { canonicalOperation } from "../spaces/operations.js"
+import { operationAmong } from "../spaces/operations.js"
 
 /** By operation name; operations that are not named cost nothing. */
 export type CostTable = Record<string, number>
@@ -49,7 +49,7 @@ function canonicalTable(addon: NativeAddon, table: CostTable): Map<string, numbe
   const known = addon.operations()
   const costs = new Map<string, number>()
   for (const [name, value] of Object.entries(table)) {
-    const operation = canonicalOperation(name, known)
+    const operation = operationAmong(name, known)
     if (costs.has(operation)) throw invalid("cost", `one cost of ${operation}`, `a second one, as ${name}`)
     costs.set(operation, value)
   }

@@ -151,7 +151,11 @@ function valueOf({ placeholder, parse }: Fields[string], text: string): unknown 
 function checkUsed(set: readonly string[], sides: readonly Side[]): void {
   const known = new Set(sides.flatMap((side) => Object.keys(findMethod(side.method).fields)))
   const stranger = set.map(nameAndValue).find(([name]) => !known.has(name))
-  if (stranger) throw invalid("set", `an option of ${sides.map((s) => s.method).join(", ")}`, stranger[0])
+  if (stranger) {
+    const whose = [...new Set(sides.map((s) => s.method))].join(", ")
+    const names = known.size > 0 ? ` (${[...known].join(", ")})` : ", which has none,"
+    throw invalid("set", `an option of ${whose}${names}`, stranger[0])
+  }
 }
 
 function nameAndValue(text: string): [string, string] {

@@ -14,10 +14,12 @@ export interface KnownOperation {
  * The canonical name: `conv 3x3` -> `conv_3x3`, `sep_3x3` -> `sep_conv_3x3`, `skip` -> `skip_connect`.
  * @throws NaspError ERR_NASP_ARGUMENT if the engine has no such operation
  */
-export function canonicalOperation(
-  spelling: string,
-  known: KnownOperation[] = loadNative().operations(),
-): string {
+export function canonicalOperation(spelling: string): string {
+  return operationAmong(spelling, loadNative().operations())
+}
+
+/** The same among these operations. @throws NaspError ERR_NASP_ARGUMENT */
+export function operationAmong(spelling: string, known: readonly KnownOperation[]): string {
   const found = findOperation(spelling, known)
   if (!found) throw invalid("an operation", `one of ${known.map((o) => o.name).join(", ")}`, spelling)
   return found.name

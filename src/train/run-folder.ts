@@ -70,13 +70,16 @@ export function freeFolder(parent: string, name: string): string {
 
 /** @throws NaspError ERR_NASP_ARGUMENT if it is no folder, or the place is taken */
 export function checkOut(out: unknown): asserts out is string | NumberedFolder {
-  if (isRecord(out)) for (const part of [out.parent, out.name]) checkPath(part)
-  else checkFree(out)
+  if (!isRecord(out)) return checkFree(out)
+  checkPath(out.parent, "out.parent")
+  checkPath(out.name, "out.name")
+  if (/[/\\]|^\.\.?$/.test(out.name))
+    throw invalid("out.name", "a name without / and \\, not . or ..", out.name)
 }
 
-function checkPath(path: unknown): asserts path is string {
-  if (typeof path !== "string" || path === "") throw invalid("out", "a folder", path)
-  if (path.includes("\0")) throw invalid("out", "a path without NUL", path)
+function checkPath(path: unknown, field = "out"): asserts path is string {
+  if (typeof path !== "string" || path === "") throw invalid(field, "a folder", path)
+  if (path.includes("\0")) throw invalid(field, "a path without NUL", path)
 }
 
 function checkFree(path: unknown): asserts path is string {

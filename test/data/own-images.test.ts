@@ -38,6 +38,11 @@ describe("images by value", () => {
     [{ std: [0] }, /above 0 for data.std/],
     [{ augment: undefined }, /for data.augment but received undefined/],
     [{ augment: { pad: -1, flip: true } }, /for data.augment/],
+    [
+      { augment: { pad: 1, flip: true, cutout: 4 } },
+      /pad or flip for a field of data.augment but received cutout/,
+    ],
+    [{ augmnet: 1 }, /or augment for a field of data but received augmnet/],
   ])("%o is refused", (change, message) => {
     const data = { ...grey, ...change } as ImageData
     expect(() => search({ data })).toThrow(message)

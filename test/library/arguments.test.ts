@@ -37,9 +37,15 @@ const refused: [string, Call, unknown[], RegExp][] = [
   ["search", (out) => search({ out }), ["a\0b", { parent: "a\0b", name: "n" }], /a path without NUL for out/],
   [
     "search",
+    (name) => search({ out: { parent: "a", name: name as string } }),
+    ["../b", "b/c", "b\\c", "..", "."],
+    /a name without \/ and \\, not \. or \.\. for out\.name but received/,
+  ],
+  [
+    "search",
     (out) => search({ out }),
     [{}, { parent: "" }, { parent: "a" }, []],
-    /a folder for out but received/,
+    /a folder for out(\.parent|\.name)? but received/,
   ],
   ["stop", (how) => search().stop(how), [null, 3], /an object for options but received/],
   ["stop", (evaluated) => search().stop({ evaluated }), [null, 3], /true or false for evaluated/],

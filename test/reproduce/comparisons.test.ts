@@ -302,7 +302,7 @@ describe("what is refused", () => {
   it.each([
     [{ sides: ["nope"] }, /for sides but received nope/],
     [{ sides: ["nasp", "pa", "nasp"] }, /each name once for sides but received nasp,pa,nasp/],
-    [{ set: ["nope=1"] }, /for set but received nope/],
+    [{ set: ["nope=1"] }, /an option of nasp, lazy-pa, pa \(.*edges, .*\) for set but received nope/],
     [{ set: ["value"] }, /Expected name=value for set/],
     [{ set: ["value=nope"] }, /for value but received nope/],
     [{ budget: "soon" }, /for budget but received soon/],
