@@ -41,7 +41,7 @@ function checkMatrices(space: unknown, matrices: Record<string, unknown>): void 
 }
 
 /** The first largest entry's position. */
-export function argmax(values: readonly number[]): number {
+export function argmax(values: ArrayLike<number>): number {
   let best = 0
   for (let k = 1; k < values.length; k++) if ((values[k] as number) > (values[best] as number)) best = k
   return best

@@ -130,6 +130,12 @@ export function oneOf(choices: readonly string[]): string {
   return `${choices.slice(0, -1).join(", ")} or ${choices[choices.length - 1]}`
 }
 
+/** @throws NaspError ERR_NASP_ARGUMENT for a name that is none of these */
+export function checkNames(what: string, values: object, known: readonly string[]): void {
+  const stranger = Object.keys(values).find((name) => !known.includes(name))
+  if (stranger !== undefined) throw invalid(what, oneOf(known), stranger)
+}
+
 /**
  * The fields' values: what was given where it was given, checked, and the defaults elsewhere.
  * @throws NaspError ERR_NASP_ARGUMENT that names the field, the expectation and the value; for unknown names too
@@ -137,9 +143,7 @@ export function oneOf(choices: readonly string[]): string {
 export function resolveFields<F extends Fields>(fields: F, given: object): FieldValues<F> {
   const values: unknown = given
   checkRecord("options", values)
-  for (const name of Object.keys(values)) {
-    if (!Object.hasOwn(fields, name)) throw invalid("an option", oneOf(Object.keys(fields)), name)
-  }
+  checkNames("an option", values, Object.keys(fields))
   const resolved: Record<string, unknown> = {}
   for (const [name, field] of Object.entries(fields)) {
     const value = values[name] === undefined ? field.initial : values[name]

@@ -1,5 +1,5 @@
 /** What images given by value must be, said before anything is made of them. */
-import { invalid } from "../expect.js"
+import { checkNames, invalid } from "../expect.js"
 import { fewestImages } from "./halves.js"
 import type { ImageData } from "./index.js"
 
@@ -7,15 +7,17 @@ const isNumber = (value: unknown): value is number => typeof value === "number" 
 const isWhole = (value: unknown, from: number, to: number) =>
   Number.isInteger(value) && (value as number) >= from && (value as number) <= to
 
+const names = ["classes", "channels", "size", "images", "labels", "mean", "std", "augment"]
+
 /** @throws NaspError ERR_NASP_ARGUMENT that names the field, the expectation and the value */
 export function checkImages(data: Partial<Record<keyof ImageData, unknown>>): asserts data is ImageData {
-  const { classes, channels, size, images, labels, mean, std, augment, ...others } = data
-  checkNames("data", others, "classes, channels, size, images, labels, mean, std or augment")
+  const { classes, channels, size, images, labels, mean, std, augment } = data
+  checkNames("a field of data", data, names)
   const check = (holds: boolean, name: keyof ImageData, expected: string, value: unknown = data[name]) => {
     if (!holds) throw invalid(`data.${name}`, expected, value)
   }
-  const names = Array.isArray(classes) && classes.every((name) => typeof name === "string")
-  check(names && isWhole(classes.length, 2, 256), "classes", "2 to 256 names")
+  const areNames = Array.isArray(classes) && classes.every((name) => typeof name === "string")
+  check(areNames && isWhole(classes.length, 2, 256), "classes", "2 to 256 names")
   check(isWhole(channels, 1, 64), "channels", "an integer from 1 to 64")
   check(isWhole(size, 4, 4096), "size", "an integer from 4 to 4096")
   const bytes = labels instanceof Uint8Array ? labels : null
@@ -41,16 +43,11 @@ export function checkImages(data: Partial<Record<keyof ImageData, unknown>>): as
     "std",
     "numbers above 0",
   )
-  const { pad, flip, ...unknown } = (augment ?? {}) as Partial<Record<"pad" | "flip", unknown>>
-  checkNames("data.augment", unknown, "pad or flip")
+  const { pad, flip } = (augment ?? {}) as Partial<Record<"pad" | "flip", unknown>>
   check(
     isWhole(pad, 0, 4096) && typeof flip === "boolean",
     "augment",
     "{ pad: 0 to 4096, flip: true or false }",
   )
-}
-
-function checkNames(what: string, others: object, expected: string): void {
-  const stranger = Object.keys(others)[0]
-  if (stranger !== undefined) throw invalid(`a field of ${what}`, expected, stranger)
+  checkNames("a field of data.augment", augment as object, ["pad", "flip"])
 }

@@ -77,7 +77,7 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
   const weightsOf = ({ sample }: Controlled) => matricesOfSample(space, sample)
   writeMatrices(session, "alphas", weightsOf(draw(substreams.rank, 0)))
 
-  // Of each epoch's ranking batches the first are the rewards', the others the candidates': none is seen twice.
+  // Of each epoch's ranking batches the first are the rewards', the others the candidates'.
   const rewards = options.controllerSteps * options.controllerSamples
   const firstBatchOf = (epoch: number) => epoch * (rewards + options.epochSamples * options.rankBatches)
   const trainController = async (step: number, epoch: number) => {

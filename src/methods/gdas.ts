@@ -94,7 +94,7 @@ function oneHot(space: Space, matrices: Matrices): Matrices {
     const columns = space[type].length
     const h = new Float64Array(matrices[type].length)
     for (let row = 0; row < edges; row++) {
-      h[row * columns + argmax([...matrices[type].subarray(row * columns, (row + 1) * columns)])] = 1
+      h[row * columns + argmax(matrices[type].subarray(row * columns, (row + 1) * columns))] = 1
     }
     return h
   })

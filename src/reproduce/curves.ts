@@ -152,7 +152,7 @@ export function runList(histories: readonly History[]) {
 }
 
 // What the caption says in words of its own, or which every run has one of.
-const told = new Set(["data", "space", "method", "seed", "channels", "layers", "epochs", "batchStatistics"])
+const told = new Set(["data", "space", "method", "seed", "batchStatistics"])
 
 function changesOf(config: SearchConfig, side: Side) {
   return changedOptions(config).filter(({ name }) => !told.has(name) && !Object.hasOwn(side.options, name))
@@ -160,9 +160,9 @@ function changesOf(config: SearchConfig, side: Side) {
 
 // Options that are not the paper's, of all sides or with the side's name.
 function changes(histories: readonly History[]): string[] {
-  const lists = bySideName(histories).map(({ side, config }) => ({
+  const lists = bySide(histories).map(({ side, runs }) => ({
     label: side.label,
-    items: changesOf(config, side).map(
+    items: changesOf(runs[0]!.config, side).map(
       ({ name, value, initial }) => `${name} ${JSON.stringify(value)} (default ${JSON.stringify(initial)})`,
     ),
   }))
@@ -173,10 +173,6 @@ function changes(histories: readonly History[]): string[] {
       items.filter((item) => !ofAll(item)).map((item) => `${label}: ${item}`),
     ),
   ]
-}
-
-function bySideName(histories: readonly History[]): History[] {
-  return [...new Map(histories.map((history) => [history.side.name, history])).values()]
 }
 
 /** The lines under a picture: what ran on what, and in one line what differs from the paper's protocol. */
@@ -192,12 +188,6 @@ export function caption(histories: readonly History[], differs: readonly string[
       ? [
           `${config.data} with ${start.steps_per_epoch} steps an epoch (paper: CIFAR-10, ${paper.stepsPerEpoch})`,
         ]
-      : []),
-    ...(config.channels !== paper.channels || config.layers !== paper.layers
-      ? [`C ${config.channels}, ${config.layers} cells (paper: ${paper.channels}, ${paper.layers})`]
-      : []),
-    ...(config.epochs !== paper.epochs
-      ? [`a schedule of ${config.epochs} epochs (paper: ${paper.epochs})`]
       : []),
     ...(config.batchStatistics ? ["validated with each batch's own statistics"] : []),
     ...changes(histories),

@@ -195,11 +195,11 @@ describe("runs of a comparison", () => {
     const options = { sides: ["nasp", "lazy-pa", "darts-2"], budget: "3", given, set: ["edges=all"] }
     const { text, json } = find("figure3").draw(await run("figure3", options))
     expect(text).toContain(
-      `; batch 16 (default 64); lr 0.2 (default 0.025); archLr 0.02 (default 0.0003); cutout 4 (default 0); ` +
+      `; epochs 3 (default 50); batch 16 (default 64); channels 4 (default 16); layers 3 (default 8); lr 0.2 (default 0.025); archLr 0.02 (default 0.0003); cutout 4 (default 0); ` +
         `NASP: edges "all" (default "two"); PA (lazy update): edges "all" (default "two"); `,
     )
     const { runs } = JSON.parse(JSON.stringify(json)) as { runs: { changed: object }[] }
-    const common = { batch: 16, lr: 0.2, archLr: 0.02, cutout: 4 }
+    const common = { epochs: 3, batch: 16, channels: 4, layers: 3, lr: 0.2, archLr: 0.02, cutout: 4 }
     const own = { ...common, edges: "all" }
     expect(runs.map(({ changed }) => changed)).toEqual([own, common, own])
   })

@@ -91,6 +91,16 @@ test.each([
   const found = await largestEigenvalue(addon, session, { relaxed } as unknown as RunningMethod, 7, () => {})
   expect(found).toBeCloseTo(hessian.largest, 4)
   expect(kept).toHaveLength(20)
+  const passes = kept.length
+  let left = 3
+  drops.length = 0
+  const goOn = () => {
+    if (left-- === 0) throw new Error("enough")
+  }
+  await expect(
+    largestEigenvalue(addon, session, { relaxed } as unknown as RunningMethod, 7, goOn),
+  ).rejects.toThrow("enough")
+  expect(kept.splice(passes)).toHaveLength(3)
   // The batch is used up by the last pass, and by no other.
   expect(kept.lastIndexOf(true)).toBe(kept.length - 2)
   expect(kept.slice(0, -1).every(Boolean)).toBe(true)
