@@ -1,6 +1,7 @@
 #include "workspace.h"
 
 #include "../core/error.h"
+#include "../core/free_memory.h"
 #include "../core/huge_pages.h"
 
 namespace nasp {
@@ -28,6 +29,7 @@ void* Workspace::grown(Buffer& b, std::size_t bytes) {
   if (b.size >= bytes) return b.data;
   release(b);
   const std::size_t size = round_up(bytes, huge_page);
+  expect_free_memory(size, "kernels");
   void* data = map_huge_pages(size, false);
   if (!data) {
     throw Error("ERR_NASP_OUT_OF_MEMORY",

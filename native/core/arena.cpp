@@ -1,14 +1,17 @@
 #include "arena.h"
 
+#include <algorithm>
 #include <string>
 
 #include "error.h"
+#include "free_memory.h"
 #include "huge_pages.h"
 
 namespace nasp {
 
 namespace {
 constexpr unsigned char pattern = 0xA5;
+constexpr std::size_t asked_at_once = 64 << 20;  // the system is asked so seldom that it costs nothing
 }  // namespace
 
 Arena::Arena(std::size_t bytes, bool guarded, const Memory& memory) : guarded_(guarded), memory_(memory) {
@@ -48,7 +51,7 @@ void Arena::release() {
   else
     unmap_huge_pages(base_, reserved_);
   base_ = nullptr;
-  reserved_ = used_ = 0;
+  reserved_ = used_ = found_free_ = 0;
 }
 
 void Arena::reserve_anew(std::size_t bytes) {
@@ -61,6 +64,12 @@ void* Arena::take(std::size_t bytes) {
   if (size > reserved_ - used_) {
     throw Error("ERR_NASP_OUT_OF_MEMORY", "The step needs more than the " + std::to_string(reserved_ >> 20) +
                                               " MiB that its plan reserved for activations");
+  }
+  if (memory_.host() && used_ + size > found_free_) {
+    const std::size_t wanted = std::min(used_ + std::max(size, asked_at_once), reserved_);
+    expect_free_memory(wanted - found_free_,
+                       "activations beside " + std::to_string(found_free_ >> 20) + " MiB of them");
+    found_free_ = wanted;
   }
   void* p = base_ + used_;
   if (guarded_) {

@@ -1,5 +1,6 @@
 // One stretch of address space, handed out from the bottom and given back by rewinding. Pages are touched only
-// when used, so the resident size follows what a step needs, not what the plan reserved.
+// when used, so the resident size follows what a step needs, not what the plan reserved: what is new of them is asked for
+// when it is first taken.
 #pragma once
 #include <cstddef>
 #include <vector>
@@ -20,7 +21,8 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  // Page-aligned and padded to whole pages; throws Error ERR_NASP_OUT_OF_MEMORY past the reserve.
+  // Page-aligned and padded to whole pages; throws Error ERR_NASP_OUT_OF_MEMORY past the reserve, and where host memory
+  // never taken before is not free.
   void* take(std::size_t bytes);
   template <class S>
   S* take_as(std::size_t count) {
@@ -48,6 +50,7 @@ class Arena {
   std::vector<Guard> guards_;
   char* base_ = nullptr;
   std::size_t reserved_ = 0, used_ = 0, peak_ = 0;
+  std::size_t found_free_ = 0;  // so much from the bottom on was free when it was first asked for
 };
 
 // What a stretch may be padded by, in scalars; guarded, by as much again.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "error.h"
+#include "free_memory.h"
 #include "memory.h"
 
 namespace nasp {
@@ -27,6 +28,7 @@ class Store {
     if (count == 0) return;
     const std::size_t bytes = (count * sizeof(T) + alignment - 1) / alignment * alignment;
     memory_ = memory;
+    if (memory.host()) expect_free_memory(bytes, "weights and numbers");
     void* p = memory.host() ? std::aligned_alloc(alignment, bytes) : memory.reserve(memory.context, bytes);
     if (!p)
       throw Error("ERR_NASP_OUT_OF_MEMORY", "Expected " + std::to_string((bytes >> 20) + 1) + " MiB of " +

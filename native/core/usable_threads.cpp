@@ -7,6 +7,8 @@
 #include <string>
 #include <thread>
 
+#include "control_groups.h"
+
 #ifdef __linux__
 #include <sched.h>
 #endif
@@ -38,27 +40,11 @@ double quota_of(const std::string& folder) {
   return INFINITY;
 }
 
-// The least quota on the way from this process's group to the root, in either version's tree. In a container the
-// path may be the host's; then only the root of the mount is there, which is the container's own group.
+// The least quota on the way from this process's group to the root.
 double quota() {
   double least = INFINITY;
-  std::ifstream groups("/proc/self/cgroup");  // lines "id:controllers:path"
-  for (std::string line; std::getline(groups, line);) {
-    const std::size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    std::string controllers = line.substr(first, second - first);  // ":cpu,cpuacct"
-    controllers[0] = ',';
-    controllers += ',';
-    const bool v2 = controllers == ",,";
-    if (!v2 && controllers.find(",cpu,") == std::string::npos) continue;
-    const std::string mount = v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu";
-    std::string path = line.substr(second + 1);
-    for (;;) {
-      least = std::min(least, quota_of(mount + path));
-      if (path.empty()) break;
-      path.resize(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
-    }
-  }
+  for_each_control_group("cpu",
+                         [&](const std::string& folder) { least = std::min(least, quota_of(folder)); });
   return least;
 }
 

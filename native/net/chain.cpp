@@ -1,3 +1,4 @@
+#include "../core/free_memory.h"
 #include "chain.h"
 
 namespace nasp {
@@ -135,7 +136,12 @@ const S* Chain<S>::pack(Stage& stage, const Pass<S>& pass, bool backward) {
   const bool current = version == stage.packed_version && (stage.packed_backward || !backward);
   if (current) return on_device ? on_device : stage.packed.data();
   backward = backward || stage.packed_backward;  // a chain that has been selected may be again
-  if (!on_device) stage.packed.resize(pass.backend.packed_size(stage.unit(), backward));
+  if (!on_device) {
+    const std::size_t size = pass.backend.packed_size(stage.unit(), backward);
+    if (size > stage.packed.size())
+      expect_free_memory((size - stage.packed.size()) * sizeof(S), "packed weights");
+    stage.packed.resize(size);
+  }
   S* packed = on_device ? on_device : stage.packed.data();
   pass.backend.pack(pass.run, stage.unit(), packed, weights(stage, parameters), backward);
   stage.packed_version = version;
