@@ -167,7 +167,10 @@ export interface NativeSession {
   rebuild(layers: number, seed: number): void
   /** `grad.<alpha>` = dL/dmixture: exact, every entry that is not absent. */
   architectureGradient(ticket: number, options?: GradientOptions): Promise<StepResult>
-  /** A step on alpha with what `grad.<alpha>` holds: the last pass's gradient, or what was written there since. */
+  /**
+   * A step on alpha with what `grad.<alpha>` holds: the last pass's gradient, or what was written there since. A matrix whose gradient is
+   * not finite stays as it is.
+   */
   updateAlpha(options: AlphaUpdateOptions): void
   weightStep(ticket: number, options: WeightUpdateOptions): Promise<StepResult>
   /** The mixture's net with running statistics, or with the batch's own (the running ones stay as they were). */

@@ -36,17 +36,30 @@ describe.skipIf(!isBuilt)(device, () => {
     ["random operations", {}, { epsilon: 1, counter: 5 }],
     ["equal rows", { lr: 0, weightDecay: 0 }, {}],
     ["the mixture stays", { discretise: undefined }, {}],
+    ["a gradient that is not finite", {}, {}],
+    ["rows that are no numbers", {}, {}],
   ])("alpha's update: %s", (name, update, how) => {
     const run = (place: Place) =>
       withSession(place, (session) => {
+        const gradient = (matrix: string, step: number) => {
+          const values = Float32Array.from(draw.normals(14 * 4, 0.2))
+          if (name === "a gradient that is not finite" && (step === 1) === (matrix === matrices[0]))
+            values[17] = step === 1 ? NaN : Infinity
+          return values
+        }
         if (name === "equal rows")
           for (const matrix of matrices) session.write(matrix, new Float32Array(14 * 4).fill(0.5))
-        session.discretise(discrete)
         const draw = random(name)
+        if (name === "rows that are no numbers")
+          for (const matrix of matrices)
+            session.write(
+              matrix,
+              Float32Array.from({ length: 14 * 4 }, (_, i) => (i % 24 < 8 ? NaN : draw.uniform())),
+            )
+        session.discretise(discrete)
         const found: number[] = []
         for (let step = 0; step < 3; step++) {
-          for (const matrix of matrices)
-            session.write(`grad.${matrix}`, Float32Array.from(draw.normals(14 * 4, 0.2)))
+          for (const matrix of matrices) session.write(`grad.${matrix}`, gradient(matrix, step))
           const { discretise = discrete, ...rest } = { ...alphaUpdate, ...update }
           const isLeft = "discretise" in update
           session.updateAlpha({ ...rest, ...(isLeft ? {} : { discretise: { ...discretise, ...how } }) })
@@ -57,7 +70,10 @@ describe.skipIf(!isBuilt)(device, () => {
         return found
       })
     const expected = run("cpu")
-    run(device).forEach((v, i) => expect(Math.abs(v - expected[i]!), `${i}`).toBeLessThan(1e-6))
+    run(device).forEach((v, i) => {
+      if (Number.isNaN(expected[i])) expect(v, `${i}`).toBeNaN()
+      else expect(Math.abs(v - expected[i]!), `${i}`).toBeLessThan(1e-6)
+    })
   })
 
   test.each<[string, Partial<WeightUpdateOptions>]>([

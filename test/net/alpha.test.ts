@@ -57,6 +57,34 @@ test("a node keeps the two edges with the largest maximum, whatever their operat
     expect(session.read("selected.alphas_normal")[4 * 8 + 2]).toBe(0.75)
   }))
 
+test("NaN is below every number", () =>
+  withSession((session) => {
+    const alpha = session.read("alphas_normal").fill(0.25)
+    alpha.fill(NaN, 0, 8) // an edge of the first node, whose both edges are kept
+    alpha.fill(NaN, 2 * 8, 4 * 8) // two of the second node's three
+    session.write("alphas_normal", alpha)
+    session.discretise(discrete)
+    expect(selection(session, "alphas_normal").slice(0, 5)).toEqual([0, 0, 0, -1, 0])
+  }))
+
+test("a matrix whose gradient is not finite stays as it is, its moments too", () =>
+  withSession((session) => {
+    session.discretise(discrete)
+    const read = (name: string) => ["", "adam.first.", "adam.second."].map((of) => session.read(of + name))
+    for (const [wrong, other, value] of [
+      [names[0], names[1], NaN],
+      [names[1], names[0], -Infinity],
+    ] as const) {
+      const before = read(wrong)
+      const moved = read(other)
+      for (const name of names) session.write(`grad.${name}`, session.read(name).fill(0.5))
+      session.write(`grad.${wrong}`, session.read(wrong).fill(0.5).fill(value, 69, 70))
+      session.updateAlpha({ ...alphaUpdate, lr: 0.01 })
+      expect(read(wrong)).toEqual(before)
+      read(other).forEach((after, i) => expect(after).not.toEqual(moved[i]))
+    }
+  }))
+
 test("epsilon draws operations at random, by the counter", () =>
   withSession((session) => {
     const drawn = (counter: number) => {

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest"
 
 import { loadNative, type Precision } from "../../src/native.js"
 import { parameterShapes } from "../reference/operations.js"
-import { operationCases } from "./cases.js"
+import { makeCase, operationCases, type CaseRequest } from "./cases.js"
 import { compare, sameBits } from "./compare.js"
 
 const addon = loadNative()
@@ -55,6 +55,26 @@ test("a wrong expectation is noticed", () => {
   expected.dx[3]! += 0.01
   const found = addon.runOperation({ ...request, precision: "f64" })
   expect(() => compare(found, expected, request.dy, doubleTolerance, "changed")).toThrow(/dx/)
+})
+
+test.each(["max_pool_3x3", "max_pool_5x5", "max_pool_7x7"])("%s keeps a NaN", (op) => {
+  const holes = {
+    ...{ name: "three NaN", tolerance: 0 },
+    change: ({ x }: CaseRequest) => [8, 17, x.length - 1].forEach((i) => (x[i] = NaN)), // two windows apart, and at the end
+  }
+  for (const stride of [1, 2] as const) {
+    const size = { batch: 20, channels: 6, height: 5, width: 7 }
+    const { request, expected } = makeCase(addon, op, stride, size, { special: holes }).draw()
+    expect(expected.y.filter(Number.isNaN).length).toBeGreaterThan(4)
+    for (const isa of sets) {
+      const found = addon.runOperation({ ...request, precision: "f64", isa })
+      expect([...found.y].map(Number.isNaN), isa).toEqual([...expected.y].map(Number.isNaN))
+      expect(
+        found.dx.findIndex((v, i) => !(Math.abs(v - expected.dx[i]!) < doubleTolerance)),
+        isa,
+      ).toBe(-1)
+    }
+  }
 })
 
 test.each(["f32", "f64"] satisfies Precision[])(

@@ -210,7 +210,7 @@ export function pool(x: FeatureMap, mode: Pool, kernel: number, stride: number):
   return y
 }
 
-/** Of equal maxima the first in row-major order takes the gradient. */
+/** Of equal maxima the first in row-major order takes the gradient, of several NaN the last: PyTorch's rule. */
 export function poolBackward(
   dy: FeatureMap,
   x: FeatureMap,
@@ -222,7 +222,10 @@ export function poolBackward(
   eachWindow(x, dy, kernel, stride, (o, window) => {
     if (mode === "max") {
       const largest = Math.max(...window.map((i) => x.data[i]!))
-      dx.data[window.find((i) => x.data[i] === largest)!]! += dy.data[o]!
+      const winner = Number.isNaN(largest)
+        ? window.findLast((i) => Number.isNaN(x.data[i]))
+        : window.find((i) => x.data[i] === largest)
+      dx.data[winner!]! += dy.data[o]!
     } else {
       for (const i of window) dx.data[i]! += dy.data[o]! / window.length
     }

@@ -1,7 +1,8 @@
 // Max and average pooling on batch lanes, stride 1 or 2, padding (k - 1) / 2: odd windows, and the 2 x 2 one that halves a map,
 // which reaches one pixel to the right and down.
 //
-//   max    pads with -inf; on ties the gradient goes to the first maximum in row-major order (as PyTorch)
+//   max    pads with -inf; on ties the gradient goes to the first maximum in row-major order (as PyTorch); a NaN is above all
+//          numbers, the last of several
 //   avg    count_include_pad = false: the mean over the window's pixels inside the image
 //
 // Forward takes the window's columns of rows together first, then the window's columns: 2 (k - 1) steps a pixel.
@@ -70,7 +71,7 @@ void pool_rows(const Unit& unit, const Band<L>& x, int height, int row0, int row
   S *line = scratch, *y = line + static_cast<ptrdiff_t>(columns) * L::count,
     *share = y + static_cast<ptrdiff_t>(out_width) * L::count;
   if (!Max) column_shares<L>(share, k, s, x.width, out_width);
-  const auto both = [](L a, L b) NASP_LAMBDA_INLINE { return Max ? larger(a, b) : a + b; };
+  const auto both = [](L a, L b) NASP_LAMBDA_INLINE { return Max ? maximum(a, b) : a + b; };
   for (int row = row0; row < row1; row++) {
     const int top = row * s - pad;
     const L row_share = L::splat(1 / static_cast<S>(inside(top, k, height)));
@@ -140,7 +141,7 @@ NASP_INLINE void first_maxima(typename L::scalar* best, typename L::scalar* at, 
     L largest = L::load(from(0) + p * step * L::count), index = L::zero();
     NASP_UNROLL for (int i = 1; i < n; i++) {
       const L next = L::load(from(i) + p * step * L::count);
-      const auto more = next.v > largest.v;
+      const auto more = (next.v > largest.v) | (next.v != next.v);
       largest.v = more ? next.v : largest.v;
       index.v = more ? L::splat(S(i)).v : index.v;
     }

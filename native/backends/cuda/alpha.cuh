@@ -33,11 +33,20 @@ __global__ void update_alpha(AlphaArguments all) {
   NASP_SHARED(int, selected, cell_edges);
   NASP_SHARED(float, strength, cell_edges);
   NASP_SHARED(int, kept, cell_edges);
+  NASP_SHARED(int, diverged, 1);
   const AlphaTable<float>& a = all.tables[blockIdx.x];
   const AlphaStep& o = all.step;
   const int thread = threadIdx.x, candidates = a.candidates, entries = cell_edges * candidates;
+  if (thread == 0) put(diverged, 0, 0);
+  __syncthreads();
+  for (int i = thread; o.update && i < entries; i += blockDim.x) {
+    const float g = read(a.gradient, i);
+    if (!(g - g == 0)) put(diverged, 0, 1);  // not finite
+  }
+  __syncthreads();
+  const bool update = o.update && get(diverged, 0) == 0;
   for (int i = thread; i < entries; i += blockDim.x) {
-    if (o.update) update_entry(a, o, i);
+    if (update) update_entry(a, o, i);
     put(tile, i, read(a.value, i));
   }
   __syncthreads();
@@ -53,7 +62,8 @@ __global__ void update_alpha(AlphaArguments all) {
         if (value > largest) largest = value, best = k;
       }
       if (random) best = static_cast<int>(below(draw(edge), candidates));
-      put(strength, edge, get(tile, edge * candidates + best));
+      const float strongest = get(tile, edge * candidates + best);
+      put(strength, edge, strongest == strongest ? strongest : -__builtin_huge_valf());
       put(selected, edge, best);
     }
     __syncthreads();

@@ -1,6 +1,7 @@
 // Kernel bodies of max and average pooling, padding (k - 1) / 2.
 //
-//   max    pads with -inf; on ties the gradient goes to the first maximum in row-major order (as PyTorch)
+//   max    pads with -inf; on ties the gradient goes to the first maximum in row-major order (as PyTorch); a NaN is
+//          above all numbers, the last of several
 //   avg    the mean over the window's pixels inside the image
 #pragma once
 #include "sum_piece.cuh"
@@ -36,7 +37,7 @@ __device__ inline Maximum<V> first_maximum(const PoolArguments& a, const Place& 
       const Vec<V> x = load_activation<V>(a.x, inside, inside ? from : 0, p.c, 0);
       if (!inside) continue;
       NASP_UNROLL for (int i = 0; i < V; i++) {
-        if (any && !(x.v[i] > best.value.v[i])) continue;
+        if (any && !(x.v[i] > best.value.v[i]) && x.v[i] == x.v[i]) continue;
         best.value.v[i] = x.v[i];
         best.winners.at[i] = static_cast<unsigned char>(r * a.kernel + s);
       }

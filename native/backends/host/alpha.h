@@ -3,6 +3,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "../../core/cell_shape.h"
 #include "../step_functions.h"
@@ -11,7 +12,9 @@ namespace nasp {
 
 template <class S>
 void update(const AlphaTable<S>& a, const AlphaStep& o) {
-  for (int i = 0; i < cell_edges * a.candidates; i++) {
+  const int entries = cell_edges * a.candidates;
+  if (!std::all_of(a.gradient, a.gradient + entries, [](S g) { return std::isfinite(g); })) return;
+  for (int i = 0; i < entries; i++) {
     double g = a.gradient[i];
     if (a.cost)
       g += 2 * o.eta * a.cost[i % a.candidates] *
@@ -43,7 +46,8 @@ void discretise(const AlphaTable<S>& a, const AlphaStep& o, std::uint32_t type) 
       if (row[k] > row[selected[e]]) selected[e] = k;
     }
     if (random) selected[e] = static_cast<int>(below(draw(e), static_cast<std::uint32_t>(a.candidates)));
-    strength[e] = row[selected[e]];
+    const S strongest = row[selected[e]];
+    strength[e] = std::isnan(strongest) ? -std::numeric_limits<S>::infinity() : strongest;
   }
   const int entries = cell_edges * a.candidates;
   std::fill(a.weight, a.weight + entries, 0.0);
@@ -69,9 +73,9 @@ void discretise(const AlphaTable<S>& a, const AlphaStep& o, std::uint32_t type) 
 // Both matrices: first `step`'s update, then D of alpha, then its projection.
 //
 //   update   Adam (coupled weight decay; torch.optim.Adam) or the plain gradient on every entry; then the box, where the
-//            projection is it. The regulariser is eta * sum_k cost_k * ||A_:k||^2, at D or at alpha (paper 3.3; NASP-codes)
+//            projection is it. A matrix whose gradient is not finite stays as it is, moments too. The regulariser is eta * sum_k cost_k * ||A_:k||^2, at D or at alpha (paper 3.3; NASP-codes)
 //   D        every row's first maximum (or, by chance epsilon, random operations), the two rows a node with the largest
-//            maxima (the earlier of equals), as 1 or as alpha's own value. `dense`: every entry is propagated, at its
+//            maxima (the earlier of equals; NaN is below all numbers), as 1 or as alpha's own value. `dense`: every entry is propagated, at its
 //            weight; else those that are not zeroed. Drawn at (seed, counter), a cell type apart from the other
 //   project  alpha <- clip to [0, 1] of D, and D likewise: plain proximal iterations (paper, equation 9), whose order is
 //            Proposition 1's: discrete first, then the box
