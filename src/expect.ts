@@ -6,10 +6,16 @@ import { NaspError } from "./errors.js"
 
 /** `Expected <what> for <name> but received <value>`, as a NaspError of code ERR_NASP_ARGUMENT. */
 export function invalid(name: string, expected: string, value: unknown): NaspError {
-  return new NaspError("ERR_NASP_ARGUMENT", `Expected ${expected} for ${name} but received ${show(value)}`)
+  return new NaspError("ERR_NASP_ARGUMENT", refusal(name, expected, value))
 }
 
-function show(value: unknown): string {
+/** The same words, for errors of other codes. */
+export function refusal(name: string, expected: string, value: unknown): string {
+  return `Expected ${expected} for ${name} but received ${show(value)}`
+}
+
+/** Any value in a message, on one short line: nothing that it is makes this throw. */
+export function show(value: unknown): string {
   if (value === "") return "an empty string"
   const text = asText(value)
   return text.length > 120 ? `${text.slice(0, 117)}...` : text
@@ -34,6 +40,11 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 /** @throws NaspError ERR_NASP_ARGUMENT */
 export function checkRecord(name: string, value: unknown): asserts value is Record<string, unknown> {
   if (!isRecord(value)) throw invalid(name, "an object", value)
+}
+
+/** @throws NaspError ERR_NASP_ARGUMENT */
+export function checkString(name: string, value: unknown): asserts value is string {
+  if (typeof value !== "string") throw invalid(name, "a string", value)
 }
 
 export interface Field<T> {
@@ -137,7 +148,7 @@ export function checkNames(what: string, values: object, known: readonly string[
 }
 
 /**
- * The fields' values: what was given where it was given, checked, and the defaults elsewhere.
+ * The fields' values: what was given where it was given, checked and copied, and the defaults elsewhere.
  * @throws NaspError ERR_NASP_ARGUMENT that names the field, the expectation and the value; for unknown names too
  */
 export function resolveFields<F extends Fields>(fields: F, given: object): FieldValues<F> {
@@ -148,7 +159,7 @@ export function resolveFields<F extends Fields>(fields: F, given: object): Field
   for (const [name, field] of Object.entries(fields)) {
     const value = values[name] === undefined ? field.initial : values[name]
     if (!field.accepts(value)) throw invalid(name, field.expected, value)
-    resolved[name] = value
+    resolved[name] = Array.isArray(value) ? [...(value as unknown[])] : isRecord(value) ? { ...value } : value
   }
   return resolved as FieldValues<F>
 }

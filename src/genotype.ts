@@ -8,7 +8,7 @@
  * cell (c_{k-1}), 2 the first node. The concat lists name the nodes in the cell's output, counted the same way.
  */
 import { NaspError } from "./errors.js"
-import { isRecord, oneOf } from "./expect.js"
+import { checkString, isRecord, oneOf } from "./expect.js"
 import { loadNative } from "./native.js"
 import { cellTypes, type CellType } from "./spaces/index.js"
 import { findOperation } from "./spaces/operations.js"
@@ -30,8 +30,9 @@ export function genotypeToJson(genotype: Genotype): string {
   return `{\n${parts.map((part) => `  "${part}": ${JSON.stringify(genotype[part])}`).join(",\n")}\n}\n`
 }
 
-/** Operation names become canonical. @throws NaspError ERR_NASP_FORMAT */
+/** Operation names become canonical. @throws NaspError ERR_NASP_FORMAT; ERR_NASP_ARGUMENT for what is no text */
 export function genotypeFromJson(text: string): Genotype {
+  checkString("text", text)
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -64,9 +65,10 @@ function concatText(nodes: number[]): string {
 /**
  * Reads DARTS text: any spacing, line breaks, trailing commas, either quote, tuples or lists, range(a, b) or a list,
  * an assignment in front (`NASP = Genotype(...)`). Operation names become canonical.
- * @throws NaspError ERR_NASP_FORMAT
+ * @throws NaspError ERR_NASP_FORMAT; ERR_NASP_ARGUMENT for what is no text
  */
 export function genotypeFromText(text: string): Genotype {
+  checkString("text", text)
   const body = /Genotype\s*\(([\s\S]*)\)/.exec(text)?.[1]
   if (body === undefined) throw wrong("there is no Genotype(...) in the text")
   const value: Record<string, unknown> = {}

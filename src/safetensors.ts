@@ -6,7 +6,7 @@
  * multiple of eight. Reading accepts only what is whole: every byte of data belongs to exactly one tensor.
  */
 import { NaspError } from "./errors.js"
-import { checkRecord, invalid, isRecord, oneOf } from "./expect.js"
+import { checkRecord, checkString, invalid, isRecord, oneOf, show } from "./expect.js"
 import { readRegularFile } from "./read-file.js"
 
 interface DataOf {
@@ -50,7 +50,7 @@ const dtypes = Object.keys(kinds) as Dtype[]
 
 /** A tensor whose dtype follows from its data. @throws NaspError ERR_NASP_ARGUMENT if they and the shape disagree */
 export function tensor(name: string, shape: readonly number[], data: TensorData): Tensor {
-  checkName(name)
+  checkString("a tensor's name", name)
   const dtype = dtypes.find((d) => data instanceof kinds[d].type)
   if (!dtype) throw invalid(name, `a typed array of ${oneOf(dtypes)}`, data)
   const made: unknown = { name, shape, dtype, data }
@@ -58,14 +58,10 @@ export function tensor(name: string, shape: readonly number[], data: TensorData)
   return { ...made, shape: [...shape] }
 }
 
-function checkName(name: unknown): asserts name is string {
-  if (typeof name !== "string") throw invalid("a tensor's name", "a string", name)
-}
-
 function checkTensor(value: unknown): asserts value is Tensor {
   checkRecord("a tensor", value)
   const { name, shape, dtype, data } = value
-  checkName(name)
+  checkString("a tensor's name", name)
   if (!isSizes(shape)) throw invalid(`the shape of ${name}`, "a list of sizes", shape)
   if (!isDtype(dtype)) throw invalid(`the dtype of ${name}`, oneOf(dtypes), dtype)
   const fits = data instanceof kinds[dtype].type && data.length === product(shape)
@@ -84,8 +80,7 @@ export function encodeSafetensors(
     throw invalid("tensors", "a list of tensors", tensors)
   const list = [...tensors]
   checkRecord("metadata", metadata)
-  for (const [key, value] of Object.entries(metadata))
-    if (typeof value !== "string") throw invalid(`metadata.${key}`, "a string", value)
+  for (const [key, value] of Object.entries(metadata)) checkString(`metadata.${key}`, value)
   const entries: [string, unknown][] = []
   if (Object.keys(metadata).length > 0) entries.push(["__metadata__", metadata])
   const seen = new Set(["__metadata__"])
@@ -119,9 +114,11 @@ export function encodeSafetensors(
 /**
  * @param source what the bytes are called in error messages
  * @throws NaspError ERR_NASP_FORMAT that names the source and what is wrong with it; ERR_NASP_ARGUMENT for what are no bytes
+ *   and no name
  */
-export function decodeSafetensors(bytes: Uint8Array, source: string): TensorFile {
+export function decodeSafetensors(bytes: Uint8Array, source = "what was given"): TensorFile {
   if (!(bytes instanceof Uint8Array)) throw invalid("bytes", "a Uint8Array", bytes)
+  checkString("source", source)
   const wrong = (why: string) =>
     new NaspError("ERR_NASP_FORMAT", `${source} is not a whole safetensors file: ${why}`)
   if (bytes.length < 8) throw wrong(`it has ${bytes.length} bytes, fewer than the 8 of the header's length`)
@@ -146,7 +143,7 @@ export function decodeSafetensors(bytes: Uint8Array, source: string): TensorFile
     }
     if (!isRecord(entry)) throw wrong(`the entry of ${name} is not an object`)
     const { dtype, shape, data_offsets: offsets } = entry
-    if (!isDtype(dtype)) throw wrong(`${name} has dtype ${String(dtype)}; ${dtypes.join(", ")} are read`)
+    if (!isDtype(dtype)) throw wrong(`${name} has dtype ${show(dtype)}; ${dtypes.join(", ")} are read`)
     if (!isSizes(shape)) throw wrong(`the shape of ${name} is not a list of sizes`)
     if (!isSizes(offsets) || offsets.length !== 2) throw wrong(`data_offsets of ${name} are not two offsets`)
     const [begin, end] = offsets as [number, number]
@@ -174,8 +171,9 @@ export function decodeSafetensors(bytes: Uint8Array, source: string): TensorFile
   return { tensors, metadata }
 }
 
-/** @throws NaspError ERR_NASP_IO if the file cannot be read, ERR_NASP_FORMAT if it is malformed */
+/** @throws NaspError ERR_NASP_IO if the file cannot be read, ERR_NASP_FORMAT if it is malformed, ERR_NASP_ARGUMENT */
 export function readSafetensors(file: string): TensorFile {
+  checkString("file", file)
   let bytes: Uint8Array
   try {
     bytes = readRegularFile(file)

@@ -1,7 +1,7 @@
 // How a refused value is shown: whatever it is, the message is one line and nothing else is thrown.
 import { describe, expect, it } from "vitest"
 
-import { invalid } from "../src/expect.js"
+import { invalid, numbersField, resolveFields } from "../src/expect.js"
 
 const circular: Record<string, unknown> = {}
 circular.self = circular
@@ -21,6 +21,14 @@ describe("a refused value", () => {
     ["a BigInt", 5n, "5"],
     ["a BigInt within", { a: [5n] }, '{"a":["5"]}'],
     ["a symbol", Symbol("s"), "Symbol(s)"],
+    ["symbols within", { a: Symbol("s"), b: [Symbol("s")] }, '{"b":[null]}'],
+    ["an object without a prototype", Object.create(null), "{}"],
+    ["a toString that throws", { toString: throws }, "{}"],
+    [
+      "a function that cannot be shown",
+      Object.setPrototypeOf(() => 1, null),
+      "an object that cannot be shown",
+    ],
     ["nothing at all", undefined, "undefined"],
     ["bytes", new Uint8Array(3), "Uint8Array of 3 bytes"],
     ["an object without JSON", { toJSON: () => undefined }, "[object Object]"],
@@ -39,5 +47,17 @@ describe("a refused value", () => {
       code: "ERR_NASP_ARGUMENT",
       message: `Expected another for field but received ${shown}`,
     })
+  })
+})
+
+describe("fields' values", () => {
+  it("are copies: neither their giver nor the table's defaults share them", () => {
+    const field = numbersField([0, 0], 0, 1, "of this test")
+    const given = [1, 1]
+    const values = [resolveFields({ field }, { field: given }), resolveFields({ field }, {})]
+    given[0] = 9
+    values[1]!.field[0] = 9
+    expect(values[0]).toEqual({ field: [1, 1] })
+    expect(field.initial).toEqual([0, 0])
   })
 })

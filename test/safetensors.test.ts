@@ -57,6 +57,11 @@ describe("safetensors", () => {
     ["a list", file("[]", 0), /not an object/],
     ["metadata that are no strings", file('{"__metadata__":{"a":1}}', 0), /not a string/],
     ["an unknown dtype", file(entry("").replace("F32", "BF16"), 8), /dtype BF16/],
+    [
+      "a dtype that is no text",
+      file(entry("").replace('"F32"', '{"toString":1,"valueOf":1}'), 8),
+      /dtype \{"toString":1,"valueOf":1\}/,
+    ],
     ["a shape that is none", file(entry("").replace("[2]", "[-2]"), 8), /shape of t/],
     ["offsets that are none", file(entry("").replace("[0,8]", "[0]"), 8), /data_offsets/],
     ["data beyond the end", file(entry(""), 7), /outside the 7 bytes/],

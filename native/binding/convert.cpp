@@ -1,6 +1,7 @@
 // The kinds of values; the engine's structs are in convert_structs.cpp.
 #include "convert.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace nasp {
@@ -196,6 +197,27 @@ std::vector<std::string> Fields::texts(const char* field, std::uint32_t most) co
   for (std::uint32_t i = 0; i < array.Length() && i < most; i++)
     texts.push_back(to_text(array.Get(i), name(field) + "[" + std::to_string(i) + "]"));
   return texts;
+}
+
+void Fields::expect_no_others() const {
+  napi_value names;
+  const napi_status status =
+      napi_get_all_property_names(object_.Env(), object_, napi_key_own_only,
+                                  static_cast<napi_key_filter>(napi_key_enumerable | napi_key_skip_symbols),
+                                  napi_key_numbers_to_strings, &names);
+  if (status != napi_ok) throw Napi::Error::New(object_.Env());
+  const Napi::Array given(object_.Env(), names);
+  for (std::uint32_t i = 0; i < given.Length(); i++) {
+    const Napi::Value field = given.Get(i);
+    const std::string text = field.As<Napi::String>();
+    const auto is_it = [&](const char* asked) { return text == asked; };
+    if (std::any_of(asked_.begin(), asked_.end(), is_it) || object_.Get(field).IsUndefined()) continue;
+    std::string all;
+    for (const char* asked : asked_) all += (all.empty() ? "" : ", ") + std::string(asked);
+    refuse("only the fields " + all + " of " +
+               (prefix_.empty() ? "options" : prefix_.substr(0, prefix_.size() - 1)),
+           describe(field));
+  }
 }
 
 }  // namespace nasp

@@ -39,7 +39,10 @@ std::span<const T> to_span(const Napi::Value& value, const std::string& name);
 class Fields {
  public:
   Fields(const Napi::Value& value, const std::string& name);
-  Napi::Value get(const char* field) const { return object_.Get(field); }
+  Napi::Value get(const char* field) const {
+    asked_.push_back(field);
+    return object_.Get(field);
+  }
   std::string name(const char* field) const { return prefix_ + field; }
 
   int integer(const char* field) const { return to_int(get(field), name(field)); }
@@ -53,10 +56,13 @@ class Fields {
   std::size_t choice(const char* field, std::initializer_list<const char*> names) const;  // which of them
   std::vector<double> numbers(const char* field, std::uint32_t most) const;
   std::vector<std::string> texts(const char* field, std::uint32_t most) const;
+  // Refuses a property that nothing above has asked for, unless it is undefined.
+  void expect_no_others() const;
 
  private:
   Napi::Object object_;
   std::string prefix_;
+  mutable std::vector<const char*> asked_;
 };
 
 SupernetConfig to_supernet_config(const Napi::Value& value);

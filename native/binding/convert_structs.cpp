@@ -21,6 +21,7 @@ NamedTensor to_named_tensor(const Napi::Value& value, const std::string& name) {
     size *= extent;
   }
   tensor.data = to_doubles(fields.get("data"), fields.name("data"));
+  fields.expect_no_others();
   if (static_cast<double>(tensor.data.size()) != size)
     refuse("as many values as the shape has for " + fields.name("data"), std::to_string(tensor.data.size()));
   return tensor;
@@ -62,6 +63,7 @@ SupernetConfig to_supernet_config(const Napi::Value& value) {
   config.bf16_probes = to_bf16_probes(fields);
   config.dense = fields.flag("dense");
   config.seed = fields.counter("seed");
+  fields.expect_no_others();
   return config;
 }
 
@@ -81,6 +83,7 @@ Dataset to_dataset(const Napi::Value& value) {
   dataset.count = static_cast<int>(label_bytes.size());
   dataset.labels.assign(label_bytes.begin(), label_bytes.end());
   dataset.images.assign(image_bytes.begin(), image_bytes.end());
+  fields.expect_no_others();
   check_dataset(dataset);
   return dataset;
 }
@@ -93,6 +96,7 @@ Augment to_augment(const Napi::Value& value) {
   augment.cutout = fields.integer("cutout");
   augment.seed = fields.counter("seed");
   augment.counter = fields.counter("counter");
+  fields.expect_no_others();
   return augment;
 }
 
@@ -103,6 +107,7 @@ Discretise to_discretise(const Napi::Value& value, const std::string& name) {
   options.two_edges = fields.choice("edges", {"two", "all"}) == 0;
   options.epsilon = fields.finite("epsilon");
   options.counter = fields.counter("counter");
+  fields.expect_no_others();
   return options;
 }
 
@@ -124,6 +129,7 @@ GradientOptions to_gradient_options(const Napi::Value& value) {
   options.node_sums = fields.flag_or("nodeSums", false);
   options.keep_statistics = fields.flag_or("keepStatistics", false);
   options.keep_batch = fields.flag_or("keepBatch", false);
+  fields.expect_no_others();
   return options;
 }
 
@@ -159,6 +165,7 @@ AlphaUpdate to_alpha_update(const Napi::Value& value) {
   options.discretise.reset();
   if (!fields.get("discretise").IsUndefined())
     options.discretise = to_discretise(fields.get("discretise"), "discretise");
+  fields.expect_no_others();
   return options;
 }
 
@@ -174,6 +181,7 @@ WeightUpdate to_weight_update(const Napi::Value& value) {
   options.apply = fields.flag("apply");
   options.mixture = fields.flag_or("mixture", false);
   options.keep_batch = fields.flag_or("keepBatch", false);
+  fields.expect_no_others();
   return options;
 }
 
@@ -193,12 +201,14 @@ OperationRequest to_operation_request(const Napi::Value& value, bool with_values
   request.bf16_probes = to_bf16_probes(fields);
   request.isa = fields.text_or("isa", "");
   request.threads = fields.integer_or("threads", 0);
-  if (!with_values) return request;
-  const Napi::Array array = to_array(fields.get("parameters"), "parameters", most_tensors);
-  for (std::uint32_t i = 0; i < array.Length() && i < most_tensors; i++)
-    request.parameters.push_back(to_named_tensor(array.Get(i), "parameters[" + std::to_string(i) + "]"));
-  request.x = to_doubles(fields.get("x"), "x");
-  request.dy = to_doubles(fields.get("dy"), "dy");
+  if (with_values) {
+    const Napi::Array array = to_array(fields.get("parameters"), "parameters", most_tensors);
+    for (std::uint32_t i = 0; i < array.Length() && i < most_tensors; i++)
+      request.parameters.push_back(to_named_tensor(array.Get(i), "parameters[" + std::to_string(i) + "]"));
+    request.x = to_doubles(fields.get("x"), "x");
+    request.dy = to_doubles(fields.get("dy"), "dy");
+  }
+  fields.expect_no_others();
   return request;
 }
 

@@ -84,8 +84,12 @@ Napi::Value SessionWrap::weight_step(const Napi::CallbackInfo& info) {
 
 Napi::Value SessionWrap::evaluate(const Napi::CallbackInfo& info) {
   return start(info, [&]() -> Step {
-    const bool batch_statistics =
-        !info[1].IsUndefined() && Fields(info[1], "").flag_or("batchStatistics", false);
+    bool batch_statistics = false;
+    if (!info[1].IsUndefined()) {
+      const Fields fields(info[1], "");
+      batch_statistics = fields.flag_or("batchStatistics", false);
+      fields.expect_no_others();
+    }
     return [batch_statistics](Session& session, int ticket) {
       return session.evaluate(ticket, batch_statistics);
     };

@@ -1,11 +1,6 @@
 /** What the commands of `nasp reproduce` share: running the sides until done or interrupted, and leaving a report. */
 import { invalid } from "../expect.js"
-import {
-  comparisonFields,
-  runComparison,
-  type ComparedRuns,
-  type ComparisonOptions,
-} from "../reproduce/comparison.js"
+import { comparisonFields, checkedRuns, runComparison, type ComparedRuns } from "../reproduce/comparison.js"
 import { readHistories, type History } from "../reproduce/history.js"
 import { prepareFolder, writeReport, type Report } from "../reproduce/report.js"
 import type { PlannedRun } from "../reproduce/turns.js"
@@ -57,9 +52,7 @@ export async function searchAll(
   const ignoreSignals = onSignals(first, second)
   try {
     const histories = await runComparison(comparison, {
-      ...asked(options),
-      given: givenOf(comparisonFields, options),
-      out: folder,
+      ...asked(options, folder),
       onStart() {
         prepareFolder(out)
         if (isFirst && !isQuiet) process.stderr.write(`runs in ${out}\n`)
@@ -74,8 +67,16 @@ export async function searchAll(
   }
 }
 
-function asked({ budget, sides, set }: Given): Pick<ComparisonOptions, "budget" | "sides" | "set"> {
+/** Refuses what `searchAll` would, before it runs or writes anything. @throws NaspError */
+export function checkAll(comparison: ComparedRuns, options: Given, folder: string): void {
+  checkedRuns(comparison, asked(options, folder))
+}
+
+function asked(options: Given, out: string): Parameters<typeof checkedRuns>[1] {
+  const { budget, sides, set } = options
   return {
+    given: givenOf(comparisonFields, options),
+    out,
     ...(typeof budget === "string" && { budget }),
     ...(typeof sides === "string" && { sides: sides.split(",") }),
     ...(Array.isArray(set) && { set: set as string[] }),

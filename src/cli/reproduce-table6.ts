@@ -18,7 +18,15 @@ import { timeSteps } from "../reproduce/table6-timing.js"
 import { findSpace } from "../spaces/index.js"
 import type { SearchConfig } from "../train/config.js"
 import { addFlags, givenOf } from "./flags.js"
-import { drawnFrom, givenOut, leaveReport, outFolder, searchAll, type Given } from "./reproduce-runs.js"
+import {
+  checkAll,
+  drawnFrom,
+  givenOut,
+  leaveReport,
+  outFolder,
+  searchAll,
+  type Given,
+} from "./reproduce-runs.js"
 
 const defaultSpaces = "darts7,darts7-split,nasp12,nasp12-all"
 const defaultSides = "darts,darts-2,nasp"
@@ -148,17 +156,19 @@ function differs({ device, ...net }: Pick<SearchConfig, "device" | "channels" | 
   return `Differs from the paper's protocol: ${place};${size} the paper leaves open which of darts7 and darts7-split, nasp12 and nasp12-all its rows are.`
 }
 
-/** Each space's runs in a folder of its own; null where a signal ended them. */
+/** Each space's runs in a folder of its own, none begun where another's cannot be; null where a signal ended them. */
 async function searches(options: Given, spaces: readonly string[]): Promise<History[] | null> {
   const out = outFolder("table6", options)
+  const compared = spaces.map((space) => ({
+    comparison: { sides: defaultSides.split(","), space, measures: {}, leastSteps: 0 } satisfies ComparedRuns,
+    folder: join(out, space),
+    isFirst: space === spaces[0],
+  }))
+  for (const { comparison, folder } of compared) checkAll(comparison, options, folder)
+  for (const { folder } of compared) prepareFolder(folder)
   const histories: History[] = []
-  for (const space of spaces) {
-    const comparison: ComparedRuns = { sides: defaultSides.split(","), space, measures: {}, leastSteps: 0 }
-    const found = await searchAll(comparison, options, {
-      folder: join(out, space),
-      out,
-      isFirst: space === spaces[0],
-    })
+  for (const { comparison, ...place } of compared) {
+    const found = await searchAll(comparison, options, { ...place, out })
     if (!found) return null
     histories.push(...found)
   }

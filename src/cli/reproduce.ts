@@ -54,17 +54,19 @@ async function run(comparison: Comparison, options: Given): Promise<void> {
     ? drawnFrom(options)
     : await searchAll(comparison, options, { folder: out, out, isFirst: true })
   if (!histories) return
-  checkDrawable(histories)
+  checkDrawable(comparison, histories)
   const report = comparison.draw(histories)
   leaveReport(comparison.name, report, { json: JSON.stringify(report.json), out, options })
 }
 
-// Each alone may be empty, and the caption says so; a figure of nothing is none.
-function checkDrawable(histories: readonly History[]): void {
-  if (histories.some(({ moments }) => moments.length > 0)) return
+// Each alone may be empty, and the caption says so; a figure of nothing is none. Where none is the comparison's own, its
+// draw says which it wants.
+function checkDrawable({ draws = () => true }: Comparison, histories: readonly History[]): void {
+  const drawn = histories.filter(draws)
+  if (drawn.length === 0 || drawn.some(({ moments }) => moments.length > 0)) return
   throw new NaspError(
     "ERR_NASP_RUN_FOLDER",
-    `Nothing can be drawn: of ${histories.length} runs none came to the end of an epoch; their folders stay`,
+    `Nothing can be drawn: of ${drawn.length} runs none came to the end of an epoch; their folders stay`,
   )
 }
 

@@ -1,4 +1,4 @@
-/** What images given by value must be, said before anything is made of them. */
+/** What images given by value must be, said before anything is made of them, and what is kept of them. */
 import { checkNames, invalid } from "../expect.js"
 import { fewestImages } from "./halves.js"
 import type { ImageData } from "./index.js"
@@ -9,8 +9,26 @@ const isWhole = (value: unknown, from: number, to: number) =>
 
 const names = ["classes", "channels", "size", "images", "labels", "mean", "std", "augment"]
 
-/** @throws NaspError ERR_NASP_ARGUMENT that names the field, the expectation and the value */
-export function checkImages(data: Partial<Record<keyof ImageData, unknown>>): asserts data is ImageData {
+/**
+ * The images as they are when this is called, checked: what their giver changes afterwards is not seen. Of the pixels,
+ * which any bytes may be, there is no copy.
+ * @throws NaspError ERR_NASP_ARGUMENT that names the field, the expectation and the value
+ */
+export function copyImages(given: Partial<Record<keyof ImageData, unknown>>): ImageData {
+  const data = { ...given }
+  checkImages(data)
+  const { classes, labels, mean, std, augment } = data
+  return {
+    ...data, // first: the fields' order is in the hash of the data
+    classes: [...classes],
+    labels: Uint8Array.from(labels),
+    mean: [...mean],
+    std: [...std],
+    augment: { ...augment },
+  }
+}
+
+function checkImages(data: Partial<Record<keyof ImageData, unknown>>): asserts data is ImageData {
   const { classes, channels, size, images, labels, mean, std, augment } = data
   checkNames("a field of data", data, names)
   const check = (holds: boolean, name: keyof ImageData, expected: string, value: unknown = data[name]) => {

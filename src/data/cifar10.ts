@@ -8,6 +8,7 @@ import { join } from "node:path"
 
 import { NaspError } from "../errors.js"
 import { readRegularFile } from "../read-file.js"
+import { checkSourceFolder } from "./check-folder.js"
 import type { DataSource, ImageData } from "./index.js"
 
 const classes = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -22,6 +23,7 @@ export const cifar10: DataSource = {
 }
 
 function load(folder: string): ImageData {
+  checkSourceFolder("folder", folder, cifar10.name)
   const files = batchFiles(folder)
   const batches = files.map(readBatch)
   const count = batches.reduce((n, batch) => n + batch.length / record, 0)

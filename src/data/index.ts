@@ -28,7 +28,7 @@ export interface DataSource {
   about: string
   /** Whether --data-dir must say where the files lie. */
   needsFolder: boolean
-  /** @throws NaspError ERR_NASP_DATA that names the file */
+  /** @throws NaspError ERR_NASP_DATA that names the file; ERR_NASP_ARGUMENT where `needsFolder` and there is none */
   load(folder: string): ImageData
 }
 

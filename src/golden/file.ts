@@ -3,6 +3,7 @@
  * the metadata entry `golden` (JSON) that says what it is. Values are looked up by name and checked on the way.
  */
 import { NaspError } from "../errors.js"
+import { show } from "../expect.js"
 import { readSafetensors, type Tensor, type TensorFile } from "../safetensors.js"
 
 export class GoldenFile {
@@ -41,8 +42,7 @@ export class GoldenFile {
 
   #field<T>(name: string, expected: string, accepts: (v: unknown) => v is T, initial?: T): T {
     const value = Object.hasOwn(this.#golden, name) ? this.#golden[name] : initial
-    if (!accepts(value))
-      throw this.wrong(`expected ${expected} for ${name} but received ${JSON.stringify(value)}`)
+    if (!accepts(value)) throw this.wrong(`expected ${expected} for ${name} but received ${show(value)}`)
     return value
   }
 

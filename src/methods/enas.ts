@@ -100,6 +100,7 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
       })
     }
   }
+  let rankedStep = -1
   return {
     hasArchitectureStep: () => false,
     learningRate({ epoch }) {
@@ -114,6 +115,7 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
     },
     async onEpoch({ epoch, step, whole }: EpochEnd) {
       if (whole) await trainController(step, epoch)
+      else if (step === rankedStep) return // the same draws on the same batches find the same
       const drawn = Array.from({ length: options.epochSamples }, (_, i) =>
         draw(substreams.rank, step * drawsPerStep + i),
       )
@@ -124,6 +126,7 @@ function prepare(context: MethodContext, options: FieldValues<typeof fields>): R
       }
       const [best] = await rank(session, rankingBatch, drawn, weightsOf, ranking)
       writeMatrices(session, "alphas", weightsOf(best!.candidate))
+      rankedStep = step
     },
     derive() {
       const found = readMatrices(session)

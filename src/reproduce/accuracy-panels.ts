@@ -8,6 +8,7 @@ import { summarise } from "./statistics.js"
 import { rounded, textTable, withSpread } from "./text-table.js"
 
 interface AccuracyFigure {
+  /** Behind it stand the sides. */
   title: string
   /** "a" and "b", or "c" and "d". */
   letters: readonly [string, string]
@@ -30,10 +31,12 @@ export function drawAccuracy({ title, letters, sides, caption }: AccuracyFigure)
     }),
   })
   const ends = sides.some(({ runs }) => runs.length > 1)
-    ? ["Against time, the mean of a side ends where its first seed ends."]
+    ? [
+        "Against time, a side's mean is drawn where all its seeds have a value, from the end of the slowest seed's first epoch to the end of the first seed that ends; where no time has them all, point by point.",
+      ]
     : []
   return drawFigure({
-    title,
+    title: `${title}: convergence of ${sides.map(({ side }) => side.label).join("; ")}`,
     columns: 2,
     panels: [panel("seconds", letters[0]), panel("epochs", letters[1])],
     legend: legendOf(sides),

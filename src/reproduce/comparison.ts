@@ -33,6 +33,8 @@ export interface Comparison extends ComparedRuns {
   /** nasp reproduce <name>. */
   name: string
   about: string
+  /** Of the runs that it is given, those that it draws. Default: all. */
+  draws?(history: History): boolean
   draw(histories: readonly History[]): Report
 }
 
@@ -69,18 +71,26 @@ export async function runComparison(
   comparison: ComparedRuns,
   options: ComparisonOptions,
 ): Promise<History[] | null> {
-  const plan = planRuns(comparison, options)
+  const plan = checkedRuns(comparison, options)
   const { onStart, onEvent, signal } = options
-  checkFolders(plan.runs)
   onStart?.()
   if (!(await runInTurn(plan.runs, { seconds: plan.seconds, onEvent, signal }))) return null
   return readHistories(plan.runs.map((run) => run.folder))
 }
 
+type PlanOptions = Omit<ComparisonOptions, "onStart" | "onEvent" | "signal">
+
+/** As they will run, where neither the options nor what lies in their folders is refused. @throws NaspError */
+export function checkedRuns(comparison: ComparedRuns, options: PlanOptions): ReturnType<typeof planRuns> {
+  const plan = planRuns(comparison, options)
+  checkFolders(plan.runs)
+  return plan
+}
+
 /** @throws NaspError ERR_NASP_ARGUMENT, ERR_NASP_DATA */
 export function planRuns(
   comparison: ComparedRuns,
-  { given, sides: names = comparison.sides, budget, set = [], out }: ComparisonOptions,
+  { given, sides: names = comparison.sides, budget, set = [], out }: PlanOptions,
 ): { runs: PlannedRun[]; seconds: number | null } {
   const wanted = findSides(names)
   const { seeds, ...settings } = resolveFields(comparisonFields, {

@@ -31,13 +31,12 @@ function draw(histories: readonly History[]): Report {
   const pictures: Record<string, string> = {}
   // NASP alone is in c and d already.
   if (ab.some((s) => !cd.includes(s)) || !cd.some(isPlain)) {
-    const title = "Figure 3 (a, b): convergence beside DARTS"
-    pictures["figure3-ab"] = drawAccuracy({ title, letters: ["a", "b"], sides: ab, caption: lines })
+    const figure = { title: "Figure 3 (a, b)", letters: ["a", "b"] } as const
+    pictures["figure3-ab"] = drawAccuracy({ ...figure, sides: ab, caption: lines })
   }
   if (cd.some(isPlain)) {
-    const title = "Figure 3 (c, d): convergence beside plain proximal steps"
-    const caption = [boundLine(cd), ...lines]
-    pictures["figure3-cd"] = drawAccuracy({ title, letters: ["c", "d"], sides: cd, caption })
+    const figure = { title: "Figure 3 (c, d)", letters: ["c", "d"] } as const
+    pictures["figure3-cd"] = drawAccuracy({ ...figure, sides: cd, caption: [boundLine(cd), ...lines] })
   }
   return {
     json: {

@@ -14,6 +14,7 @@ import type {
   CellRows,
   DerivedFigures,
   EpochEvent,
+  OrdersEvent,
   PhaseSeconds,
   SearchEvent,
   StartEvent,
@@ -21,6 +22,7 @@ import type {
 } from "../train/events.js"
 import { noSeconds } from "../train/epoch-totals.js"
 import { isEnd, listing, readRunEvents, readRunRecord } from "../train/run-folder.js"
+import { checkEvent } from "./check-event.js"
 import { placeOf, sideOf, type Side } from "./sides.js"
 
 export interface Moment {
@@ -80,7 +82,7 @@ export interface History {
 /**
  * The runs in these folders: run folders themselves, or folders that hold some, as an `--out` of `nasp reproduce` does
  * (in `runs/`, of Table 6 in `<space>/runs/`). Sorted by side and seed.
- * @throws NaspError ERR_NASP_RUN_FOLDER for a folder without a run that can be drawn
+ * @throws NaspError ERR_NASP_RUN_FOLDER for a folder without a run that can be drawn, and for events that are none
  */
 export function readHistories(folders: readonly string[]): History[] {
   const histories = folders.flatMap(runsIn).map(readHistory)
@@ -104,7 +106,7 @@ function runsIn(folder: string): string[] {
 
 export function readHistory(folder: string): History {
   const { config, data_hash: dataHash } = readRunRecord(folder)
-  const events = readRunEvents(folder)
+  const events = readRunEvents(folder, checkEvent)
   const last = events.at(-1)
   const start = events.find((e): e is StartEvent => e.type === "start")
   const old = events.find((e) => e.type === "epoch" && e.alpha === undefined)
@@ -143,11 +145,16 @@ function ordersOf(start: StartEvent, events: readonly SearchEvent[]): History["o
             epochs: e.step / start.steps_per_epoch,
             step: e.step,
             cosine: e.cosine,
-            ratio: e.first_norm > 0 ? e.difference_norm / e.first_norm : null,
+            ratio: ratioOf(e),
           },
         ]
       : [],
   )
+}
+
+// A norm that overflowed is null in JSON.
+function ratioOf({ first_norm, difference_norm }: OrdersEvent): number | null {
+  return first_norm > 0 && Number.isFinite(difference_norm) ? difference_norm / first_norm : null
 }
 
 /** What an event adds to the time of the search: steps, and what the method does between epochs. */

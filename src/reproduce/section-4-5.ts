@@ -34,6 +34,7 @@ export const section45: Comparison = {
   space: "darts7",
   measures: {},
   leastSteps: 4000,
+  draws: isProximal,
   draw,
 }
 
@@ -66,7 +67,7 @@ function drawProximal(histories: readonly History[]): Report {
     csv: { header: momentHeader, rows: momentRows(histories) },
     pictures: {
       "section4.5-cd": drawAccuracy({
-        title: "Section 4.5, Figure 3 (c, d): NASP beside plain proximal steps",
+        title: "Section 4.5, Figure 3 (c, d)",
         letters: ["c", "d"],
         sides,
         caption: [boundLine(sides), ...lines],

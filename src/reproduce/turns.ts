@@ -13,6 +13,7 @@ import type { SearchEvent } from "../train/events.js"
 import type { SearchOptions } from "../train/plan.js"
 import { isEnd, readRunEvents, readRunRecord } from "../train/run-folder.js"
 import { search, type Search } from "../train/search.js"
+import { checkEvent } from "./check-event.js"
 import { differing, shown } from "./comparable.js"
 import { searchSeconds } from "./history.js"
 import type { Side } from "./sides.js"
@@ -46,9 +47,15 @@ interface Active {
   isEvaluated: boolean
 }
 
-/** @throws NaspError ERR_NASP_ARGUMENT for a folder whose run has other options */
+/**
+ * @throws NaspError ERR_NASP_ARGUMENT for a folder whose run has other options, ERR_NASP_RUN_FOLDER for one whose events
+ *   cannot be drawn
+ */
 export function checkFolders(runs: readonly PlannedRun[]): void {
-  for (const run of runs) if (existsSync(run.folder)) checkSame(run)
+  for (const run of runs.filter(({ folder }) => existsSync(folder))) {
+    checkSame(run)
+    readRunEvents(run.folder, checkEvent)
+  }
 }
 
 /**

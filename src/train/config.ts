@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto"
 import { resolve } from "node:path"
 
+import { checkSourceFolder } from "../data/check-folder.js"
 import { findDataSource, type ImageData } from "../data/index.js"
 import { deviceField } from "../device.js"
 import {
@@ -100,9 +101,7 @@ export function resolveConfig(given: SearchOptions, ownData = false): SearchConf
   const method = findMethod(config.method)
   if (!ownData) {
     const source = findDataSource(config.data)
-    if (source.needsFolder && config.dataDir === null) {
-      throw invalid("dataDir", `the folder of ${source.name}'s files (--data-dir)`, config.dataDir)
-    }
+    if (source.needsFolder) checkSourceFolder("dataDir", config.dataDir, source.name)
   }
   if (config.batchStatistics && config.evaluateDerived) {
     throw invalid("batchStatistics", "false beside evaluateDerived, which measures both,", true)

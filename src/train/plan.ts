@@ -1,5 +1,5 @@
 /** From what the caller of `search` says to what is run: a new run, or one that goes on. */
-import { checkImages } from "../data/check-images.js"
+import { copyImages } from "../data/check-images.js"
 import { findDataSource, type ImageData } from "../data/index.js"
 import { checkRecord, invalid } from "../expect.js"
 import { descends } from "../methods/index.js"
@@ -39,8 +39,7 @@ export function makePlan(options: SearchOptions): Plan {
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw invalid("signal", "an AbortSignal", signal)
   if (data === null) throw invalid("data", "a data set's name or images", data)
-  const given = typeof data === "object" ? data : null
-  if (given) checkImages(given)
+  const given = typeof data === "object" ? copyImages(data) : null
   if (resume === undefined) {
     const name = typeof data === "object" ? ownData : data
     const named: ConfigOptions = { ...rest, ...(name === undefined ? {} : { data: name }) }
@@ -49,7 +48,7 @@ export function makePlan(options: SearchOptions): Plan {
       throw invalid("method", "one that descends on alpha's gradient, beside compareOrders", config.method)
     checkFolder(config, rest.dataDir)
     if (out !== undefined) checkOut(out)
-    return { config, data: given, out: out ?? null, resumed: null }
+    return { config, data: given, out: typeof out === "object" ? { ...out } : (out ?? null), resumed: null }
   }
   if (typeof resume !== "string" || resume === "") throw invalid("resume", "a run folder", resume)
   const { threads, steps, dataDir, ...others } = rest

@@ -11,7 +11,7 @@ import { closeSync, existsSync, fsyncSync, openSync, readdirSync, renameSync, rm
 import { dirname, join, resolve } from "node:path"
 
 import { NaspError } from "../errors.js"
-import { invalid, isRecord } from "../expect.js"
+import { invalid, isRecord, show } from "../expect.js"
 import { readRegularFile } from "../read-file.js"
 import { version } from "../version.js"
 import { resolveConfig, type SearchConfig, type SearchOptions } from "./config.js"
@@ -145,7 +145,7 @@ export function readRunRecord(path: string): RunRecord {
     throw wrong(`${file} cannot be read: ${(error as Error).message}`)
   }
   if (record?.format !== format)
-    throw wrong(`${file} has format ${String(record?.format)}, this version reads ${format}`)
+    throw wrong(`${file} has format ${show(record?.format)}, this version reads ${format}`)
   try {
     const config = resolveConfig(record.config as SearchOptions, record.config?.data === ownData)
     return { ...record, config }
@@ -214,12 +214,19 @@ export function isEnd(event: SearchEvent): boolean {
   return event.type === "finished" || event.type === "stopped"
 }
 
-/** What the run told so far; a line that a killed process left half is left out. @throws NaspError ERR_NASP_IO */
-export function readRunEvents(path: string): SearchEvent[] {
-  return readEvents(join(path, "events.jsonl"))
+/** Is given what a line holds (its text where that is no JSON) and where, and throws for what is no event. */
+export type EventCheck = (event: unknown, place: string) => void
+
+/**
+ * What the run told so far; a line that a killed process left half, the last one, is left out.
+ * @param check without it, any line that holds no event is left out
+ * @throws NaspError ERR_NASP_IO, and what `check` throws
+ */
+export function readRunEvents(path: string, check?: EventCheck): SearchEvent[] {
+  return readEvents(join(path, "events.jsonl"), check)
 }
 
-function readEvents(file: string): SearchEvent[] {
+function readEvents(file: string, check?: EventCheck): SearchEvent[] {
   if (!existsSync(file)) return []
   let text: string
   try {
@@ -227,14 +234,21 @@ function readEvents(file: string): SearchEvent[] {
   } catch (error) {
     throw ioError("read", file, error)
   }
-  return text.split("\n").flatMap((line) => {
-    try {
-      const event = JSON.parse(line) as SearchEvent
-      return Number.isInteger(event.step) ? [event] : []
-    } catch {
-      return []
-    }
+  const lines = text.split("\n")
+  return lines.flatMap((line, i) => {
+    const event = parsed(line)
+    const isHalf = event === undefined && (line === "" || i === lines.length - 1)
+    if (!isHalf) check?.(event === undefined ? line : event, `line ${i + 1} of ${file}`)
+    return isRecord(event) && Number.isInteger(event.step) ? [event as unknown as SearchEvent] : []
   })
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line) as unknown
+  } catch {
+    return undefined
+  }
 }
 
 /** Names in a folder; null where it cannot be read, or is none. */

@@ -42,6 +42,16 @@ test.each<[string, () => unknown, RegExp]>([
     () => new Session({ ...options, precision: "f16" }),
     /"f32", "f64" for precision but received "f16"/,
   ],
+  [
+    "a misspelled field",
+    () => new Session({ ...options, partialChannel: 4 }),
+    /the fields channels, layers, .*, partialChannels, .* of options but received "partialChannel"$/,
+  ],
+  [
+    "a field that is undefined",
+    () => new Session({ ...options, other: undefined, channels: 0 }),
+    /for channels/,
+  ],
   ["a truthy flag", () => new Session({ ...options, dense: 1 }), /true or false for dense but received 1/],
   [
     "a missing field",
@@ -125,6 +135,11 @@ test.each<[string, () => unknown, RegExp]>([
     "an epsilon just above 1",
     () => session.discretise({ ...discrete, epsilon: 1 + 1e-9 }),
     /0 to 1 for epsilon but received 1\.000000001$/,
+  ],
+  [
+    "a field too many",
+    () => session.updateAlpha({ ...alphaUpdate, discretise: { ...discrete, tau: 1 } } as typeof alphaUpdate),
+    /the fields value, edges, epsilon, counter of discretise but received "tau"$/,
   ],
   ["a rate just below 0", () => session.skipDropout(-1e-9, 0), /for rate but received -1e-09$/],
   [

@@ -32,6 +32,22 @@ describe("a folder that cannot be written", () => {
     expect([status, stdout]).toEqual([1, ""])
   })
 
+  it("of a later space: refused before the first one's is made", () => {
+    mkdirSync(at("later"))
+    writeFileSync(at("later/nasp12"), "")
+    const taken = nasp("table6 --spaces darts7,nasp12 --sides nasp --seeds 1 --budget 1 --out later")
+    expect(taken.stderr).toMatch(/^nasp: Could not write later\/nasp12: a part of the path is no folder.*\n$/)
+    expect([taken.status, taken.stdout, existsSync(at("later/darts7/runs"))]).toEqual([1, "", false])
+
+    const call = "table6 --batches 1 --sides nasp --seeds 1 --budget 1 --out other --spaces"
+    expect(nasp(`${call} nasp12`).status).toBe(0)
+    const other = nasp(`${call} darts7,nasp12 --lr 0.1`)
+    expect(other.stderr).toMatch(
+      /^nasp: Expected 0.025, as the run in other\/nasp12.* for lr but received 0.1\n$/,
+    )
+    expect([other.status, other.stdout, existsSync(at("other/darts7"))]).toEqual([2, "", false])
+  })
+
   it("as it turns out at the end leaves the table on stdout", () => {
     mkdirSync(at("taken/table6.json"), { recursive: true })
     const { status, stdout, stderr } = nasp("table6 --batches 1 --spaces darts7 --sides nasp --out taken")
@@ -78,5 +94,12 @@ describe("runs that come to nothing", () => {
     expect(stderr).toMatch(/\nnasp: Nothing can be drawn: of 2 runs none came to the end of an epoch/)
     expect([status, stdout]).toEqual([1, ""])
     expect(existsSync(at("diverged/runs/nasp-seed0/config.json"))).toBe(true)
+
+    // Section 4.5 draws no DARTS, which came to something.
+    expect(nasp("figure3 --sides darts --seeds 1 --budget 1 --out darts").status).toBe(0)
+    const from = [main, "reproduce", "section4.5", "--from", "diverged", "darts", "--out", "drawn"]
+    const drawn = spawnSync(process.execPath, from, { encoding: "utf8", cwd: folder })
+    expect(drawn.stderr).toMatch(/^nasp: Nothing can be drawn: of 2 runs none came to the end of an epoch/)
+    expect([drawn.status, drawn.stdout, existsSync(at("drawn"))]).toEqual([1, "", false])
   })
 })

@@ -1,9 +1,10 @@
 // Images by value: what is refused, at once and by name, and what is taken.
 import { describe, expect, it, vi } from "vitest"
 
+import { copyImages } from "../../src/data/check-images.js"
 import type { ImageData } from "../../src/data/index.js"
 import { search, type SearchOptions } from "../../src/index.js"
-import { fakeAddon } from "../train/fake-native.js"
+import { fake, fakeAddon } from "../train/fake-native.js"
 
 vi.mock("../../src/native.js", async (original) => ({
   ...(await original<object>()),
@@ -58,6 +59,38 @@ describe("images by value", () => {
     await expect(search({ data: grey, cutout: 9 }).result()).rejects.toThrow(
       /at most twice the images' side \(4\) for cutout but received 9/,
     )
+  })
+
+  it("are those of the call, whatever becomes of the object before the first event", async () => {
+    const small = { batch: 4, channels: 4, layers: 3, epochs: 1 }
+    const result = (data: ImageData, change = () => {}) => {
+      const running = search({ ...small, data })
+      change()
+      return running.result()
+    }
+    const whole = await result(grey)
+    const wrong: (keyof ImageData)[] = ["classes", "channels", "size", "images", "labels", "mean", "std"]
+    for (const field of [...wrong, "augment" as const]) {
+      const data = { ...grey }
+      expect(await result(data, () => void ((data as Record<string, unknown>)[field] = null))).toEqual(whole)
+    }
+    const data = structuredClone(grey)
+    const queued = fake.queued.length
+    const within = await result(data, () => {
+      data.classes.length = 1
+      data.labels.fill(9)
+      data.std[0] = 0
+      data.augment.pad = -1
+    })
+    expect(within).toEqual(whole)
+    expect(fake.queued[queued]!.augment.pad).toBe(1)
+    expect(fake.labels).toEqual(grey.labels)
+  })
+
+  it("keep the hash that a run's folder has of them, in whatever order their fields stand", async () => {
+    const { augment, ...rest } = grey
+    const data = { augment, ...rest }
+    expect(JSON.stringify(copyImages(data))).toBe(JSON.stringify(data))
   })
 
   it("of one channel are searched on", async () => {

@@ -6,10 +6,14 @@ import {
   decodeSafetensors,
   drawGenotype,
   encodeSafetensors,
+  findDataSource,
   generateTextures,
+  genotypeFromJson,
+  genotypeFromText,
   genotypeToJson,
   genotypeToText,
   NaspError,
+  readSafetensors,
   search,
   searchedGenotype,
   softmaxGenotype,
@@ -29,6 +33,18 @@ const space = spaces[0]!
 const matrix = (columns: number) => new Float64Array(14 * columns)
 const alpha = { normal: matrix(space.normal.length), reduce: matrix(space.reduce.length) }
 const one = { name: "a", shape: [1], dtype: "F32", data: new Float32Array(1) }
+
+/** What a template literal, or String, cannot make a text of. */
+const unprintable: unknown[] = [
+  Symbol("s"),
+  Object.assign(Object.create(null) as object, { a: {} }),
+  [Symbol("s")],
+  {
+    toString() {
+      throw new Error("its own")
+    },
+  },
+]
 
 const refused: [string, Call, unknown[], RegExp][] = [
   ["search", search, [null, 3, "", [], () => 1], /^Expected an object for options but received/],
@@ -55,6 +71,31 @@ const refused: [string, Call, unknown[], RegExp][] = [
     [3, null, "text"],
     /a Uint8Array for bytes/,
   ],
+  [
+    "decodeSafetensors",
+    (source) => decodeSafetensors(new Uint8Array(3), source),
+    [null, 3, ...unprintable],
+    /^Expected a string for source but received/,
+  ],
+  [
+    "decodeSafetensors",
+    () => decodeSafetensors(new Uint8Array(3)),
+    [undefined],
+    /^what was given is not a whole safetensors file: it has 3 bytes/,
+  ],
+  ["readSafetensors", readSafetensors, [null, 3, ...unprintable], /^Expected a string for file but received/],
+  ["genotypeFromText", genotypeFromText, [null, 3, ...unprintable], /^Expected a string for text but rec/],
+  ["genotypeFromJson", genotypeFromJson, [null, 3, ...unprintable], /^Expected a string for text but rec/],
+  [
+    "load",
+    (folder) => findDataSource("cifar10").load(folder),
+    [undefined, null, "", 3, ...unprintable],
+    /^Expected the folder of cifar10's files \(--data-dir\) for folder but received/,
+  ],
+  ["search", (epochs) => search({ epochs }), unprintable, /^Expected an integer .* for epochs but received/],
+  ["search", (data) => search({ data }), [Symbol("s"), 5n], /^Expected .* for data but received/],
+  ["search", (method) => search({ method }), unprintable, /^Expected a name for method but received/],
+  ["search", (cost) => search({ options: { cost } }), unprintable, /for cost but received/],
   ["encodeSafetensors", encodeSafetensors, [null, 3, {}], /a list of tensors for tensors but received/],
   [
     "encodeSafetensors",

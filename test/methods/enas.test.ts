@@ -170,3 +170,17 @@ test("an average that follows at once leaves nothing to learn from, and a cut ep
   await cut.train(1)
   expect(sameBits(cut.saved().values, values)).toBe(false)
 })
+
+// The controller is as it was: the same draws on the same batches.
+test("a run's end ranks where nothing was ranked, not where an epoch's end has just done so", async () => {
+  const options = { controllerSteps: 0, epochSamples: 2, rankBatches: 3 }
+  const { train, batches } = enasOn(shareOf, options)
+  await train(1)
+  expect(batches).toHaveLength(6)
+  await train(1, false)
+  expect(batches).toHaveLength(6)
+  await train(2, false)
+  expect(batches).toHaveLength(12)
+  await train(2)
+  expect(batches).toHaveLength(18)
+})

@@ -57,8 +57,6 @@ describe.each(available)("%s", (isa) => {
         threads: 1,
         isa,
         precision: "f32",
-        device: "cpu",
-        seed: 0,
         training: true,
         searchPools: true,
         parameters: [],

@@ -223,7 +223,7 @@ export function poolBackward(
     if (mode === "max") {
       const largest = Math.max(...window.map((i) => x.data[i]!))
       const winner = Number.isNaN(largest)
-        ? window.findLast((i) => Number.isNaN(x.data[i]))
+        ? window.filter((i) => Number.isNaN(x.data[i])).at(-1)
         : window.find((i) => x.data[i] === largest)
       dx.data[winner!]! += dy.data[o]!
     } else {

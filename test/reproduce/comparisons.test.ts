@@ -17,6 +17,7 @@ import { readHistories } from "../../src/reproduce/history.js"
 import { savedStep } from "../../src/train/checkpoint.js"
 import { entriesOfRuns, leftOut } from "../../src/reproduce/table6.js"
 import type { SearchEvent } from "../../src/train/events.js"
+import type { Report } from "../../src/reproduce/report.js"
 import type { PlannedRun } from "../../src/reproduce/turns.js"
 import { csv } from "../../src/reproduce/text-table.js"
 import { fake, fakeAddon } from "../train/fake-native.js"
@@ -36,6 +37,9 @@ vi.mock("../../src/data/generated.js", async (original) => {
 const small = { batch: 16, channels: 4, layers: 3, epochs: 3, seeds: 2, archLr: 0.02, checkpointEvery: 5 }
 
 const at = useFakeRuns("reproduce")
+
+/** A picture's text, its lines joined. */
+const textOf = (svg: string) => [...svg.matchAll(/<text[^>]*>([^<]*)</g)].map(([, line]) => line).join(" ")
 
 const find = (name: string) => comparisons.find((c) => c.name === name) as Comparison
 
@@ -168,6 +172,42 @@ describe("runs of a comparison", () => {
     const [history] = await run("figure3", { ...options, budget: `${(saved + 0.05).toFixed(3)}s` })
     expect(history!.moments.at(-1)!.step).toBeGreaterThan(4)
     expect(history!.moments.at(-1)!.seconds).toBeLessThan(1000)
+  })
+
+  it("count rankings between epochs and at their end, but none at an end that going on drops", async () => {
+    const options = { sides: ["random"], given: { ...small, seeds: 1, epochs: 5000 } }
+    await run("figure3", { ...options, budget: "10" })
+    const file = at("figure3/runs/random-seed0/events.jsonl")
+    const events = () =>
+      readFileSync(file, "utf8")
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as SearchEvent)
+    const longer = events().map((e) =>
+      e.type === "epoch" ? { ...e, seconds: { ...e.seconds, ranking: e.whole ? 500 : 1000 } } : e,
+    )
+    expect(longer.filter((e) => e.type === "epoch").map((e) => e.whole)).toEqual([true, false])
+    writeFileSync(file, longer.map((e) => `${JSON.stringify(e)}\n`).join(""))
+
+    const abort = new AbortController()
+    const onEvent = vi.fn(() => abort.abort())
+    await run("figure3", { ...options, budget: "400s", onEvent, signal: abort.signal })
+    expect(onEvent).not.toHaveBeenCalled() // it has had them
+
+    let told = 0
+    const tell = (_run: PlannedRun, _event: SearchEvent, seconds: number) => void (told = seconds)
+    const [history] = await run("figure3", { ...options, budget: "500.5s", onEvent: tell })
+    const seconds = events().map((e) =>
+      e.type === "step" ? e.seconds : e.type === "epoch" ? e.seconds.ranking : 0,
+    )
+    const last = history!.moments.at(-1)!
+    expect(last.step).toBeGreaterThan(10)
+    expect(events().at(-2)).toMatchObject({ type: "epoch", whole: false })
+    expect(told).toBeCloseTo(
+      seconds.reduce((sum, s) => sum + s, 0),
+      9,
+    )
+    expect(last.seconds).toBeCloseTo(told, 9)
   })
 
   it("are evaluated at last where they were killed in the evaluation that ends their time", async () => {
@@ -374,6 +414,105 @@ describe("what is refused", () => {
     expect(() => readHistories([at("figure4")])).toThrow(/made by an older version/)
   })
 
+  describe("events that are none, by line and field", () => {
+    const folder = () => at("second-order/runs/nasp-seed0")
+    const events = () => `${folder()}/events.jsonl`
+    const lines = () => readFileSync(events(), "utf8").trimEnd().split("\n")
+    const given = { ...small, seeds: 1, compareOrders: 2, evaluateDerived: true }
+    const begin = () => run("second-order", { sides: ["nasp"], budget: "7", given })
+    /** The first line of a type, from 0, and its event. */
+    const firstOf = (type: string) => {
+      const place = lines().findIndex((line) => line.includes(`"type":"${type}"`))
+      return [place, JSON.parse(lines()[place]!) as Record<string, unknown>] as const
+    }
+    const write = (place: number, line: string) =>
+      writeFileSync(
+        events(),
+        `${lines()
+          .map((l, i) => (i === place ? line : l))
+          .join("\n")}\n`,
+      )
+    const refused = (place: number, words: string) => {
+      const message = `Expected ${words.replace(" in but ", ` in line ${place + 1} of ${events()} but `)}`
+      const error = expect.objectContaining({ code: "ERR_NASP_RUN_FOLDER", message }) as Error
+      expect(() => readHistories([folder()])).toThrow(error)
+      return error
+    }
+
+    it.each<[string, Record<string, unknown>, string]>([
+      ["step", { seconds: "0.5" }, 'a number from 0 for seconds in but received the text "0.5"'],
+      ["step", { seconds: -1 }, "a number from 0 for seconds in but received -1"],
+      ["step", { alpha_change: null }, "a number from 0 for alpha_change in but received null"],
+      ["step", { count: "8" }, 'an integer from 0 for count in but received the text "8"'],
+      ["step", { rows_flipped: 0.5 }, "an integer from 0 for rows_flipped in but received 0.5"],
+      ["step", { step: "1" }, 'an integer from 0 for step in but received the text "1"'],
+      ["step", { type: null }, "a string for type in but received null"],
+      ["epoch", { val_acc: null }, "a number from 0 to 1 for val_acc in but received null"],
+      ["epoch", { val_acc: 45 }, "a number from 0 to 1 for val_acc in but received 45"],
+      ["epoch", { train_acc: "x" }, "a number from 0 to 1 for train_acc in but received x"],
+      ["epoch", { whole: 1 }, "true or false, or nothing, for whole in but received 1"],
+      ["epoch", { genotype: {} }, "a genotype for genotype in but received {}"],
+      [
+        "epoch",
+        { seconds: { ranking: null } },
+        'seconds by phase, ranking among them for seconds in but received {"ranking":null}',
+      ],
+      [
+        "epoch",
+        { seconds: { ranking: 0, data: "1" } },
+        'seconds by phase, ranking among them for seconds in but received {"ranking":0,"data":"1"}',
+      ],
+      [
+        "epoch",
+        { alpha: null },
+        "14 rows of numbers for normal and reduce, or nothing, for alpha in but received null",
+      ],
+      [
+        "epoch",
+        { selection: { normal: [0], reduce: [] } },
+        '14 columns, -1 for none, for normal and reduce for selection in but received {"normal":[0],"reduce":[]}',
+      ],
+      [
+        "epoch",
+        { derived: { accuracy: 0.5 } },
+        'three accuracies from 0 to 1, or nothing, for derived in but received {"accuracy":0.5}',
+      ],
+      ["orders", { cosine: "1" }, 'a number or null for cosine in but received the text "1"'],
+      ["start", { steps_per_epoch: 0 }, "an integer from 1 for steps_per_epoch in but received 0"],
+      ["start", { cpu: undefined }, "a string for cpu in but received undefined"],
+      ["start", { operations: 3 }, "names for normal and reduce for operations in but received 3"],
+    ])("%s: %j", async (type, change, words) => {
+      await begin()
+      const [place, event] = firstOf(type)
+      write(place, JSON.stringify({ ...event, ...change }))
+      const error = refused(place, words)
+      const started = fake.sessions
+      await expect(begin()).rejects.toThrow(error)
+      expect(fake.sessions).toBe(started)
+    })
+
+    it("a line that is none, where it is not the last one, which a killed process left half", async () => {
+      const [before] = await begin()
+      const [place, event] = firstOf("step")
+      writeFileSync(events(), `${lines().join("\n")}\n{"type":"st`)
+      expect(readHistories([folder()])).toEqual([before])
+      writeFileSync(events(), `${lines().slice(0, -1).join("\n")}\n`)
+      write(place, '{"type":"st')
+      refused(place, 'an object for the event in but received {"type":"st')
+      write(place, JSON.stringify([event]))
+      refused(place, `an object for the event in but received ${JSON.stringify([event]).slice(0, 117)}...`)
+    })
+
+    it("but not a norm that overflowed, which has no ratio, nor fields that no figure uses", async () => {
+      await begin()
+      const [place, event] = firstOf("orders")
+      write(place, JSON.stringify({ ...event, difference_norm: null }))
+      const [step, other] = firstOf("step")
+      write(step, JSON.stringify({ ...other, lr: "x" }))
+      expect(readHistories([folder()])[0]!.orders[0]!.ratio).toBeNull()
+    })
+  })
+
   it("a data set of a single image", () => {
     writeFileSync(at("data_batch_1.bin"), new Uint8Array(3073))
     expect(() => planned({ given: { ...small, data: "cifar10", dataDir: at("") } })).toThrow(
@@ -568,7 +707,24 @@ describe("reports", () => {
     expect(Object.keys(find("figure3").draw(histories).pictures)).toEqual(["figure3-ab", "figure3-cd"])
   })
 
-  it("figure 3 shows no accuracy above 100 %, and says where curves against time end", async () => {
+  it("figures' titles tell the sides drawn", async () => {
+    const titles = ({ pictures }: Report) =>
+      Object.values(pictures).map((svg) => /<title>([^<]*)</.exec(svg)![1])
+    const options = { budget: "1", given: { ...small, seeds: 1 } }
+    const some = await run("figure3", { ...options, sides: ["snas", "darts-2", "lazy-pa"] })
+    expect(titles(find("figure3").draw(some))).toEqual([
+      "Figure 3 (a, b): convergence of DARTS (2nd order); SNAS",
+      "Figure 3 (c, d): convergence of PA (lazy update)",
+    ])
+    expect(titles(find("section4.5").draw(some))).toEqual([
+      "Section 4.5, Figure 3 (c, d): convergence of PA (lazy update)",
+      "Section 4.5: entries of alpha at a bound of the box [0, 1]",
+    ])
+    const alone = await run("figure3", { ...options, sides: ["nasp"], out: at("alone") })
+    expect(titles(find("figure3").draw(alone))).toEqual(["Figure 3 (a, b): convergence of NASP"])
+  })
+
+  it("figure 3 shows no accuracy above 100 %, and says where curves against time begin and end", async () => {
     const histories = await run("figure3", { sides: ["nasp"], budget: "21" })
     const high = histories.map((h, seed) => ({
       ...h,
@@ -578,7 +734,10 @@ describe("reports", () => {
       [...svg.matchAll(/text-anchor="end"[^>]*>([^<]*)</g)].map(([, label]) => Number(label))
     const svg = find("figure3").draw(high).pictures["figure3-ab"]!
     expect(Math.max(...ticks(svg))).toBe(100)
-    expect(svg).toContain("Against time, the mean of a side ends where its first seed ends.")
+    const captioned = textOf(svg)
+    expect(captioned).toContain(
+      "Against time, a side's mean is drawn where all its seeds have a value, from the end of the slowest seed's first epoch to the end of the first seed that ends; where no time has them all, point by point.",
+    )
     const perfect = find("figure3").draw([high[0]!]).pictures["figure3-ab"]!
     expect(Math.max(...ticks(perfect))).toBe(100)
     expect(perfect).not.toContain("Against time,")

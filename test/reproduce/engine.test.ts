@@ -67,6 +67,17 @@ describe("comparing orders", () => {
     expect(e!.difference_norm / e!.first_norm).toBeLessThan(1e-5)
   })
 
+  it("drops no skips out, whatever the steps do", async () => {
+    const still = { lr: 1e-12, lrMin: 0, archLr: 0, precision: "f64", steps: 1, compareOrders: 1 } as const
+    const norm = async (rate: number) => {
+      const options = { warmEpochs: 0, skipDropout: [rate, rate, rate] }
+      const told = await collect({ ...small, ...still, method: "pdarts", options })
+      return ordersOf(told)[0]!.first_norm
+    }
+    const [none, most] = [await norm(0), await norm(0.9)]
+    expect(most / none).toBeCloseTo(1, 9)
+  })
+
   it("is refused for a method that does not descend on alpha's gradient", () => {
     expect(() => search({ ...small, method: "random", compareOrders: 1 })).toThrow(
       /for method but received random/,

@@ -138,6 +138,20 @@ describe("pictures", () => {
     expect(svg).not.toMatch(/NaN|undefined|Infinity/)
   })
 
+  it("breaks a long title, and moves what is below", () => {
+    const figure = { panels: [panel], columns: 1, legend: [], caption: [] }
+    const heights = ["t", "long ".repeat(40).trim()].map((title) => {
+      const drawn = drawFigure({ ...figure, title })
+      const lines = [...drawn.matchAll(/font-size="15"[^>]*>([^<]*)</g)].map(([, line]) => line!)
+      expect(lines.join(" ")).toBe(title)
+      for (const line of lines) expect(line.length * 15 * 0.56).toBeLessThan(560)
+      return [lines.length, Number(/<svg[^>]* height="(\d+)"/.exec(drawn)![1])] as const
+    })
+    const [[one, low], [more, high]] = heights as [[number, number], [number, number]]
+    expect([one, more]).toEqual([1, 4])
+    expect(high - low).toBe(60)
+  })
+
   it("draws a single point, and an empty panel", () => {
     const one = { ...panel, series: [{ look: 1, points: [{ x: 3, y: 4 }] }] }
     const drawn = drawFigure({

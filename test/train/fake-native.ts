@@ -22,6 +22,8 @@ const atFirst = () => ({
   hang: false,
   sessions: 0,
   disposed: 0,
+  /** Of the data set that was registered last. */
+  labels: new Uint8Array(0),
   /** What was queued, batch by batch. */
   queued: [] as { indices: number[]; augment: AugmentOptions }[],
   /** Learning rates of the weight steps. */
@@ -205,6 +207,7 @@ export const fakeAddon = {
     readonly count: number
     constructor(options: { labels: Uint8Array }) {
       this.count = options.labels.length
+      fake.labels = options.labels.slice()
     }
   } as unknown as NativeAddon["Dataset"],
   Session: function (options: NativeSessionOptions) {

@@ -45,6 +45,13 @@ describe("a numbered folder", () => {
     expect(readdirSync(at("runs")).sort()).toEqual(["a-1", "a-2", "a-3"])
   })
 
+  it("is that of the call, whatever becomes of the object before the first event", async () => {
+    const out = { parent: at("runs"), name: "a" }
+    const running = search({ ...small, steps: 1, out })
+    out.name = "../b"
+    expect(await running.result()).toMatchObject({ out: at("runs/a-1") })
+  })
+
   it("is the next one where another process makes it at that moment; a named one is taken", async () => {
     const makes = (path: string) => {
       other.beforeRename = (to) => {

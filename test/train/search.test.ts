@@ -305,6 +305,8 @@ describe("resuming", () => {
     expect(() => search({ resume: at("empty") })).toThrow(/cannot be read/)
     writeFileSync(at("empty/config.json"), '{"format": 99}')
     expect(() => search({ resume: at("empty") })).toThrow(/format 99/)
+    writeFileSync(at("empty/config.json"), '{"format": {"toString": 1, "valueOf": 1}}')
+    expect(() => search({ resume: at("empty") })).toThrow(/format {"toString":1,"valueOf":1}, this version/)
     expect(() => search({ resume: at("empty"), batch: 3 })).toThrow(/batch/)
     for (const [config, message] of [
       ["null", /an object for options but received null/],

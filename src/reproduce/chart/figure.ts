@@ -22,6 +22,7 @@ export interface Figure {
 const margin = 16
 const leastWidth = 560
 const lineHeight = 16
+const titleHeight = 20
 
 /** @returns the SVG document */
 export function drawFigure(figure: Figure): string {
@@ -30,15 +31,22 @@ export function drawFigure(figure: Figure): string {
     : { width: Math.max(430, leastWidth / figure.columns), height: 310 }
   const width = panel.width * figure.columns + 2 * margin
   const rows = Math.ceil(figure.panels.length / figure.columns)
-  const { entries, height: legendHeight } = legend(figure.legend, width, margin + 34)
-  const top = margin + 34 + legendHeight + (figure.small ? 8 : 0)
+  const titles = broken(figure.title, width - 2 * margin, size.title)
+  const head = margin + 34 + (titles.length - 1) * titleHeight
+  const { entries, height: legendHeight } = legend(figure.legend, width, head)
+  const top = head + legendHeight + (figure.small ? 8 : 0)
   const below = top + rows * panel.height + 18
-  const caption = figure.caption.flatMap((line) => broken(line, width - 2 * margin))
+  const caption = figure.caption.flatMap((line) => broken(line, width - 2 * margin, size.caption))
   const height = below + caption.length * lineHeight + margin - 6
   const parts = [
     element("style", {}, styleSheet()),
     element("rect", { class: "paper", width, height }),
-    text({ x: margin, y: margin + 12, "font-size": size.title, "font-weight": 600 }, figure.title),
+    ...titles.map((line, i) =>
+      text(
+        { x: margin, y: margin + 12 + i * titleHeight, "font-size": size.title, "font-weight": 600 },
+        line,
+      ),
+    ),
     ...entries,
     ...figure.panels.map((p, i) =>
       drawPanel(p, {
@@ -52,8 +60,8 @@ export function drawFigure(figure: Figure): string {
       text({ x: margin, y: below + i * lineHeight, "font-size": size.caption }, line),
     ),
   ]
-  const head = { xmlns: "http://www.w3.org/2000/svg", width, height, viewBox: `0 0 ${width} ${height}` }
-  return `${element("svg", { ...head, role: "img" }, title(figure.title), ...parts)}\n`
+  const canvas = { xmlns: "http://www.w3.org/2000/svg", width, height, viewBox: `0 0 ${width} ${height}` }
+  return `${element("svg", { ...canvas, role: "img" }, title(figure.title), ...parts)}\n`
 }
 
 function legend(
@@ -78,12 +86,12 @@ function legend(
   return { entries: drawn, height: entries.length === 0 ? 0 : y - top + 16 }
 }
 
-function broken(line: string, width: number): string[] {
+function broken(line: string, width: number, fontSize: number): string[] {
   const lines: string[] = []
   let current = ""
   for (const word of line.split(" ")) {
     const longer = current === "" ? word : `${current} ${word}`
-    if (textWidth(longer, size.caption) > width && current !== "") {
+    if (textWidth(longer, fontSize) > width && current !== "") {
       lines.push(current)
       current = word
     } else current = longer
