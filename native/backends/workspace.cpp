@@ -3,6 +3,7 @@
 #include "../core/error.h"
 #include "../core/free_memory.h"
 #include "../core/huge_pages.h"
+#include "../core/poison.h"
 
 namespace nasp {
 
@@ -14,7 +15,10 @@ Workspace::~Workspace() {
 }
 
 void Workspace::release(Buffer& b) {
-  if (b.data) unmap_huge_pages(b.data, b.size);
+  if (b.data) {
+    unpoison(b.data, b.size);
+    unmap_huge_pages(b.data, b.size);
+  }
   b = {};
 }
 
@@ -26,7 +30,10 @@ std::size_t Workspace::bytes() const {
 }
 
 void* Workspace::grown(Buffer& b, std::size_t bytes) {
-  if (b.size >= bytes) return b.data;
+  if (b.size >= bytes) {
+    if (b.data) hand_out(b.data, bytes, b.size);
+    return b.data;
+  }
   release(b);
   const std::size_t size = round_up(bytes, huge_page);
   expect_free_memory(size, "kernels");
@@ -36,6 +43,7 @@ void* Workspace::grown(Buffer& b, std::size_t bytes) {
                 "Out of memory: a kernel asked for " + std::to_string(bytes >> 20) + " MiB of workspace");
   }
   b = {data, size};
+  hand_out(data, bytes, size);
   return b.data;
 }
 

@@ -6,6 +6,7 @@
 #include "error.h"
 #include "free_memory.h"
 #include "huge_pages.h"
+#include "poison.h"
 
 namespace nasp {
 
@@ -41,15 +42,18 @@ void Arena::reserve(std::size_t bytes) {
                     " MiB of address space for activations, which the system refused; a "
                     "smaller batch, fewer channels or fewer layers need less");
   }
+  poison(base_, size);
   reserved_ = size;
 }
 
 void Arena::release() {
   if (!base_) return;
-  if (memory_.release)
+  if (memory_.release) {
     memory_.release(memory_.context, base_);
-  else
+  } else {
+    unpoison(base_, reserved_);
     unmap_huge_pages(base_, reserved_);
+  }
   base_ = nullptr;
   reserved_ = used_ = found_free_ = 0;
 }
@@ -72,7 +76,8 @@ void* Arena::take(std::size_t bytes) {
     found_free_ = wanted;
   }
   void* p = base_ + used_;
-  if (guarded_) {
+  if (memory_.host()) hand_out(p, bytes, size);
+  if (guarded_ && !(poisons && memory_.host())) {
     guards_.push_back({used_ + bytes, used_ + size});
     memory_.fill_at(base_ + used_ + bytes, pattern, size - bytes);
   }
@@ -83,6 +88,7 @@ void* Arena::take(std::size_t bytes) {
 
 void Arena::rewind(std::size_t mark) {
   check();
+  if (memory_.host()) poison(base_ + mark, used_ - mark);
   used_ = mark;
   while (!guards_.empty() && guards_.back().from >= mark) guards_.pop_back();
 }

@@ -15,7 +15,7 @@ class Arena {
 
   // Bytes of address space, or of `memory`; throws Error ERR_NASP_OUT_OF_MEMORY. guarded: a pattern behind every stretch,
   // down to its last byte, that check() finds changed where a kernel wrote past its end (operations run alone: tests and
-  // verify).
+  // verify); in host memory AddressSanitizer does without, and sees reads too (poison.h).
   explicit Arena(std::size_t reserve, bool guarded = false, const Memory& memory = {});
   ~Arena();
   Arena(const Arena&) = delete;

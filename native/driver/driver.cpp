@@ -13,6 +13,7 @@
 #include "../core/arena.h"
 #include "../core/error.h"
 #include "../core/parallel.h"
+#include "../core/poison.h"
 #include "../core/rng.h"
 #include "../net/operation_run.h"
 #include "../net/session.h"
@@ -108,6 +109,12 @@ void check_sentinels() {
   char* p = static_cast<char*>(arena.take(100));
   p[99] = 1;
   arena.check();
+  if (poisons) {
+    if (!is_poisoned(p + 99) && is_poisoned(p + 100)) return;
+    failures++;
+    std::printf("memory past the end of what was handed out is somebody's\n");
+    return;
+  }
   p[100] = 1;
   try {
     arena.check();
