@@ -1,5 +1,6 @@
 // npm run check:layers: who may include whom. Native: core <- ops <- backends/backend.h <- backends/{cpu,cuda,host}; net
-// sees only backends/backend.h, device.h, registry.h, step_functions.h and workspace.h; only binding includes napi.h; only backends/cuda CUDA's headers.
+// sees only backends/backend.h, device.h, registry.h, step_functions.h and workspace.h; only backends/{cuda,host}
+// step_entries.h; only binding includes napi.h; only backends/cuda CUDA's headers.
 // TypeScript: only native.ts loads the addon; methods and spaces touch no file system, nor does what they import (types
 // aside); a folder of src imports those that its row names, and the files of src itself.
 //   check-layers.mjs [root]   default: this repository
@@ -10,6 +11,7 @@ import { fileURLToPath } from "node:url"
 const root = process.argv[2] ?? fileURLToPath(new URL("..", import.meta.url))
 const core = /^native\/core\//
 const seam = /^native\/backends\/(backend|device|registry|step_functions|workspace)\.h$/
+const entries = /^native\/backends\/step_entries\.h$/
 const ops = /^native\/ops\//
 const data = /^native\/data\//
 
@@ -22,7 +24,8 @@ const layers = [
   [/^native\/backends\/cuda_library\.cpp$/, [core, /^native\/backends\/cuda\/table\.h$/]],
   [/^native\/backends\/cuda\/(emulation|tools)\//, [core, ops, seam, /^native\/backends\/cuda\/[^/]*$/]],
   [/^native\/backends\/cuda\/kernel\.h$/, [/^native\/backends\/cuda\/emulation\/kernel_words\.h$/]],
-  [/^native\/backends\/(cpu|cuda|host)\//, [core, ops, seam]],
+  [/^native\/backends\/cpu\//, [core, ops, seam]],
+  [/^native\/backends\/(cuda|host)\//, [core, ops, seam, entries]],
   [/^native\/backends\//, [core, ops]],
   [/^native\/net\//, [core, ops, data, seam]],
   [

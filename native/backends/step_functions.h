@@ -27,31 +27,18 @@ struct BatchNorm {
   S *weight_gradient, *bias_gradient;  // null: not wanted
 };
 
-// <g, z> from moments that were taken with g.
+// <g, z> from moments that were taken with g (product_of, step_entries.h).
 enum class ProductOf {
   normalised,   // about the source's mean: scale * sum(g (y - mean)) + shift * sum(g)
   about_mean,   // about the batch's own mean
   as_is,        // about 0
   gradient_sum  // of g alone
 };
-// A channel's part of it, on host and device; scale and shift: of normalised alone.
-constexpr double product_of(ProductOf of, const Moments& m, double scale, double shift) {
-  switch (of) {
-    case ProductOf::normalised:
-      return scale * m.gradient_y + shift * m.gradient;
-    case ProductOf::about_mean:
-      return m.gradient_y + m.mean * m.gradient;
-    case ProductOf::as_is:
-      return m.gradient_y;
-    default:
-      return m.gradient;
-  }
-}
 
 // Mean softmax cross-entropy of a batch, and what a step says of itself.
 struct alignas(32) StepNumbers {
   double loss, gradient_norm;
-  int correct, count;  // of images
+  int correct;  // images
 };
 
 template <class S>
@@ -120,7 +107,8 @@ struct AlphaStep {
 struct Dropout {
   double rate;
   std::uint64_t seed;
-  std::uint32_t counter, place;  // of the pass; which skip of the net
+  std::uint32_t counter, place;                   // of the pass; which skip of the net
+  double kept() const { return 1 / (1 - rate); }  // the factor of what is
 };
 
 // A data set as bytes (N, C, H, W), and its normalisation.

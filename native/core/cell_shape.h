@@ -10,6 +10,8 @@ namespace nasp {
 // Edges in order: node 0 from inputs 0, 1; node 1 from 0, 1, 2; and so on.
 constexpr int cell_nodes = 4, cell_inputs = 2, cell_edges = 14;
 constexpr int edge_of(int node, int input) { return node * (node + 3) / 2 + input; }
+// The first node that has an edge from a source (inputs, then nodes); all later ones have too.
+constexpr int first_reader(int source) { return source < cell_inputs ? 0 : source - cell_inputs + 1; }
 static_assert(edge_of(cell_nodes, 0) == cell_edges && edge_of(1, 0) == cell_inputs);
 
 constexpr int most_candidates = 256;  // operations on an edge

@@ -1,4 +1,4 @@
-// What the training transform draws for an image (data/augment.h says how), the same on the host and on devices.
+// What the training transform (data/augment.h) draws for an image, and makes of a byte: the same on the host and on devices.
 #pragma once
 #include "rng.h"
 
@@ -14,6 +14,10 @@ constexpr CropDraw draw_crop(std::uint64_t seed, std::uint64_t counter, int pad,
   const std::uint32_t places = 2 * static_cast<std::uint32_t>(pad) + 1;
   return {static_cast<int>(below(draw.word[0], places)) - pad,
           static_cast<int>(below(draw.word[1], places)) - pad, flip && (draw.word[2] >> 31) != 0};
+}
+
+constexpr double normalised_byte(int byte, double mean, double deviation) {
+  return (byte / 255.0 - mean) / deviation;
 }
 
 struct Cutout {  // rows [top, bottom), columns [left, end), not yet cut off at the border; empty: none

@@ -35,7 +35,7 @@ void augment_image(const Dataset& dataset, std::uint32_t index, const Augment& a
     const std::size_t channel = static_cast<std::size_t>(c);
     const double mean = dataset.mean[channel], std = dataset.std[channel];
     S value[256];
-    for (int v = 0; v < 256; v++) value[v] = static_cast<S>((v / 255.0 - mean) / std);
+    for (int v = 0; v < 256; v++) value[v] = static_cast<S>(normalised_byte(v, mean, std));
     for (int y = 0; y < height; y++) {
       const std::uint8_t* row =
           y + down >= 0 && y + down < height ? image + c * pixels + (y + down) * width : nullptr;

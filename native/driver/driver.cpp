@@ -52,8 +52,7 @@ void check_operation(const std::string& op, int stride, bool affine, bool traini
   r.op = op, r.stride = stride, r.affine = affine, r.training = training, r.search_pools = true;
   r.channels = channels, r.height = height, r.width = width, r.batch = batch, r.isa = isa, r.threads = 2;
   r.precision = Precision::f64;
-  const bool halves = stride == 2;
-  const int out_height = halves ? (height + 1) / 2 : height, out_width = halves ? (width + 1) / 2 : width;
+  const int out_height = strided(height, stride), out_width = strided(width, stride);
   for (int i = 0; i < batch * channels * height * width; i++) r.x.push_back(random_value());
   for (int i = 0; i < batch * channels * out_height * out_width; i++) r.dy.push_back(random_value());
   for (const TensorInfo& t : operation_tensors(op, channels, stride, affine, true)) {

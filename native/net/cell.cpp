@@ -6,11 +6,12 @@ template <class S>
 Cell<S>::Cell(const Shape& shape, const std::vector<std::string>& candidates, Parameters<S>& parameters,
               const std::string& prefix)
     : shape_(shape),
-      candidates_(candidates.size()),
-      preprocess0_(shape.previous_reduction ? make_factorized_reduce(shape.in0, shape.channels)
-                                            : make_relu_conv_bn(shape.in0, shape.channels),
+      candidates_(static_cast<int>(candidates.size())),
+      preprocess0_(shape.previous_reduction ? make_factorized_reduce(shape.in[0], shape.channels)
+                                            : make_relu_conv_bn(shape.in[0], shape.channels),
                    parameters, prefix + "preprocess0.", false),
-      preprocess1_(make_relu_conv_bn(shape.in1, shape.channels), parameters, prefix + "preprocess1.", false) {
+      preprocess1_(make_relu_conv_bn(shape.in[1], shape.channels), parameters, prefix + "preprocess1.",
+                   false) {
   expect(shape.channels % shape.parts == 0,
          "channels that " + std::to_string(shape.parts) + " partial channels divide",
          std::to_string(shape.channels));
@@ -20,11 +21,12 @@ Cell<S>::Cell(const Shape& shape, const std::vector<std::string>& candidates, Pa
   for (int j = 0; j < cell_nodes; j++) {
     for (int i = 0; i < j + cell_inputs; i++) {
       const int stride = halves(i) ? 2 : 1;
-      for (std::size_t k = 0; k < candidates_; k++) {
+      for (int k = 0; k < candidates_; k++) {
         const std::string name =
             prefix + "_ops." + std::to_string(edge_of(j, i)) + "._ops." + std::to_string(k) + ".";
         chains_.push_back(std::make_unique<Chain<S>>(
-            make_operation(candidates[k], part_channels(), stride, true), parameters, name, false));
+            make_operation(candidates[static_cast<std::size_t>(k)], part_channels(), stride, true),
+            parameters, name, false));
       }
     }
   }
@@ -42,16 +44,13 @@ void Cell<S>::prepare(const Backend<S>& backend, Parameters<S>& parameters) {
 }
 
 template <class S>
-void Cell<S>::plan(const Device& device, int batch, int height0, int width0, int height, int width) const {
-  preprocess0_.plan(device, batch, height0, width0);
-  preprocess1_.plan(device, batch, height, width);
+void Cell<S>::plan(const Device& device, int batch) const {
+  preprocess0_.plan(device, batch, shape_.size[0], shape_.size[0]);
+  preprocess1_.plan(device, batch, shape_.size[1], shape_.size[1]);
   for (int j = 0; j < cell_nodes; j++) {
     for (int i = 0; i < j + cell_inputs; i++) {
-      const bool inner = shape_.reduction && i >= cell_inputs;
-      for (std::size_t k = 0; k < candidates_; k++) {
-        int h = inner ? (height + 1) / 2 : height, w = inner ? (width + 1) / 2 : width;
-        chains_[static_cast<std::size_t>(edge_of(j, i)) * candidates_ + k]->plan(device, batch, h, w);
-      }
+      for (int k = 0; k < candidates_; k++)
+        chain(edge_of(j, i), k).plan(device, batch, source_size(i), source_size(i));
     }
   }
 }
@@ -61,33 +60,6 @@ std::size_t Cell<S>::packed_bytes() const {
   std::size_t n = preprocess0_.packed_bytes() + preprocess1_.packed_bytes();
   for (const auto& c : chains_) n += c->packed_bytes();
   return n;
-}
-
-template <class S>
-std::size_t Cell<S>::stored(const Backend<S>& backend, int batch, int height, int width,
-                            const Mixture* mixture) const {
-  std::size_t n = 2 * (backend.size(batch, shape_.channels, height, width) + arena_slack<S>);
-  n += backend.size(batch, shape_.channels * cell_nodes, height, width) + arena_slack<S>;
-  for (std::size_t i = 0; i < chains_.size(); i++) {
-    if (mixture && !mixture->propagated(static_cast<int>(i))) continue;
-    n += chains_[i]->stored(backend, batch, height, width);
-    if (chains_[i]->operation().identity())  // behind dropout
-      n += backend.size(batch, part_channels(), height, width) + arena_slack<S>;
-  }
-  for (const auto& h : halving_) n += h ? h->stored(backend, batch, height, width) : 0;
-  return n;
-}
-
-template <class S>
-std::size_t Cell<S>::probe_stored(const Backend<S>& backend, int batch, int height, int width) const {
-  std::size_t largest = 0;
-  for (std::size_t edge = 0; edge < cell_edges; edge++) {
-    std::size_t n = 0;
-    for (std::size_t k = 0; k < candidates_; k++)
-      n += chains_[edge * candidates_ + k]->stored(backend, batch, height, width);
-    largest = std::max(largest, n);
-  }
-  return largest;
 }
 
 template <class S>
@@ -132,7 +104,7 @@ template <class S>
 void Cell<S>::run_from(const Pass<S>& pass, int i, const Mixture& mixture, const SkipDropout* dropout) {
   std::vector<Chain<S>*> group;
   std::vector<int> entries;
-  for (int j = i < cell_inputs ? 0 : i - 1; j < cell_nodes; j++) {
+  for (int j = first_reader(i); j < cell_nodes; j++) {
     for (int k = 0; k < mixture.candidates; k++) {
       const int entry = edge_of(j, i) * mixture.candidates + k;
       if (!mixture.propagated(entry)) continue;
@@ -158,17 +130,38 @@ void Cell<S>::run_from(const Pass<S>& pass, int i, const Mixture& mixture, const
                         &halving, 1);
   }
 }
+template <class S>
+void Cell<S>::count_run_from(ArenaCount<S>& arena, int i, const Mixture* mixture) const {
+  const int size = source_size(i);
+  for (int j = first_reader(i); j < cell_nodes; j++) {
+    for (int k = 0; k < candidates_; k++) {
+      if (!propagated(mixture, edge_of(j, i) * candidates_ + k)) continue;
+      const Chain<S>& c = chain(edge_of(j, i), k);
+      c.count_propagate(arena, size, size);
+      if (c.operation().identity()) arena.take(part_channels(), size, size);  // behind dropout
+    }
+  }
+  if (shape_.parts > 1 && halves(i)) halving_[i]->count_propagate(arena, size, size);
+}
 
 template <class S>
 Source<S> Cell<S>::forward(const Pass<S>& pass, const Mixture& mixture, const SkipDropout* dropout) {
-  int height = source(1).x.height, width = source(1).x.width;
-  if (shape_.reduction) height = (height + 1) / 2, width = (width + 1) / 2;
-  output_ = pass.take(shape_.channels * cell_nodes, height, width);
+  output_ = pass.take(shape_.channels * cell_nodes, node_size(), node_size());
   for (int i = 0; i < cell_inputs + cell_nodes; i++) {
     if (i >= cell_inputs) sum_node(pass, i - cell_inputs, mixture);
     run_from(pass, i, mixture, dropout);
   }
   return {output_, {}};
+}
+template <class S>
+void Cell<S>::count_forward(ArenaCount<S>& arena, const Mixture* mixture) const {
+  arena.take(shape_.channels * cell_nodes, node_size(), node_size());
+  for (int i = 0; i < cell_inputs + cell_nodes; i++) {
+    const std::size_t mark = arena.mark();
+    if (i >= cell_inputs) NodeParts<S>::count(arena, shape_.channels, node_size(), node_size(), shape_.parts);
+    arena.rewind(mark);
+    count_run_from(arena, i, mixture);
+  }
 }
 
 // g as it reaches an identity skip from behind its dropout.
@@ -194,7 +187,7 @@ void Cell<S>::backward_bypass(const Pass<S>& pass, int i, const NodeParts<S>* d_
   }
   auto* moments = pass.arena.template take_as<Moments>(static_cast<std::size_t>(channels));
   const S* zeros = pass.parameters.zeros();
-  for (int j = i < cell_inputs ? 0 : i - 1; j < cell_nodes; j++) {
+  for (int j = first_reader(i); j < cell_nodes; j++) {
     const std::size_t edge = static_cast<std::size_t>(edge_of(j, i));
     const Write write = d_rest.view ? d_rest.write() : Write::overwrite;
     for (int part = 1; part < shape_.parts; part++) {
@@ -216,6 +209,13 @@ void Cell<S>::backward_bypass(const Pass<S>& pass, int i, const NodeParts<S>* d_
     Chain<S>::backward(pass, &halving, 1, to);
   }
 }
+template <class S>
+void Cell<S>::count_backward_bypass(ArenaCount<S>& arena, int i) const {
+  const int rest = shape_.channels - part_channels();
+  if (halves(i)) arena.take(rest, node_size(), node_size());
+  arena.template take_as<Moments>(static_cast<std::size_t>(part_channels()));
+  if (halves(i)) Chain<S>::count_backward(arena, {halving_[i].get()}, rest, source_size(i), source_size(i));
+}
 
 template <class S>
 void Cell<S>::backward(const Pass<S>& pass, const View<S>& d_out, Gradient<S>* d_in, const Mixture& mixture,
@@ -234,7 +234,7 @@ void Cell<S>::backward(const Pass<S>& pass, const View<S>& d_out, Gradient<S>* d
     Gradient<S> dx = i >= cell_inputs ? Gradient<S>{node(d_out, i - cell_inputs), true} : d_in[i];
     Gradient<S> d_part = {partial && dx.view ? dx.view.slice(0, part_channels()) : dx.view, dx.written};
     probes.clear();
-    for (int j = i < cell_inputs ? 0 : i - 1; j < cell_nodes; j++) {
+    for (int j = first_reader(i); j < cell_nodes; j++) {
       const View<const S> g = d_nodes[j].of(pass.backend, 0);
       const std::size_t before = pass.arena.mark();
       edge.clear();
@@ -261,6 +261,37 @@ void Cell<S>::backward(const Pass<S>& pass, const View<S>& d_out, Gradient<S>* d
   }
   if (d_mixture && d_mixture->node_sum) add_node_sums(pass, d_out, d_mixture->node_sum);
   pass.arena.rewind(mark);
+}
+
+template <class S>
+void Cell<S>::count_backward(ArenaCount<S>& arena, const Mixture* mixture) const {
+  const std::size_t mark = arena.mark();
+  std::vector<const Chain<S>*> edge;
+  std::vector<std::vector<const Chain<S>*>> probes;
+  for (int i = cell_inputs + cell_nodes - 1; i-- > 0;) {
+    const int size = source_size(i);
+    if (i > 0) NodeParts<S>::count(arena, shape_.channels, node_size(), node_size(), shape_.parts);
+    probes.clear();
+    for (int j = first_reader(i); j < cell_nodes; j++) {
+      const std::size_t before = arena.mark();
+      edge.clear();
+      probes.emplace_back();
+      for (int k = 0; k < candidates_; k++) {
+        const int entry = edge_of(j, i) * candidates_ + k;
+        const Chain<S>* c = &chain(edge_of(j, i), k);
+        if (probed(mixture, entry)) probes.back().push_back(c);
+        if (!propagated(mixture, entry)) continue;
+        if (c->operation().identity()) arena.take(part_channels(), size, size);  // dropped
+        edge.push_back(c);
+      }
+      Chain<S>::count_backward(arena, edge, part_channels(), size, size);
+      arena.rewind(before);
+    }
+    Chain<S>::count_probe(arena, probes, part_channels(), size, size);
+    if (shape_.parts > 1) count_backward_bypass(arena, i);
+  }
+  arena.template take_as<Moments>(static_cast<std::size_t>(shape_.channels));  // add_node_sums
+  arena.rewind(mark);
 }
 
 template <class S>

@@ -53,7 +53,8 @@ template <class S>
 class Cell {
  public:
   struct Shape {
-    int in0, in1, channels;  // channels of the two inputs and of a node
+    int in[cell_inputs], channels;  // channels of the inputs and of a node
+    int size[cell_inputs];          // the inputs' height and width; preprocessed, both have the second's
     bool reduction, previous_reduction;
     int parts;  // operations see channels / parts
     int index;  // in the net
@@ -62,16 +63,11 @@ class Cell {
        const std::string& prefix);
 
   void prepare(const Backend<S>& backend, Parameters<S>& parameters);
-  // Inputs of height0 x width0 and height x width.
-  void plan(const Device& device, int batch, int height0, int width0, int height, int width) const;
+  void plan(const Device& device, int batch) const;
   bool reduction() const { return shape_.reduction; }
+  const Shape& shape() const { return shape_; }
+  int node_size() const { return strided(shape_.size[1], shape_.reduction ? 2 : 1); }
   std::size_t packed_bytes() const;
-  // Most scalars that a forward pass stores on inputs of height x width (input 1's): of the mixture's operations, of every
-  // operation (null).
-  std::size_t stored(const Backend<S>& backend, int batch, int height, int width,
-                     const Mixture* mixture) const;
-  // Most scalars that probes take beside that, which an edge at a time stores and gives back.
-  std::size_t probe_stored(const Backend<S>& backend, int batch, int height, int width) const;
 
   // The preprocessing of input i. The net runs it, forward before the cell and backward after it: other cells read the same
   // output, and all that read one run together.
@@ -79,24 +75,32 @@ class Cell {
 
   // From what the preprocessing has left. dropout: null in evaluation.
   Source<S> forward(const Pass<S>& pass, const Mixture& mixture, const SkipDropout* dropout);
+  // With dropout; mixture null: at least what any takes.
+  void count_forward(ArenaCount<S>& arena, const Mixture* mixture) const;
   // From the output's gradient to those of the preprocessed inputs, d_in (2), whose views are null where they are not wanted.
   // d_mixture: += <dL/dnode, op>; null: not wanted, and nothing is probed.
   void backward(const Pass<S>& pass, const View<S>& d_out, Gradient<S>* d_in, const Mixture& mixture,
                 MixtureGradient* d_mixture, const SkipDropout* dropout);
+  void count_backward(ArenaCount<S>& arena, const Mixture* mixture) const;
 
  private:
   using Probes = std::vector<typename Chain<S>::Probe>;
 
-  Chain<S>& chain(int edge, int k) { return *chains_[static_cast<std::size_t>(edge) * candidates_ + k]; }
+  Chain<S>& chain(int edge, int k) const {
+    return *chains_[static_cast<std::size_t>(edge * candidates_ + k)];
+  }
   Dropout mask_of(const SkipDropout& d, int entry) const {
     constexpr int places = 4096;  // a cell
     static_assert(cell_edges * most_candidates <= places);
     return {d.rate, d.seed, d.counter, static_cast<std::uint32_t>(shape_.index * places + entry)};
   }
+  static bool propagated(const Mixture* mixture, int entry) { return !mixture || mixture->propagated(entry); }
+  static bool probed(const Mixture* mixture, int entry) { return !mixture || mixture->probed(entry); }
   int part_channels() const { return shape_.channels / shape_.parts; }
   // Edges from source i have stride 2.
   bool halves(int i) const { return shape_.reduction && i < cell_inputs; }
   Source<S> source(int i) const;  // inputs, then nodes
+  int source_size(int i) const { return i < cell_inputs ? shape_.size[1] : node_size(); }
   Source<S> part_of(const Source<S>& source, int part) const {
     return nasp::part_of(source, part * part_channels(), part_channels());
   }
@@ -106,13 +110,15 @@ class Cell {
   }
   void sum_node(const Pass<S>& pass, int j, const Mixture& mixture);
   void run_from(const Pass<S>& pass, int i, const Mixture& mixture, const SkipDropout* dropout);
+  void count_run_from(ArenaCount<S>& arena, int i, const Mixture* mixture) const;
   void backward_bypass(const Pass<S>& pass, int i, const NodeParts<S>* d_nodes, Gradient<S>& dx,
                        const Mixture& mixture, MixtureGradient* d_mixture);
+  void count_backward_bypass(ArenaCount<S>& arena, int i) const;
   View<const S> dropped(const Pass<S>& pass, int entry, View<const S> g, const SkipDropout* dropout);
   void add_node_sums(const Pass<S>& pass, const View<S>& d_out, double* sums) const;
 
   Shape shape_;
-  std::size_t candidates_;
+  int candidates_;  // operations on an edge
   Chain<S> preprocess0_, preprocess1_;
   std::vector<std::unique_ptr<Chain<S>>> chains_;
   std::unique_ptr<Chain<S>> halving_[cell_inputs];  // of what goes by at stride 2

@@ -46,16 +46,6 @@ std::size_t Chain<S>::packed_bytes() const {
 }
 
 template <class S>
-std::size_t Chain<S>::stored(const Backend<S>& backend, int batch, int height, int width) const {
-  std::size_t n = 0;
-  for (const Stage& s : stages_) {
-    height = s.unit().out_height(height), width = s.unit().out_width(width);
-    n += backend.size(batch, s.unit().out, height, width) + arena_slack<S>;
-  }
-  return n;
-}
-
-template <class S>
 void Chain<S>::mark_gradients(Parameters<S>& parameters) const {
   for (const Stage& s : stages_) {
     for (int p : {s.first, s.dense[0], s.dense[1], s.norm.weight, s.norm.bias}) {
@@ -85,7 +75,7 @@ void Chain<S>::prepare(const Backend<S>& backend, Parameters<S>& parameters) {
 }
 
 template <class S>
-void Chain<S>::plan(const Device& device, int batch, int& height, int& width) const {
+void Chain<S>::plan(const Device& device, int batch, int height, int width) const {
   for (const Stage& s : stages_) {
     device.plan(s.unit(), batch, height, width);
     height = s.unit().out_height(height), width = s.unit().out_width(width);
@@ -196,6 +186,16 @@ double pixel_count(const Pass<S>& pass, const Unit& unit, const View<const S>& x
 }
 }  // namespace
 
+// The outputs of units [from, to), of a chain's input of that size.
+template <class S>
+void Chain<S>::count_outputs(ArenaCount<S>& arena, int from, int to, int height, int width) const {
+  for (int i = 0; i < to; i++) {
+    const Unit& unit = stages_[static_cast<std::size_t>(i)].unit();
+    height = unit.out_height(height), width = unit.out_width(width);
+    if (i >= from) arena.take(unit.out, height, width);
+  }
+}
+
 // The units after the first. keep: outputs stay for backward; otherwise the last one is only measured against g.
 template <class S>
 void Chain<S>::forward_rest(const Pass<S>& pass, View<const S> g, bool keep) {
@@ -234,13 +234,20 @@ void Chain<S>::propagate(const Pass<S>& pass, const Source<S>& x, Chain* const* 
     chain.output_ = chain.output_of(pass, chain.stages_.back());
   }
 }
+template <class S>
+void Chain<S>::count_propagate(ArenaCount<S>& arena, int height, int width) const {
+  count_outputs(arena, 0, units(), height, width);
+}
 
 template <class S>
 void Chain<S>::probe(const Pass<S>& pass, const Source<S>& x, const Probe* probes, int count) {
   const std::size_t start = pass.arena.mark(), channels = static_cast<std::size_t>(x.x.channels);
   Unit identity;
   identity.kind = UnitKind::identity, identity.in = identity.out = x.x.channels;
-  auto* identity_moments = pass.arena.template take_as<Moments>(channels * static_cast<std::size_t>(count));
+  const auto identities =
+      std::count_if(probes, probes + count, [](const Probe& p) { return p.chain->operation_.identity(); });
+  auto* const identity_moments =
+      pass.arena.template take_as<Moments>(channels * static_cast<std::size_t>(identities));
   std::vector<ForwardUnit<S>> units;
   const auto first_unit = [&](Chain& chain, View<S> y, View<const S> g) {
     Stage& stage = chain.stages_.front();
@@ -249,13 +256,17 @@ void Chain<S>::probe(const Pass<S>& pass, const Source<S>& x, const Probe* probe
     return chain.forward_unit(stage, pass, g, true);
   };
   // One unit: all of them in one sweep.
+  Moments* moments = identity_moments;
   for (int i = 0; i < count; i++) {
     Chain& chain = *probes[i].chain;
-    if (chain.operation_.identity())
-      units.push_back({&identity, nullptr, {}, probes[i].g, identity_moments + i * channels});
+    if (chain.operation_.identity()) {
+      units.push_back({&identity, nullptr, {}, probes[i].g, moments});
+      moments += channels;
+    }
     if (chain.stages_.size() == 1) units.push_back(first_unit(chain, {}, probes[i].g));
   }
   if (!units.empty()) pass.backend.forward(pass.run, units.data(), static_cast<int>(units.size()), x);
+  moments = identity_moments;
   // More: an edge at a time, first units in one sweep, so that what lies between the units is still in the cache.
   for (int begin = 0, end; begin < count; begin = end) {
     const std::size_t mark = pass.arena.mark();
@@ -270,9 +281,11 @@ void Chain<S>::probe(const Pass<S>& pass, const Source<S>& x, const Probe* probe
     if (!units.empty()) pass.backend.forward(pass.run, units.data(), static_cast<int>(units.size()), x);
     for (int i = begin; i < end; i++) {
       Chain& chain = *probes[i].chain;
-      if (chain.operation_.identity())
-        pass.between().add_product(pass.run, probes[i].product, identity_moments + i * channels, x.x.channels,
-                                   nullptr, nullptr, ProductOf::about_mean);
+      if (chain.operation_.identity()) {
+        pass.between().add_product(pass.run, probes[i].product, moments, x.x.channels, nullptr, nullptr,
+                                   ProductOf::about_mean);
+        moments += channels;
+      }
       if (chain.stages_.empty()) continue;
       chain.normalise(chain.stages_.front(), pass, pixel_count(pass, chain.stages_.front().unit(), x.x));
       const std::size_t between = pass.arena.mark();
@@ -285,6 +298,29 @@ void Chain<S>::probe(const Pass<S>& pass, const Source<S>& x, const Probe* probe
     pass.arena.rewind(mark);
   }
   pass.arena.rewind(start);
+}
+template <class S>
+void Chain<S>::count_probe(ArenaCount<S>& arena, const std::vector<std::vector<const Chain*>>& edges,
+                           int channels, int height, int width) {
+  const std::size_t start = arena.mark();
+  std::size_t identities = 0;
+  for (const auto& edge : edges) {
+    for (const Chain* chain : edge) identities += chain->operation_.identity();
+  }
+  arena.template take_as<Moments>(static_cast<std::size_t>(channels) * identities);
+  for (const auto& edge : edges) {
+    const std::size_t mark = arena.mark();
+    for (const Chain* chain : edge) {
+      if (chain->units() > 1) chain->count_outputs(arena, 0, 1, height, width);
+    }
+    for (const Chain* chain : edge) {
+      const std::size_t between = arena.mark();
+      chain->count_outputs(arena, 1, chain->units() - 1, height, width);
+      arena.rewind(between);
+    }
+    arena.rewind(mark);
+  }
+  arena.rewind(start);
 }
 
 // The moments of g about the last units' outputs, and the products that they make. A unit without BatchNorm has mean 0.
@@ -380,6 +416,16 @@ void Chain<S>::backward(const Pass<S>& pass, const Backward* chains, int count, 
     pass.backend.backward(pass.run, first_units.data(), static_cast<int>(first_units.size()));
   if (zeros && dx.view && !dx.written) pass.backend.add(pass.run, dx.view, dx.write(), {}, S(0));
   pass.arena.rewind(mark);
+}
+template <class S>
+void Chain<S>::count_backward(ArenaCount<S>& arena, const std::vector<const Chain*>& chains, int channels,
+                              int height, int width) {
+  const std::size_t mark = arena.mark();
+  for (const Chain* chain : chains) {
+    if (chain->operation_.identity()) count_probe(arena, {{chain}}, channels, height, width);
+    chain->count_outputs(arena, 0, chain->units() - 1, height, width);  // whose gradients they are
+  }
+  arena.rewind(mark);
 }
 
 template class Chain<float>;

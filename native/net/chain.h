@@ -10,8 +10,8 @@
 #pragma once
 #include "../backends/device.h"
 #include "../backends/step_functions.h"
-#include "../core/arena.h"
 #include "../ops/operation.h"
+#include "arena_count.h"
 #include "parameters.h"
 
 namespace nasp {
@@ -53,11 +53,9 @@ class Chain {
   const Operation& operation() const { return operation_; }
   // Takes room for the chain's numbers; before the parameters are allocated.
   void prepare(const Backend<S>& backend, Parameters<S>& parameters);
-  // Plans all units on the device, for inputs of that size; the output's size takes its place.
-  void plan(const Device& device, int batch, int& height, int& width) const;
+  // Plans all units on the device, for inputs of that size.
+  void plan(const Device& device, int batch, int height, int width) const;
   std::size_t packed_bytes() const;
-  // Scalars that propagate stores for a batch, at the input's size.
-  std::size_t stored(const Backend<S>& backend, int batch, int height, int width) const;
   // Every parameter of the chain has a gradient in this step.
   void mark_gradients(Parameters<S>& parameters) const;
 
@@ -68,9 +66,14 @@ class Chain {
   };
   // Outputs are taken from the pass's arena and stay there: whoever rewinds it ends what output() and backward read.
   static void propagate(const Pass<S>& pass, const Source<S>& x, Chain* const* chains, int count);
+  // Of one chain of the group, from an x of that size.
+  void count_propagate(ArenaCount<S>& arena, int height, int width) const;
   // Gives back all that it takes from the arena. Not of chains whose backward is to come: it overwrites what they keep.
   // Those of one g, an edge's, follow on each other.
   static void probe(const Pass<S>& pass, const Source<S>& x, const Probe* probes, int count);
+  // An edge's chains with each other.
+  static void count_probe(ArenaCount<S>& arena, const std::vector<std::vector<const Chain*>>& edges,
+                          int channels, int height, int width);
 
   Source<S> output() const { return output_; }  // of the last propagate
   // A chain's part in a group's backward. weight: of its output in the sum whose gradient g is.
@@ -84,6 +87,8 @@ class Chain {
   // Of chains that have propagated the same source. dx: the first chain that has a gradient writes it as it says; null: not
   // wanted.
   static void backward(const Pass<S>& pass, const Backward* chains, int count, Gradient<S>& dx);
+  static void count_backward(ArenaCount<S>& arena, const std::vector<const Chain*>& chains, int channels,
+                             int height, int width);
 
  private:
   struct Norm {
@@ -105,6 +110,7 @@ class Chain {
     const Unit& unit() const { return named.unit; }
   };
 
+  int units() const { return static_cast<int>(stages_.size()); }
   static std::uint64_t version(const Stage& stage, const Parameters<S>& parameters);  // of its weights
   static UnitWeights<S> weights(const Stage& stage, Parameters<S>& parameters);
   const S* pack(Stage& stage, const Pass<S>& pass, bool backward);
@@ -113,6 +119,7 @@ class Chain {
   BatchNorm<S> numbers(const Stage& stage, Parameters<S>& parameters) const;
   void normalise(Stage& stage, const Pass<S>& pass, double count);
   Source<S> output_of(const Pass<S>& pass, const Stage& stage) const;
+  void count_outputs(ArenaCount<S>& arena, int from, int to, int height, int width) const;
   void forward_rest(const Pass<S>& pass, View<const S> g, bool keep);
   static void measure(const Pass<S>& pass, const Backward* chains, int count);
   BackwardUnit<S> backward_to_first(const Pass<S>& pass, View<const S> g, S weight);

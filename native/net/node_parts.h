@@ -15,6 +15,10 @@ class NodeParts {
     part_size_ = pass.backend.size(pass.run.batch, node.channels / count, node.height, node.width);
   }
 
+  static void count(ArenaCount<S>& arena, int channels, int height, int width, int parts) {
+    if (parts > 1 && arena.backend().split) arena.take(channels, height, width);
+  }
+
   View<S> of(const Backend<S>& backend, int part) const {
     const int channels = node_.channels / count_;
     if (beside_) return backend.view(beside_ + part * part_size_, channels, node_.height, node_.width);

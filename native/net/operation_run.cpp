@@ -23,8 +23,6 @@ std::vector<S> converted(const std::vector<double>& v) {
 
 constexpr char wrong_shape[] = "ERR_NASP_SHAPE";
 
-int strided(int size, int stride) { return (size + stride - 1) / stride; }
-
 // A chain with its parameters, ready for passes over one input.
 template <class S>
 struct Bench {
@@ -36,8 +34,8 @@ struct Bench {
   Parameters<S> parameters;
   Chain<S> chain;
   Store<double> product;
-  Arena arena;
   int out_height, out_width;
+  Arena arena;
   View<S> x, dy, dx, z;
   Pass<S> pass;
 
@@ -47,9 +45,9 @@ struct Bench {
         parallel(r.threads),
         workspace(parallel.threads()),
         chain(make_operation(r.op, r.channels, r.stride, r.search_pools), parameters, "", r.affine),
-        arena(reserve(), guarded, open().memory()),
         out_height(strided(r.height, r.stride)),
         out_width(strided(r.width, r.stride)),
+        arena(reserve(guarded), guarded, open(reserve(guarded)).memory()),
         pass{backend,      {parallel, workspace, r.batch, device->handle()},
              arena,        parameters,
              r.training,   true,
@@ -60,16 +58,22 @@ struct Bench {
     for (View<S>* v : {&x, &dx}) *v = pass.take(r.channels, r.height, r.width);
     for (View<S>* v : {&dy, &z}) *v = pass.take(r.channels, out_height, out_width);
   }
-  const Device& open() {
+  const Device& open(std::size_t bytes) {
     const std::size_t x = backend.size(request.batch, request.channels, request.height, request.width);
-    device = std::make_unique<Device>(backend.device, DevicePlan{x, reserve(), request.batch, x, 0});
+    device = std::make_unique<Device>(backend.device, DevicePlan{x, bytes, request.batch, x, 0});
     return *device;
   }
-  std::size_t reserve() const {
+  std::size_t reserve(bool guarded) const {
     const auto& r = request;
-    const std::size_t x = backend.size(r.batch, r.channels, r.height, r.width) + 2 * arena_slack<S>,
-                      stored = chain.stored(backend, r.batch, r.height, r.width), moments = 32 * Arena::page;
-    return sizeof(S) * (8 * x + 2 * stored + moments);
+    ArenaCount<S> count(backend, r.batch, guarded);
+    for (int i = 0; i < 2; i++) {  // x, dx; dy, z
+      count.take(r.channels, r.height, r.width);
+      count.take(r.channels, out_height, out_width);
+    }
+    chain.count_propagate(count, r.height, r.width);
+    Chain<S>::count_probe(count, {{&chain}}, r.channels, r.height, r.width);
+    Chain<S>::count_backward(count, {&chain}, r.channels, r.height, r.width);
+    return count.peak();
   }
   Source<S> source() const { return {x, {}}; }
   std::vector<double> values(const S* from, std::size_t count) const {

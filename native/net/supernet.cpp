@@ -18,10 +18,14 @@ void poll(const std::atomic<bool>& cancelled) {
 template <class S>
 class GradientMemory {
  public:
-  GradientMemory(const Pass<S>& pass, const std::vector<Source<S>>& outputs,
-                 const std::vector<Source<S>>& inputs)
-      : backend_(pass.backend), output_(take(pass, outputs)) {
-    for (S*& memory : inputs_) memory = take(pass, inputs);
+  // output, input: scalars of the largest.
+  GradientMemory(const Pass<S>& pass, std::size_t output, std::size_t input)
+      : backend_(pass.backend), output_(pass.arena.template take_as<S>(output)) {
+    for (S*& memory : inputs_) memory = pass.arena.template take_as<S>(input);
+  }
+  static void count(ArenaCount<S>& arena, std::size_t output, std::size_t input) {
+    arena.template take_as<S>(output);
+    for (int i = 0; i < inputs; i++) arena.template take_as<S>(input);
   }
   View<S> output(const Source<S>& like) const { return view(output_, like); }
   View<S> input(std::size_t cell, int input, const Source<S>& like) const {
@@ -29,17 +33,12 @@ class GradientMemory {
   }
 
  private:
-  static S* take(const Pass<S>& pass, const std::vector<Source<S>>& activations) {
-    std::size_t largest = 0;
-    for (const auto& [x, norm] : activations)
-      largest = std::max(largest, pass.backend.size(pass.run.batch, x.channels, x.height, x.width));
-    return pass.arena.template take_as<S>(largest);
-  }
+  static constexpr int inputs = 3;
   View<S> view(S* memory, const Source<S>& like) const {
     return backend_.view(memory, like.x.channels, like.x.height, like.x.width);
   }
   const Backend<S>& backend_;
-  S *output_, *inputs_[3];
+  S *output_, *inputs_[inputs];
 };
 }  // namespace
 
@@ -49,17 +48,19 @@ Supernet<S>::Supernet(const SupernetConfig& config)
       alpha_{AlphaMatrix<S>("alphas_normal", static_cast<int>(config.normal.size())),
              AlphaMatrix<S>("alphas_reduce", static_cast<int>(config.reduce.size()))} {
   int channels = config.channels, in0 = stem_multiplier * channels, in1 = in0;
+  int size0 = config.image_size, size1 = size0;
   stem_ = std::make_unique<Chain<S>>(make_stem(config.image_channels, in0), parameters_, "stem.", true);
   bool previous_reduction = false;
   for (int i = 0; i < config.layers; i++) {
     const bool reduction = i == config.layers / 3 || i == 2 * config.layers / 3;
     if (reduction) channels *= 2;
     cells_.push_back(std::make_unique<Cell<S>>(
-        typename Cell<S>::Shape{in0, in1, channels, reduction, previous_reduction, config.partial_channels,
-                                i},
+        typename Cell<S>::Shape{
+            {in0, in1}, channels, {size0, size1}, reduction, previous_reduction, config.partial_channels, i},
         reduction ? config.reduce : config.normal, parameters_, "cells." + std::to_string(i) + "."));
     previous_reduction = reduction;
     in0 = in1, in1 = cell_nodes * channels;
+    size0 = size1, size1 = cells_.back()->node_size();
   }
   features_ = in1;
   classifier_weight_ =
@@ -84,13 +85,8 @@ void Supernet<S>::allocate(const Memory& memory) {
 
 template <class S>
 void Supernet<S>::plan(const Device& device, int batch) const {
-  int size0 = config_.image_size, size = size0, width = size0;
-  stem_->plan(device, batch, size, width);
-  for (const auto& cell : cells_) {
-    cell->plan(device, batch, size0, size0, size, size);
-    size0 = size;
-    if (cell->reduction()) size = (size + 1) / 2;
-  }
+  stem_->plan(device, batch, config_.image_size, config_.image_size);
+  for (const auto& cell : cells_) cell->plan(device, batch);
 }
 
 template <class S>
@@ -111,28 +107,41 @@ std::size_t Supernet<S>::packed_bytes() const {
 }
 
 template <class S>
+typename Supernet<S>::Largest Supernet<S>::largest(const Backend<S>& backend, int batch) const {
+  const int size = config_.image_size;
+  Largest n = {backend.size(batch, stem_multiplier * config_.channels, size, size), 0};
+  for (const auto& cell : cells_) {
+    const typename Cell<S>::Shape& shape = cell->shape();
+    n.output = std::max(
+        n.output, backend.size(batch, shape.channels * cell_nodes, cell->node_size(), cell->node_size()));
+    n.input = std::max(n.input, backend.size(batch, shape.channels, shape.size[1], shape.size[1]));
+  }
+  return n;
+}
+
+template <class S>
 std::size_t Supernet<S>::largest_activation(const Backend<S>& backend) const {
-  const int channels =
-      std::max({config_.image_channels, stem_multiplier * config_.channels, cell_nodes * config_.channels});
-  return backend.size(config_.batch, channels, config_.image_size, config_.image_size);
+  const auto [output, input] = largest(backend, config_.batch);
+  const int size = config_.image_size;
+  return std::max({backend.size(config_.batch, config_.image_channels, size, size), output, input});
 }
 
 template <class S>
 std::size_t Supernet<S>::arena_bytes(const Backend<S>& backend, bool every) const {
-  int size = config_.image_size, channels = config_.channels;
-  const int stem = stem_multiplier * channels;
-  const std::size_t image = largest_activation(backend);
-  std::size_t n = backend.size(config_.batch, stem, size, size) + arena_slack<S>;
-  std::size_t probes = 0;
-  for (const auto& cell : cells_) {
-    n += cell->stored(backend, config_.batch, size, size, every ? nullptr : &mixture(*cell));
-    probes = std::max(probes, cell->probe_stored(backend, config_.batch, size, size));
-    if (cell->reduction()) size = (size + 1) / 2, channels *= 2;
-  }
-  // x; gradients: an output, three inputs, what lies between units; and where channels are partial an output's in parts
-  const std::size_t images = config_.partial_channels > 1 && backend.split ? 8 : 7;
-  const std::size_t rest = 64 * Arena::page;  // moments, and what all of this is padded by
-  return sizeof(S) * (n + probes + images * image + rest);
+  ArenaCount<S> arena(backend, config_.batch);
+  count_x(arena);
+  count_forward(arena, every);
+  count_backward(arena, every);
+  return arena.peak();
+}
+
+template <class S>
+View<S> Supernet<S>::take_x(const Pass<S>& pass) const {
+  return pass.take(config_.image_channels, config_.image_size, config_.image_size);
+}
+template <class S>
+void Supernet<S>::count_x(ArenaCount<S>& arena) const {
+  arena.take(config_.image_channels, config_.image_size, config_.image_size);
 }
 
 template <class S>
@@ -168,6 +177,15 @@ void Supernet<S>::forward(const Pass<S>& pass, View<const S> x, S* logits, const
   pass.backend.global_average(pass.run, pooled_.data(), outputs_.back());
   pass.between().classify(pass.run, logits, classifier(pass.run.batch));
 }
+template <class S>
+void Supernet<S>::count_forward(ArenaCount<S>& arena, bool every) const {
+  stem_->count_propagate(arena, config_.image_size, config_.image_size);
+  for (const auto& cell : cells_) {
+    for (int i = 0; i < cell_inputs; i++)
+      cell->preprocess(i).count_propagate(arena, cell->shape().size[i], cell->shape().size[i]);
+    cell->count_forward(arena, every ? nullptr : &mixture(*cell));
+  }
+}
 
 template <class S>
 void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool mixture_wanted, bool node_sums,
@@ -181,11 +199,8 @@ void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool mixture_
     parameters_.slot(classifier_weight_).has_gradient = parameters_.slot(classifier_bias_).has_gradient =
         true;
 
-  std::vector<Source<S>> inputs;
-  for (auto& cell : cells_) {
-    for (int i = 0; i < cell_inputs; i++) inputs.push_back(cell->preprocess(i).output());
-  }
-  const GradientMemory<S> memory(pass, outputs_, inputs);
+  const auto [largest_output, largest_input] = largest(pass.backend, pass.run.batch);
+  const GradientMemory<S> memory(pass, largest_output, largest_input);
   std::vector<std::array<Gradient<S>, cell_inputs>> d_in(cells_.size());
 
   MixtureGradient sums[2];
@@ -233,6 +248,24 @@ void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool mixture_
   for (int t = 0; mixture_wanted && t < 2; t++)
     pass.between().convert(pass.run, alpha_[t].gradient(), sums[t].weight,
                            static_cast<int>(alpha_[t].gradients()) + (node_sums ? cell_nodes : 0));
+}
+template <class S>
+void Supernet<S>::count_backward(ArenaCount<S>& arena, bool every) const {
+  const auto [largest_output, largest_input] = largest(arena.backend(), config_.batch);
+  GradientMemory<S>::count(arena, largest_output, largest_input);
+  for (std::size_t o = 0; o <= cells_.size(); o++) {  // gather
+    std::vector<const Chain<S>*> reading;
+    int channels = 0, size = 0;
+    for (const Reader& r : readers(o)) {
+      reading.push_back(&cells_[r.cell]->preprocess(r.input));
+      const typename Cell<S>::Shape& shape = cells_[r.cell]->shape();
+      channels = shape.in[r.input], size = shape.size[r.input];
+    }
+    Chain<S>::count_backward(arena, reading, channels, size, size);
+  }
+  for (const auto& cell : cells_) cell->count_backward(arena, every ? nullptr : &mixture(*cell));
+  Chain<S>::count_backward(arena, {stem_.get()}, config_.image_channels, config_.image_size,
+                           config_.image_size);
 }
 
 template class Supernet<float>;

@@ -26,9 +26,10 @@ class Supernet {
   void plan(const Device& device, int batch) const;  // before the first pass of so many images
   std::size_t packed_bytes() const;
   std::size_t parameter_bytes() const { return parameters_.planned_bytes(); }  // of allocate, once prepared
-  // The most that a step needs, at the mixtures that stand, or (every) whatever they are.
+  // The most that a step takes, at the mixtures that stand, or (every) whatever they are.
   std::size_t arena_bytes(const Backend<S>& backend, bool every) const;
   std::size_t largest_activation(const Backend<S>& backend) const;  // scalars
+  View<S> take_x(const Pass<S>& pass) const;                        // a step's first take
 
   // logits (N, classes), in the backend's memory, of x (N, C, H, W) at the current mixtures. `cancelled` is polled between cells.
   void forward(const Pass<S>& pass, View<const S> x, S* logits, const SkipDropout* dropout,
@@ -49,6 +50,13 @@ class Supernet {
   };
   std::vector<Reader> readers(std::size_t output) const;
   void preprocess(const Pass<S>& pass, std::size_t output);
+  void count_x(ArenaCount<S>& arena) const;
+  void count_forward(ArenaCount<S>& arena, bool every) const;
+  void count_backward(ArenaCount<S>& arena, bool every) const;
+  struct Largest {  // scalars: of the outputs of stem and cells, of the cells' preprocessed inputs
+    std::size_t output, input;
+  };
+  Largest largest(const Backend<S>& backend, int batch) const;
 
   SupernetConfig config_;
   Parameters<S> parameters_;

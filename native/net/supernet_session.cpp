@@ -278,7 +278,7 @@ class SupernetSession final : public Session {
       const Pass<S> p = {
           backend_,         run(net, batch.count),    *net.arena,         net.supernet.parameters(),
           options.training, options.weight_gradients, config_.bf16_probes};
-      const View<S> x = p.take(config_.image_channels, config_.image_size, config_.image_size);
+      const View<S> x = net.supernet.take_x(p);
       net.take_batch(p, x, batch);
       result.wait_seconds = seconds_since(start);
 

@@ -14,6 +14,9 @@ namespace nasp {
 // Of a unit that is run: kernels count them in an int.
 constexpr std::size_t most_weights = std::size_t{1} << 30;
 
+// Rows or columns that a stride leaves of so many.
+constexpr int strided(int size, int stride) { return (size + stride - 1) / stride; }
+
 enum class UnitKind { convolve, max_pool, avg_pool, identity };
 
 struct DensePart {
@@ -41,8 +44,8 @@ struct Unit {
   int pad() const { return (kernel - 1) / 2 * dilation; }
   int stride_h() const { return window() ? stride : parts ? dense[0].stride_h : 1; }
   int stride_w() const { return window() ? stride : paired() ? row.stride_w : parts ? dense[0].stride_w : 1; }
-  int out_height(int h) const { return (h + stride_h() - 1) / stride_h(); }
-  int out_width(int w) const { return (w + stride_w() - 1) / stride_w(); }
+  int out_height(int h) const { return strided(h, stride_h()); }
+  int out_width(int w) const { return strided(w, stride_w()); }
   // Rows that the load reaches above and below an input row, columns left and right. An even window reaches further on.
   int window_reach() const { return window() ? (kernel - 1) * dilation - pad() : 0; }
   int reach_h() const {

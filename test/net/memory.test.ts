@@ -39,3 +39,23 @@ test("every tensor that is stored is counted, and vectors and batches when they 
     session.dispose()
   }
 })
+
+const many = (operation: string, count: number) => Array<string>(count).fill(operation)
+test.each([
+  ["what skip dropout copies", many("skip_connect", 120), true],
+  ["what lies between units that go backward", many("sep_conv_3x3", 30), true],
+  ["what lies between units that are probed", many("sep_conv_3x3", 30), false],
+])("a step's plan has room for %s, of as many as there may be", async (_, normal, dense) => {
+  const session = makeSession("darts7", {
+    ...{ normal, reduce: ["max_pool_3x3"], dense, precision: "f32" },
+    ...{ channels: 4, layers: 3, imageSize: 16, batch: 64 },
+  })
+  try {
+    session.discretise(discrete)
+    session.skipDropout(0.5, 1)
+    const { loss } = await session.architectureGradient(loadBatch(session, 0))
+    expect(loss).toBeGreaterThan(0)
+  } finally {
+    session.dispose()
+  }
+})

@@ -41,7 +41,7 @@ struct LoadedPiece {
     std::size_t x_size, dy_size;
     Plan(const Unit& u, int width, int row0, int row1, bool want_dw) {
       const int reach_h = u.reach_h(), reach_w = u.reach_w(), stride = u.stride_h();
-      const int out0 = output_row(row0, stride), out1 = output_row(row1, stride);
+      const int out0 = strided(row0, stride), out1 = strided(row1, stride);
       x_first = row0 - reach_h, x_rows = row1 - row0 + 2 * reach_h, x_pad = reach_w;
       // dy: the rows that dx needs, and those of the piece's own weight gradients
       const OutputRows reach(row0, row1, 2 * reach_h, stride, reach_h);

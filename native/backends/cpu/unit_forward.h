@@ -17,9 +17,6 @@ inline Load load_of(const Unit& u) {
   return u.kind == UnitKind::max_pool ? Load::lowest_padding : u.relu ? Load::with_relu : Load::as_is;
 }
 
-// Output rows that belong to the input rows [first, end).
-inline int output_row(int input_row, int stride) { return ceil_div(input_row, stride); }
-
 template <class S>
 View<S> block_of(View<S> v, int block) {
   if (v.data) v.data += block * v.block_pitch;
@@ -166,8 +163,8 @@ class ForwardSweep {
     int block, row0, row1;
     Band<L> band;
     S *memory, *scratch;
-    int from(const Unit& u) const { return output_row(row0, u.stride_h()); }
-    int to(const Unit& u) const { return output_row(row1, u.stride_h()); }
+    int from(const Unit& u) const { return strided(row0, u.stride_h()); }
+    int to(const Unit& u) const { return strided(row1, u.stride_h()); }
   };
 
   static int rows_multiple(const ForwardUnit<S>* units, int count, int height) {

@@ -30,7 +30,7 @@ __global__ void augment(AugmentArguments a) {
     const unsigned char byte = read_if<unsigned char>(inside, image, at, 0);
     const bool zero = y >= cut.top && y < cut.bottom && x >= cut.left && x < cut.end;
     put(row, x * d.channels + c,
-        zero ? 0 : static_cast<float>((byte / 255.0 - read(d.mean, c)) / read(d.deviation, c)));
+        zero ? 0 : static_cast<float>(normalised_byte(byte, read(d.mean, c), read(d.deviation, c))));
   }
   __syncthreads();
   float* to = a.x + static_cast<std::size_t>(blockIdx.x) * values;

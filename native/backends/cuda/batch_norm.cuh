@@ -1,6 +1,7 @@
 // Kernel bodies of BatchNorm's arithmetic between units, a channel a thread, and of products with the gradient, a block
 // each: the host's are host/batch_norm.h.
 #pragma once
+#include "../step_entries.h"
 #include "kernel.h"
 
 namespace nasp::NASP_KERNELS {
@@ -9,56 +10,41 @@ __global__ void normalise(NormaliseArguments a) {
   const int c = blockIdx.x * blockDim.x + threadIdx.x;
   const BatchNorm<float>& n = a.norm;
   if (c >= n.channels) return;
-  const Moments m = read(n.moments, c);
+  Moments m = read(n.moments, c);
   double mean = m.mean, variance = m.variance;
   if (a.training) {
-    const double unbiased = a.count > 1 ? variance * a.count / (a.count - 1) : variance;
-    write(
-        n.running_mean, c,
-        static_cast<float>((1 - batch_norm_momentum) * read(n.running_mean, c) + batch_norm_momentum * mean));
-    write(n.running_variance, c,
-          static_cast<float>((1 - batch_norm_momentum) * read(n.running_variance, c) +
-                             batch_norm_momentum * unbiased));
+    write(n.running_mean, c, running_statistic(read(n.running_mean, c), mean));
+    write(n.running_variance, c, running_statistic(read(n.running_variance, c), unbiased(variance, a.count)));
   } else {
     mean = read(n.running_mean, c), variance = read(n.running_variance, c);
   }
-  const double inverse = 1 / sqrt(variance + batch_norm_eps);
-  const float rounded = static_cast<float>(mean),
-              scale = static_cast<float>(n.weight ? inverse * read(n.weight, c) : inverse);
-  const double rest = mean - rounded;
-  write(n.mean, c, rounded);
-  write(n.mean_rest, c, rest);
-  // products were taken about the batch's own mean; from here on everything is about the rounded one
-  write(n.moments, c,
-        Moments{m.mean, m.variance, m.gradient, m.gradient_y + (m.mean - rounded) * m.gradient});
-  write(n.inverse_deviation, c, static_cast<float>(inverse));
-  write(n.scale, c, scale);
-  write(n.shift, c, static_cast<float>((n.bias ? read(n.bias, c) : 0) - scale * rest));
+  const ChannelNorm<float> z =
+      channel_norm(mean, variance, n.weight ? read(n.weight, c) : 1.0f, n.bias ? read(n.bias, c) : 0.0f);
+  write(n.mean, c, z.mean);
+  write(n.mean_rest, c, z.mean_rest);
+  write(n.inverse_deviation, c, z.inverse_deviation);
+  write(n.scale, c, z.scale);
+  write(n.shift, c, z.shift);
+  // products were taken about the batch's own mean; from here on everything is about z's
+  m.gradient_y = gradient_about(z.mean, m);
+  write(n.moments, c, m);
 }
 
 __global__ void fold(FoldNormArguments a) {
   const int c = blockIdx.x * blockDim.x + threadIdx.x;
   const BatchNorm<float>& n = a.norm;
   if (c >= n.channels) return;
-  double scale = a.factor, slope = 0, offset = 0;
-  if (n.norm) {
-    const Moments m = read(n.moments, c);
-    const double inverse = read(n.inverse_deviation, c), rest = read(n.mean_rest, c);
-    const double product = (m.gradient_y - rest * m.gradient) * inverse;  // of g and y^
-    scale *= read(n.scale, c);
-    if (n.weight_gradient) {
-      write(n.weight_gradient, c, static_cast<float>(a.factor * product));
-      write(n.bias_gradient, c, static_cast<float>(a.factor * m.gradient));
-    }
-    if (a.training) {
-      const float rounded = static_cast<float>(-scale * inverse * product / a.count);
-      slope = rounded;
-      offset = -scale * m.gradient / a.count - rounded * rest;
-    }
+  ChannelGradient<float> d = {.a = static_cast<float>(a.factor)};
+  if (n.norm)
+    d = channel_gradient(read(n.moments, c), read(n.mean_rest, c), read(n.inverse_deviation, c),
+                         read(n.scale, c), a.training, a.factor, a.count);
+  if (n.norm && n.weight_gradient) {
+    write(n.weight_gradient, c, d.weight);
+    write(n.bias_gradient, c, d.bias);
   }
-  write(n.a, c, static_cast<float>(scale));
-  write(n.b, c, static_cast<float>(slope));
-  write(n.c, c, static_cast<float>(offset));
+  write(n.a, c, d.a);
+  write(n.b, c, d.b);
+  write(n.c, c, d.c);
 }
 
 // One block: threads over channels, then their sum.

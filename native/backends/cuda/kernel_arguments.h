@@ -135,7 +135,7 @@ struct MomentsArguments {
 struct DropArguments {
   float* x;
   int pitch;
-  float factor;  // of what is kept
+  float kept;  // Dropout::kept
   Dropout dropout;
   Map map;
 };

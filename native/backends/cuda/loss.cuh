@@ -1,6 +1,7 @@
 // Kernel bodies of the net's head: the classifier's bias, softmax cross-entropy (host/loss.h on the host). Its products are
 // cuBLAS's.
 #pragma once
+#include "../step_entries.h"
 #include "kernel.h"
 
 namespace nasp::NASP_KERNELS {
@@ -57,19 +58,18 @@ __global__ void cross_entropy(LossArguments a) {
   }
   if (static_cast<int>(threadIdx.y) >= a.classes) place = a.classes;
   const int best = first_largest(largest, place, values, places);
-  const double top = read(row, best < a.classes ? best : 0);
+  const float top = read(row, best < a.classes ? best : 0);
   double part = 0;
-  for (int o = threadIdx.y; o < a.classes; o += blockDim.y) part += exp(read(row, o) - top);
+  for (int o = threadIdx.y; o < a.classes; o += blockDim.y) part += exponential(read(row, o), top);
   sum_rows(part, values);
   const double sum = get(values, 0);
   const int target = read(a.targets, n);
   for (int o = threadIdx.y; o < a.classes; o += blockDim.y) {
-    const double share = exp(read(row, o) - top) / sum;
     write(a.d_logits, static_cast<std::size_t>(n) * a.classes + o,
-          static_cast<float>((share - (o == target)) / a.batch));
+          logit_gradient<float>(exponential(read(row, o), top), sum, o == target, a.batch));
   }
   if (threadIdx.y > 0) return;
-  write(a.loss, n, log(sum) - (read(row, target) - top));
+  write(a.loss, n, image_loss(sum, read(row, target), top));
   write(a.correct, n, best == target ? 1 : 0);
 }
 
@@ -85,7 +85,6 @@ __global__ void sum_losses(LossArguments a) {
   if (threadIdx.y > 0) return;
   write(&a.numbers->loss, 0, total / a.batch);
   write(&a.numbers->correct, 0, static_cast<int>(right));
-  write(&a.numbers->count, 0, a.batch);
 }
 
 }  // namespace nasp::NASP_KERNELS

@@ -1,6 +1,6 @@
 // Kernel body of dropout behind identity skips: see Dropout (../step_functions.h).
 #pragma once
-#include "../../core/rng.h"
+#include "../step_entries.h"
 #include "kernel.h"
 
 namespace nasp::NASP_KERNELS {
@@ -11,17 +11,14 @@ __global__ void drop(DropArguments a) {
   const Place p = place_in<1>(quads);
   if (!p.inside) return;
   const Dropout& d = a.dropout;
-  const std::uint64_t counter =
-      (static_cast<std::uint64_t>(d.counter) << 32) +
-      ((static_cast<std::uint64_t>(p.n) * a.map.channels + p.c) * a.map.height + p.h) * a.map.width + p.w;
-  const Random4 r = philox(d.seed, static_cast<std::uint32_t>(Stream::dropout), d.place, counter);
+  const Random4 r = draw_masks(d, p.n, p.c, p.h, p.w, a.map.channels, a.map.height, a.map.width);
   NASP_UNROLL for (int i = 0; i < 4; i++) {
     const int image = 4 * p.n + i;
     if (image >= a.map.batch) return;
     const std::size_t pixel = (static_cast<std::size_t>(image) * a.map.height + p.h) * a.map.width + p.w;
     float* x = a.x + pixel * a.pitch + p.c;
     const float value = load<1>(x).v[0];
-    store(x, Vec<1>{{uniform(r.word[i]) < d.rate ? 0 : value * a.factor}});
+    store(x, Vec<1>{{dropped(value, r.word[i], d.rate, a.kept)}});
   }
 }
 

@@ -31,8 +31,8 @@ void convert(const Run& run, float* to, const double* from, int count) {
 
 void drop(const Run& run, const Backend<float>&, View<float> x, const Dropout& dropout) {
   Call call(run, __func__);
-  launch_drop(call.context.queue, {x.data, pitch_of(x), static_cast<float>(1 / (1 - dropout.rate)), dropout,
-                                   map_of(x, run.batch)});
+  launch_drop(call.context.queue,
+              {x.data, pitch_of(x), static_cast<float>(dropout.kept()), dropout, map_of(x, run.batch)});
 }
 
 void classify(const Run& run, float* logits, const Classifier<float>& l) {

@@ -2,11 +2,10 @@
 // hundred features), so plain loops on one thread.
 #pragma once
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <vector>
 
-#include "../step_functions.h"
+#include "../step_entries.h"
 
 namespace nasp {
 
@@ -60,16 +59,14 @@ void softmax_cross_entropy(const Run& run, S* d_logits, StepNumbers* numbers, co
       if (row[o] > row[best]) best = o;
     }
     double sum = 0;
-    for (int o = 0; o < classes; o++)
-      sum += e[static_cast<std::size_t>(o)] = std::exp(static_cast<double>(row[o]) - row[best]);
-    loss += std::log(sum) - (static_cast<double>(row[targets[n]]) - row[best]);
+    for (int o = 0; o < classes; o++) sum += e[static_cast<std::size_t>(o)] = exponential(row[o], row[best]);
+    loss += image_loss(sum, row[targets[n]], row[best]);
     correct += best == targets[n];
     for (int o = 0; o < classes; o++)
-      d_logits[o] = static_cast<S>((e[static_cast<std::size_t>(o)] / sum - (o == targets[n])) / batch);
+      d_logits[o] = logit_gradient<S>(e[static_cast<std::size_t>(o)], sum, o == targets[n], batch);
   }
   numbers->loss = loss / batch;
   numbers->correct = correct;
-  numbers->count = batch;
 }
 
 }  // namespace nasp

@@ -2,9 +2,8 @@
 #pragma once
 #include <cstdint>
 
-#include "../step_functions.h"
+#include "../step_entries.h"
 #include "../../core/parallel.h"
-#include "../../core/rng.h"
 
 namespace nasp {
 
@@ -12,8 +11,7 @@ namespace nasp {
 template <class S>
 void drop(const Run& run, const Backend<S>& backend, View<S> x, const Dropout& d) {
   const int lanes = backend.lanes;
-  const S factor = static_cast<S>(1 / (1 - d.rate));
-  const std::uint64_t base = static_cast<std::uint64_t>(d.counter) << 32;
+  const S kept = static_cast<S>(d.kept());
   run.parallel.run(backend.blocks(run.batch) * x.height, [&](int piece, int) {
     const int block = piece / x.height, row = piece % x.height;
     for (int c = 0; c < x.channels; c++) {
@@ -22,12 +20,9 @@ void drop(const Run& run, const Backend<S>& backend, View<S> x, const Dropout& d
         Random4 r = {};
         for (int lane = 0; lane < lanes; lane++) {
           const int image = block * lanes + lane;
-          if (lane == 0 || image % 4 == 0) {
-            const auto quad = static_cast<std::uint64_t>(image / 4);
-            r = philox(d.seed, static_cast<std::uint32_t>(Stream::dropout), d.place,
-                       base + ((quad * x.channels + c) * x.height + row) * x.width + w);
-          }
-          v[lane] = uniform(r.word[image % 4]) < d.rate ? S(0) : v[lane] * factor;
+          if (lane == 0 || image % 4 == 0)
+            r = draw_masks(d, image / 4, c, row, w, x.channels, x.height, x.width);
+          v[lane] = dropped(v[lane], r.word[image % 4], d.rate, kept);
         }
       }
     }
