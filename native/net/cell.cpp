@@ -133,15 +133,16 @@ void Cell<S>::run_from(const Pass<S>& pass, int i, const Mixture& mixture, const
 template <class S>
 void Cell<S>::count_run_from(ArenaCount<S>& arena, int i, const Mixture* mixture) const {
   const int size = source_size(i);
+  std::vector<const Chain<S>*> group;
   for (int j = first_reader(i); j < cell_nodes; j++) {
     for (int k = 0; k < candidates_; k++) {
       if (!propagated(mixture, edge_of(j, i) * candidates_ + k)) continue;
-      const Chain<S>& c = chain(edge_of(j, i), k);
-      c.count_propagate(arena, size, size);
-      if (c.operation().identity()) arena.take(part_channels(), size, size);  // behind dropout
+      group.push_back(&chain(edge_of(j, i), k));
+      if (group.back()->operation().identity()) arena.take(part_channels(), size, size);  // behind dropout
     }
   }
-  if (shape_.parts > 1 && halves(i)) halving_[i]->count_propagate(arena, size, size);
+  Chain<S>::count_propagate(arena, group, size, size);
+  if (shape_.parts > 1 && halves(i)) Chain<S>::count_propagate(arena, {halving_[i].get()}, size, size);
 }
 
 template <class S>
@@ -206,7 +207,7 @@ void Cell<S>::backward_bypass(const Pass<S>& pass, int i, const NodeParts<S>* d_
   if (halves(i) && dx.view) {
     const typename Chain<S>::Backward halving = {halving_[i].get(), d_rest.view, S(1), nullptr};
     Gradient<S> to = {dx.view.slice(channels, rest)};
-    Chain<S>::backward(pass, &halving, 1, to);
+    Chain<S>::backward(pass, {{halving}}, to);
   }
 }
 template <class S>
@@ -214,7 +215,7 @@ void Cell<S>::count_backward_bypass(ArenaCount<S>& arena, int i) const {
   const int rest = shape_.channels - part_channels();
   if (halves(i)) arena.take(rest, node_size(), node_size());
   arena.template take_as<Moments>(static_cast<std::size_t>(part_channels()));
-  if (halves(i)) Chain<S>::count_backward(arena, {halving_[i].get()}, rest, source_size(i), source_size(i));
+  if (halves(i)) Chain<S>::count_backward(arena, {{halving_[i].get()}}, rest, source_size(i), source_size(i));
 }
 
 template <class S>
@@ -224,7 +225,7 @@ void Cell<S>::backward(const Pass<S>& pass, const View<S>& d_out, Gradient<S>* d
   const std::size_t mark = pass.arena.mark();
   const bool partial = shape_.parts > 1;
   Probes probes;
-  std::vector<typename Chain<S>::Backward> edge;
+  std::vector<std::vector<typename Chain<S>::Backward>> edges;
   NodeParts<S> d_nodes[cell_nodes];
   for (int i = cell_inputs + cell_nodes - 1; i-- > 0;) {  // the last node feeds none
     if (i > 0) {                                          // node i - 1's gradient is final
@@ -234,10 +235,11 @@ void Cell<S>::backward(const Pass<S>& pass, const View<S>& d_out, Gradient<S>* d
     Gradient<S> dx = i >= cell_inputs ? Gradient<S>{node(d_out, i - cell_inputs), true} : d_in[i];
     Gradient<S> d_part = {partial && dx.view ? dx.view.slice(0, part_channels()) : dx.view, dx.written};
     probes.clear();
+    edges.clear();
+    const std::size_t before = pass.arena.mark();
     for (int j = first_reader(i); j < cell_nodes; j++) {
       const View<const S> g = d_nodes[j].of(pass.backend, 0);
-      const std::size_t before = pass.arena.mark();
-      edge.clear();
+      edges.emplace_back();
       for (int k = 0; k < mixture.candidates; k++) {
         const int entry = edge_of(j, i) * mixture.candidates + k;
         Chain<S>& c = chain(edge_of(j, i), k);
@@ -246,11 +248,12 @@ void Cell<S>::backward(const Pass<S>& pass, const View<S>& d_out, Gradient<S>* d
           continue;
         }
         const View<const S> mine = dropout && c.operation().identity() ? dropped(pass, entry, g, dropout) : g;
-        edge.push_back({&c, mine, static_cast<S>(mixture.weight[entry]), alpha ? alpha + entry : nullptr});
+        edges.back().push_back(
+            {&c, mine, static_cast<S>(mixture.weight[entry]), alpha ? alpha + entry : nullptr});
       }
-      Chain<S>::backward(pass, edge.data(), static_cast<int>(edge.size()), d_part);
-      pass.arena.rewind(before);
     }
+    Chain<S>::backward(pass, edges, d_part);
+    pass.arena.rewind(before);
     if (!probes.empty())
       Chain<S>::probe(pass, part_of(source(i), 0), probes.data(), static_cast<int>(probes.size()));
     if (partial) {
@@ -266,15 +269,15 @@ void Cell<S>::backward(const Pass<S>& pass, const View<S>& d_out, Gradient<S>* d
 template <class S>
 void Cell<S>::count_backward(ArenaCount<S>& arena, const Mixture* mixture) const {
   const std::size_t mark = arena.mark();
-  std::vector<const Chain<S>*> edge;
-  std::vector<std::vector<const Chain<S>*>> probes;
+  std::vector<std::vector<const Chain<S>*>> edges, probes;
   for (int i = cell_inputs + cell_nodes - 1; i-- > 0;) {
     const int size = source_size(i);
     if (i > 0) NodeParts<S>::count(arena, shape_.channels, node_size(), node_size(), shape_.parts);
     probes.clear();
+    edges.clear();
+    const std::size_t before = arena.mark();
     for (int j = first_reader(i); j < cell_nodes; j++) {
-      const std::size_t before = arena.mark();
-      edge.clear();
+      edges.emplace_back();
       probes.emplace_back();
       for (int k = 0; k < candidates_; k++) {
         const int entry = edge_of(j, i) * candidates_ + k;
@@ -282,11 +285,11 @@ void Cell<S>::count_backward(ArenaCount<S>& arena, const Mixture* mixture) const
         if (probed(mixture, entry)) probes.back().push_back(c);
         if (!propagated(mixture, entry)) continue;
         if (c->operation().identity()) arena.take(part_channels(), size, size);  // dropped
-        edge.push_back(c);
+        edges.back().push_back(c);
       }
-      Chain<S>::count_backward(arena, edge, part_channels(), size, size);
-      arena.rewind(before);
     }
+    Chain<S>::count_backward(arena, edges, part_channels(), size, size);
+    arena.rewind(before);
     Chain<S>::count_probe(arena, probes, part_channels(), size, size);
     if (shape_.parts > 1) count_backward_bypass(arena, i);
   }

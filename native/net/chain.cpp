@@ -1,5 +1,8 @@
-#include "../core/free_memory.h"
 #include "chain.h"
+
+#include <algorithm>
+
+#include "../core/free_memory.h"
 
 namespace nasp {
 
@@ -52,6 +55,20 @@ void Chain<S>::mark_gradients(Parameters<S>& parameters) const {
       if (p >= 0) parameters.slot(p).has_gradient = true;
     }
   }
+}
+
+template <class S>
+bool Chain<S>::weightless() const {
+  if (operation_.identity()) return true;
+  return stages_.size() == 1 && stages_.front().unit().weights() == 0 && stages_.front().norm.weight < 0;
+}
+template <class S>
+bool Chain<S>::twin_of(const Chain& other) const {
+  if (!weightless() || !other.weightless()) return false;
+  if (operation_.identity() || other.operation_.identity())
+    return operation_.identity() && other.operation_.identity();
+  const Unit &a = stages_.front().unit(), &b = other.stages_.front().unit();
+  return a.kind == b.kind && a.kernel == b.kernel && a.stride == b.stride;
 }
 
 namespace {
@@ -213,6 +230,16 @@ void Chain<S>::forward_rest(const Pass<S>& pass, View<const S> g, bool keep) {
   }
 }
 
+namespace {
+// The first of the chains before the i-th that is its twin; null: none.
+template <class Chain>
+Chain* twin_before(Chain* const* chains, int i) {
+  Chain* const* const end = chains + i;
+  Chain* const* const found = std::find_if(chains, end, [&](Chain* c) { return chains[i]->twin_of(*c); });
+  return found == end ? nullptr : *found;
+}
+}  // namespace
+
 template <class S>
 void Chain<S>::propagate(const Pass<S>& pass, const Source<S>& x, Chain* const* chains, int count) {
   std::vector<ForwardUnit<S>> units;
@@ -221,6 +248,10 @@ void Chain<S>::propagate(const Pass<S>& pass, const Source<S>& x, Chain* const* 
     if (chains[i]->stages_.empty()) continue;
     Stage& stage = chains[i]->stages_.front();
     stage.x = x;
+    if (const Chain* twin = twin_before(chains, i)) {
+      stage.y = twin->stages_.front().y;
+      continue;
+    }
     stage.y =
         pass.take(stage.unit().out, stage.unit().out_height(x.x.height), stage.unit().out_width(x.x.width));
     units.push_back(chains[i]->forward_unit(stage, pass, {}, false));
@@ -229,14 +260,23 @@ void Chain<S>::propagate(const Pass<S>& pass, const Source<S>& x, Chain* const* 
   for (int i = 0; i < count; i++) {
     Chain& chain = *chains[i];
     if (chain.stages_.empty()) continue;
-    chain.normalise(chain.stages_.front(), pass, pixel_count(pass, chain.stages_.front().unit(), x.x));
+    const Stage& stage = chain.stages_.front();
+    if (const Chain* twin = twin_before(chains, i))
+      pass.parameters.memory().copy_at(chain.numbers(stage, pass.parameters).moments,
+                                       twin->numbers(twin->stages_.front(), pass.parameters).moments,
+                                       sizeof(Moments) * static_cast<std::size_t>(stage.unit().out));
+    chain.normalise(chain.stages_.front(), pass, pixel_count(pass, stage.unit(), x.x));
     chain.forward_rest(pass, {}, true);
     chain.output_ = chain.output_of(pass, chain.stages_.back());
   }
 }
 template <class S>
-void Chain<S>::count_propagate(ArenaCount<S>& arena, int height, int width) const {
-  count_outputs(arena, 0, units(), height, width);
+void Chain<S>::count_propagate(ArenaCount<S>& arena, const std::vector<const Chain*>& chains, int height,
+                               int width) {
+  for (std::size_t i = 0; i < chains.size(); i++) {
+    if (!twin_before(chains.data(), static_cast<int>(i)))
+      chains[i]->count_outputs(arena, 0, chains[i]->units(), height, width);
+  }
 }
 
 template <class S>
@@ -323,27 +363,38 @@ void Chain<S>::count_probe(ArenaCount<S>& arena, const std::vector<std::vector<c
   arena.rewind(start);
 }
 
-// The moments of g about the last units' outputs, and the products that they make. A unit without BatchNorm has mean 0.
+// The moments of an edge's g about the last units' outputs, and the products that they make. A unit without BatchNorm has mean
+// 0. Weightless chains are measured for their products: what goes backward through them is the sum of their edges' g.
 template <class S>
-void Chain<S>::measure(const Pass<S>& pass, const Backward* chains, int count) {
+void Chain<S>::measure(const Pass<S>& pass, const std::vector<Backward>& chains) {
+  struct Wanted {
+    double* product;
+    Source<S> z;
+    ProductOf of;
+  };
   std::vector<Measured<S>> of;
-  for (int begin = 0, end; begin < count; begin = end) {  // those of one g at once
-    of.clear();
-    for (end = begin; end < count && chains[end].g.data == chains[begin].g.data; end++) {
-      const Chain& chain = *chains[end].chain;
-      if (chain.stages_.empty()) continue;
-      const BatchNorm<S> n = chain.numbers(chain.stages_.back(), pass.parameters);
-      if (n.norm || chains[end].product) of.push_back({n.moments, chain.stages_.back().y, n.mean});
+  std::vector<Wanted> wanted;
+  for (const auto& [chain, g, weight, product] : chains) {
+    if (chain->operation_.zero || (chain->weightless() && !product)) continue;
+    const Source<S>& z = chain->output_;
+    const int channels = z.x.channels;
+    if (chain->operation_.identity()) {
+      auto* moments = pass.arena.template take_as<Moments>(static_cast<std::size_t>(channels));
+      of.push_back({moments, z.x, z.norm.scale ? z.norm.mean : pass.parameters.zeros()});
+    } else {
+      const BatchNorm<S> n = chain->numbers(chain->stages_.back(), pass.parameters);
+      if (!n.norm && !product) continue;
+      of.push_back({n.moments, z.x, n.mean});
     }
-    if (!of.empty())
-      pass.backend.gradient_sums(pass.run, chains[begin].g, of.data(), static_cast<int>(of.size()));
+    wanted.push_back({product, z, z.norm.scale ? ProductOf::normalised : ProductOf::as_is});
   }
-  for (int i = 0; i < count; i++) {
-    const Chain& chain = *chains[i].chain;
-    if (chain.stages_.empty() || !chains[i].product) continue;
-    const BatchNorm<S> n = chain.numbers(chain.stages_.back(), pass.parameters);
-    pass.between().add_product(pass.run, chains[i].product, n.moments, n.channels, n.scale, n.shift,
-                               n.norm ? ProductOf::normalised : ProductOf::as_is);
+  if (of.empty()) return;
+  pass.backend.gradient_sums(pass.run, chains.front().g, of.data(), static_cast<int>(of.size()));
+  for (std::size_t i = 0; i < wanted.size(); i++) {
+    const auto& [product, z, as] = wanted[i];
+    if (product)
+      pass.between().add_product(pass.run, product, of[i].moments, z.x.channels, z.norm.scale, z.norm.shift,
+                                 as);
   }
 }
 
@@ -384,46 +435,109 @@ BackwardUnit<S> Chain<S>::backward_to_first(const Pass<S>& pass, View<const S> g
   }
 }
 
+// What goes through twins goes once: the sum of their g, each times its weight.
 template <class S>
-void Chain<S>::backward(const Pass<S>& pass, const Backward* chains, int count, Gradient<S>& dx) {
-  const std::size_t mark = pass.arena.mark();
-  measure(pass, chains, count);
-  bool zeros = false;  // none multiplies by 0: what it passes on is a gradient all the same, of zeros
-  std::vector<BackwardUnit<S>> first_units;
-  for (int i = 0; i < count; i++) {
-    const auto& [chain, g, weight, product] = chains[i];
-    if (chain->operation_.zero) {
-      zeros = true;
+void Chain<S>::backward_weightless(const Pass<S>& pass, const std::vector<Backward>& chains,
+                                   Gradient<S>& dx) {
+  std::vector<Chain*> all;
+  for (const Backward& b : chains) all.push_back(b.chain);
+  std::vector<BackwardUnit<S>> units;
+  std::vector<Term<S>> terms;
+  for (std::size_t i = 0; i < chains.size(); i++) {
+    if (twin_before(all.data(), static_cast<int>(i))) continue;
+    Chain& chain = *all[i];
+    terms.clear();
+    for (std::size_t t = i; t < chains.size(); t++) {
+      if (t == i || all[t]->twin_of(chain)) terms.push_back({{chains[t].g, {}}, chains[t].weight});
+    }
+    if (chain.operation_.identity()) {
+      if (dx.written) terms.insert(terms.begin(), {{dx.view, {}}, S(1)});
+      dx.written = true;
+      pass.backend.node_sum(pass.run, dx.view, terms.data(), static_cast<int>(terms.size()));
       continue;
     }
-    if (chain->operation_.identity()) {
-      const Probe self = {chain, g, product};
-      if (product) probe(pass, chain->output_, &self, 1);
-      if (dx.view) pass.backend.add(pass.run, dx.view, dx.write(), g, weight);
-      continue;
+    const bool one = terms.size() == 1;
+    const View<const S> first = chains[i].g;
+    View<const S> g = first;
+    if (!one) {
+      const View<S> sum = pass.take(first.channels, first.height, first.width);
+      pass.backend.node_sum(pass.run, sum, terms.data(), static_cast<int>(terms.size()));
+      g = sum;
     }
-    if (!dx.view && !pass.weight_gradients) continue;
-    const BackwardUnit<S> step = chain->backward_to_first(pass, g, weight);
-    if (dx.view || step.unit->parts > 0) first_units.push_back(step);
-    if (pass.weight_gradients && weight != 0)
-      chain->mark_gradients(pass.parameters);  // dense mode runs unselected operations too
+    const BatchNorm<S> n = chain.numbers(chain.stages_.front(), pass.parameters);
+    if (n.norm && !(one && chains[i].product)) {
+      const Measured<S> of = {n.moments, chain.stages_.front().y, n.mean};
+      pass.backend.gradient_sums(pass.run, g, &of, 1);
+    }
+    units.push_back(chain.backward_to_first(pass, g, one ? chains[i].weight : S(1)));
   }
-  for (BackwardUnit<S>& step : first_units) {
+  backward_first(pass, units, dx);
+}
+
+// First units to dx, together.
+template <class S>
+void Chain<S>::backward_first(const Pass<S>& pass, std::vector<BackwardUnit<S>>& units, Gradient<S>& dx) {
+  for (BackwardUnit<S>& step : units) {
     step.dx = dx.view;
     if (dx.view) step.write = dx.write();
   }
-  if (!first_units.empty())
-    pass.backend.backward(pass.run, first_units.data(), static_cast<int>(first_units.size()));
-  if (zeros && dx.view && !dx.written) pass.backend.add(pass.run, dx.view, dx.write(), {}, S(0));
+  if (!units.empty()) pass.backend.backward(pass.run, units.data(), static_cast<int>(units.size()));
+}
+
+template <class S>
+void Chain<S>::backward(const Pass<S>& pass, const std::vector<std::vector<Backward>>& edges,
+                        Gradient<S>& dx) {
+  const std::size_t mark = pass.arena.mark();
+  bool zeros = false;  // none multiplies by 0: what it passes on is a gradient all the same, of zeros
+  std::vector<Backward> weightless;
+  for (const std::vector<Backward>& edge : edges) {
+    const std::size_t before = pass.arena.mark();
+    for (std::size_t begin = 0, end; begin < edge.size(); begin = end) {  // those of one g at once
+      end = begin + 1;
+      while (end < edge.size() && edge[end].g.data == edge[begin].g.data) end++;
+      measure(pass, {edge.begin() + static_cast<std::ptrdiff_t>(begin),
+                     edge.begin() + static_cast<std::ptrdiff_t>(end)});
+    }
+    std::vector<BackwardUnit<S>> first_units;
+    for (const Backward& b : edge) {
+      if (b.chain->operation_.zero)
+        zeros = true;
+      else if (b.chain->weightless())
+        weightless.push_back(b);
+      else if (dx.view || pass.weight_gradients) {
+        const BackwardUnit<S> step = b.chain->backward_to_first(pass, b.g, b.weight);
+        if (dx.view || step.unit->parts > 0) first_units.push_back(step);
+        if (pass.weight_gradients && b.weight != 0)
+          b.chain->mark_gradients(pass.parameters);  // dense mode runs unselected operations too
+      }
+    }
+    backward_first(pass, first_units, dx);
+    pass.arena.rewind(before);
+  }
+  if (dx.view) {
+    backward_weightless(pass, weightless, dx);
+    if (zeros && !dx.written) pass.backend.add(pass.run, dx.view, dx.write(), {}, S(0));
+  }
   pass.arena.rewind(mark);
 }
 template <class S>
-void Chain<S>::count_backward(ArenaCount<S>& arena, const std::vector<const Chain*>& chains, int channels,
-                              int height, int width) {
+void Chain<S>::count_backward(ArenaCount<S>& arena, const std::vector<std::vector<const Chain*>>& edges,
+                              int channels, int height, int width) {
   const std::size_t mark = arena.mark();
-  for (const Chain* chain : chains) {
-    if (chain->operation_.identity()) count_probe(arena, {{chain}}, channels, height, width);
-    chain->count_outputs(arena, 0, chain->units() - 1, height, width);  // whose gradients they are
+  std::vector<const Chain*> weightless;
+  for (const auto& edge : edges) {
+    const std::size_t before = arena.mark();
+    for (const Chain* chain : edge) {
+      if (chain->weightless()) weightless.push_back(chain);
+      if (chain->operation_.identity()) arena.template take_as<Moments>(static_cast<std::size_t>(channels));
+    }
+    for (const Chain* chain : edge)  // whose gradients they are
+      chain->count_outputs(arena, 0, chain->units() - 1, height, width);
+    arena.rewind(before);
+  }
+  for (std::size_t i = 0; i < weightless.size(); i++) {  // sums of twins' g
+    if (!twin_before(weightless.data(), static_cast<int>(i)))
+      weightless[i]->count_outputs(arena, 0, weightless[i]->units(), height, width);
   }
   arena.rewind(mark);
 }

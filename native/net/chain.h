@@ -5,7 +5,9 @@
 //     probe      <g, z> only, exact: chains of one unit in one sweep over the source, then those of more, an edge at a
 //                time; what lies between their units is given back at the edge's end
 //   backward   of such a group too, from g = dL/dnode and each chain's weight in the node's sum: dx, weight gradients,
-//              <g, z>; first units in one sweep over the source and dx
+//              <g, z>; an edge's first units in one sweep over the source and dx
+//   twins      operations without weights (pools, the identity) are the same on all edges that leave the source: they are
+//              propagated once, and go backward once, from the weighted sum of their edges' g
 // Source     the exact sparse architecture step: with D one-hot, dL/dD[e,k] = <dL/dnode, op_k(x_e)>
 #pragma once
 #include "../backends/device.h"
@@ -66,14 +68,17 @@ class Chain {
   };
   // Outputs are taken from the pass's arena and stay there: whoever rewinds it ends what output() and backward read.
   static void propagate(const Pass<S>& pass, const Source<S>& x, Chain* const* chains, int count);
-  // Of one chain of the group, from an x of that size.
-  void count_propagate(ArenaCount<S>& arena, int height, int width) const;
+  // From an x of that size.
+  static void count_propagate(ArenaCount<S>& arena, const std::vector<const Chain*>& chains, int height,
+                              int width);
   // Gives back all that it takes from the arena. Not of chains whose backward is to come: it overwrites what they keep.
   // Those of one g, an edge's, follow on each other.
   static void probe(const Pass<S>& pass, const Source<S>& x, const Probe* probes, int count);
   // An edge's chains with each other.
   static void count_probe(ArenaCount<S>& arena, const std::vector<std::vector<const Chain*>>& edges,
                           int channels, int height, int width);
+
+  bool twin_of(const Chain& other) const;  // without weights; of one source both make the same
 
   Source<S> output() const { return output_; }  // of the last propagate
   // A chain's part in a group's backward. weight: of its output in the sum whose gradient g is.
@@ -84,11 +89,11 @@ class Chain {
     S weight;
     double* product;
   };
-  // Of chains that have propagated the same source. dx: the first chain that has a gradient writes it as it says; null: not
-  // wanted.
-  static void backward(const Pass<S>& pass, const Backward* chains, int count, Gradient<S>& dx);
-  static void count_backward(ArenaCount<S>& arena, const std::vector<const Chain*>& chains, int channels,
-                             int height, int width);
+  // Of chains that have propagated the same source, an edge's with each other. dx: the first chain that has a gradient writes it
+  // as it says; null: not wanted.
+  static void backward(const Pass<S>& pass, const std::vector<std::vector<Backward>>& edges, Gradient<S>& dx);
+  static void count_backward(ArenaCount<S>& arena, const std::vector<std::vector<const Chain*>>& edges,
+                             int channels, int height, int width);
 
  private:
   struct Norm {
@@ -111,6 +116,7 @@ class Chain {
   };
 
   int units() const { return static_cast<int>(stages_.size()); }
+  bool weightless() const;  // the identity, a pool
   static std::uint64_t version(const Stage& stage, const Parameters<S>& parameters);  // of its weights
   static UnitWeights<S> weights(const Stage& stage, Parameters<S>& parameters);
   const S* pack(Stage& stage, const Pass<S>& pass, bool backward);
@@ -121,7 +127,9 @@ class Chain {
   Source<S> output_of(const Pass<S>& pass, const Stage& stage) const;
   void count_outputs(ArenaCount<S>& arena, int from, int to, int height, int width) const;
   void forward_rest(const Pass<S>& pass, View<const S> g, bool keep);
-  static void measure(const Pass<S>& pass, const Backward* chains, int count);
+  static void measure(const Pass<S>& pass, const std::vector<Backward>& chains);
+  static void backward_first(const Pass<S>& pass, std::vector<BackwardUnit<S>>& units, Gradient<S>& dx);
+  static void backward_weightless(const Pass<S>& pass, const std::vector<Backward>& chains, Gradient<S>& dx);
   BackwardUnit<S> backward_to_first(const Pass<S>& pass, View<const S> g, S weight);
 
   Operation operation_;

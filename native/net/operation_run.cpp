@@ -53,6 +53,7 @@ struct Bench {
              r.training,   true,
              r.bf16_probes} {
     chain.prepare(backend, parameters);
+    parameters.reserve_zeros(r.channels);
     parameters.allocate(0, device->memory());
     product.allocate(1, device->memory());
     for (View<S>* v : {&x, &dx}) *v = pass.take(r.channels, r.height, r.width);
@@ -70,9 +71,9 @@ struct Bench {
       count.take(r.channels, r.height, r.width);
       count.take(r.channels, out_height, out_width);
     }
-    chain.count_propagate(count, r.height, r.width);
+    Chain<S>::count_propagate(count, {&chain}, r.height, r.width);
     Chain<S>::count_probe(count, {{&chain}}, r.channels, r.height, r.width);
-    Chain<S>::count_backward(count, {&chain}, r.channels, r.height, r.width);
+    Chain<S>::count_backward(count, {{&chain}}, r.channels, r.height, r.width);
     return count.peak();
   }
   Source<S> source() const { return {x, {}}; }
@@ -101,7 +102,7 @@ struct Bench {
   void backward() {
     const typename Chain<S>::Backward one = {&chain, dy, S(1), product.data()};
     Gradient<S> to = {dx};
-    Chain<S>::backward(pass, &one, 1, to);
+    Chain<S>::backward(pass, {{one}}, to);
   }
   void operation(const std::string& name) {
     if (name == "probe") probe();

@@ -179,10 +179,10 @@ void Supernet<S>::forward(const Pass<S>& pass, View<const S> x, S* logits, const
 }
 template <class S>
 void Supernet<S>::count_forward(ArenaCount<S>& arena, bool every) const {
-  stem_->count_propagate(arena, config_.image_size, config_.image_size);
+  Chain<S>::count_propagate(arena, {stem_.get()}, config_.image_size, config_.image_size);
   for (const auto& cell : cells_) {
     for (int i = 0; i < cell_inputs; i++)
-      cell->preprocess(i).count_propagate(arena, cell->shape().size[i], cell->shape().size[i]);
+      Chain<S>::count_propagate(arena, {&cell->preprocess(i)}, cell->shape().size[i], cell->shape().size[i]);
     cell->count_forward(arena, every ? nullptr : &mixture(*cell));
   }
 }
@@ -208,18 +208,19 @@ void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool mixture_
     sums[t] = alpha_[t].sums(node_sums);
     parameters_.memory().fill_at(sums[t].weight, 0, alpha_[t].sums_bytes());
   }
-  std::vector<typename Chain<S>::Backward> reading;
+  std::vector<std::vector<typename Chain<S>::Backward>> reading(1);
   const auto gather = [&](std::size_t o) {  // the gradient of an output from those of its readers
     Gradient<S> d = {memory.output(outputs_[o])};
-    reading.clear();
+    reading.front().clear();
     for (const Reader& r : readers(o)) {
       const Gradient<S>& from = d_in[r.cell][static_cast<std::size_t>(r.input)];
       // not written: nothing leaves the input
-      if (from.written) reading.push_back({&cells_[r.cell]->preprocess(r.input), from.view, S(1), nullptr});
+      if (from.written)
+        reading.front().push_back({&cells_[r.cell]->preprocess(r.input), from.view, S(1), nullptr});
     }
     if (o + 1 == outputs_.size())
       pass.backend.global_average_backward(pass.run, d.view, d_pooled_.data()), d.written = true;
-    Chain<S>::backward(pass, reading.data(), static_cast<int>(reading.size()), d);
+    Chain<S>::backward(pass, reading, d);
     return d;
   };
   for (std::size_t i = cells_.size(); i-- > 0;) {
@@ -243,7 +244,7 @@ void Supernet<S>::backward(const Pass<S>& pass, const S* d_logits, bool mixture_
     const Gradient<S> d_stem = gather(0);
     const typename Chain<S>::Backward stem = {stem_.get(), d_stem.view, S(1), nullptr};
     Gradient<S> ends_here;
-    if (d_stem.written) Chain<S>::backward(pass, &stem, 1, ends_here);
+    if (d_stem.written) Chain<S>::backward(pass, {{stem}}, ends_here);
   }
   for (int t = 0; mixture_wanted && t < 2; t++)
     pass.between().convert(pass.run, alpha_[t].gradient(), sums[t].weight,
@@ -261,10 +262,10 @@ void Supernet<S>::count_backward(ArenaCount<S>& arena, bool every) const {
       const typename Cell<S>::Shape& shape = cells_[r.cell]->shape();
       channels = shape.in[r.input], size = shape.size[r.input];
     }
-    Chain<S>::count_backward(arena, reading, channels, size, size);
+    Chain<S>::count_backward(arena, {reading}, channels, size, size);
   }
   for (const auto& cell : cells_) cell->count_backward(arena, every ? nullptr : &mixture(*cell));
-  Chain<S>::count_backward(arena, {stem_.get()}, config_.image_channels, config_.image_size,
+  Chain<S>::count_backward(arena, {{stem_.get()}}, config_.image_channels, config_.image_size,
                            config_.image_size);
 }
 
