@@ -2,6 +2,7 @@
 // devices' kernels, which differ in how they go through the entries.
 #pragma once
 #include <cmath>
+#include <limits>
 
 #include "../core/rng.h"
 #include "step_functions.h"
@@ -99,6 +100,66 @@ constexpr double image_loss(double sum, S target_logit, S top) {
 template <class S>
 constexpr S logit_gradient(double exponential, double sum, bool target, int batch) {
   return static_cast<S>((exponential / sum - target) / batch);
+}
+
+constexpr double in_box(double alpha) { return alpha < 0 ? 0 : alpha > 1 ? 1 : alpha; }
+constexpr bool is_finite(double x) { return x - x == 0; }
+
+template <class S>
+struct AlphaEntry {  // with Adam's moments
+  S value, first, second;
+};
+// Gradient + regulariser -> Adam or the plain gradient -> the box, where the step wants it. weight: of D; cost: 0 where it is not
+// regularised.
+template <class S>
+constexpr AlphaEntry<S> stepped(AlphaEntry<S> a, S gradient, double weight, double cost, const AlphaStep& o) {
+  const double value = a.value;
+  double g = gradient;
+  if (cost != 0) g += 2 * o.eta * cost * (o.cost_on_alpha ? value : weight);
+  g += o.weight_decay * value;
+  double step = o.lr * g;
+  if (o.adam) {
+    const double first = o.beta1 * a.first + (1 - o.beta1) * g,
+                 second = o.beta2 * a.second + (1 - o.beta2) * g * g;
+    a.first = static_cast<S>(first), a.second = static_cast<S>(second);
+    step = o.lr * (first / o.correction1) / (std::sqrt(second / o.correction2) + o.eps);
+  }
+  a.value = static_cast<S>(o.box ? in_box(value - step) : value - step);
+  return a;
+}
+// What a row's largest entry counts as beside those of a node's other rows.
+template <class S>
+constexpr S strength_of(S largest) {
+  return largest == largest ? largest : -std::numeric_limits<S>::infinity();
+}
+// An entry of D that is chosen.
+template <class S>
+constexpr double chosen_weight(S alpha, const AlphaStep& o) {
+  return o.value_one ? 1.0 : in_box(alpha);
+}
+
+template <class S>
+struct SgdEntry {
+  S weight, momentum;
+};
+template <class S>
+struct SgdFactors {
+  S gradient, lr, momentum, decay;
+  bool nesterov;
+  SgdFactors() = default;
+  // norm: of all gradients of the step
+  constexpr SgdFactors(const SgdStep& o, double norm)
+      : gradient(static_cast<S>(o.clip > 0 && o.clip < norm + 1e-6 ? o.clip / (norm + 1e-6) : 1)),
+        lr(static_cast<S>(o.lr)),
+        momentum(static_cast<S>(o.momentum)),
+        decay(static_cast<S>(o.weight_decay)),
+        nesterov(o.nesterov) {}
+};
+// gradient: 0 where the slot has none.
+template <class S>
+constexpr SgdEntry<S> stepped(const SgdEntry<S>& w, S gradient, const SgdFactors<S>& f) {
+  const S step = f.gradient * gradient + f.decay * w.weight, momentum = f.momentum * w.momentum + step;
+  return {w.weight - f.lr * (f.nesterov ? step + f.momentum * momentum : momentum), momentum};
 }
 
 }  // namespace nasp

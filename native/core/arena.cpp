@@ -5,7 +5,6 @@
 
 #include "error.h"
 #include "free_memory.h"
-#include "huge_pages.h"
 #include "poison.h"
 
 namespace nasp {
@@ -32,7 +31,7 @@ void Arena::reserve(std::size_t bytes) {
                       "not have free; a smaller batch, fewer channels or fewer "
                       "layers need less");
     }
-    reserved_ = size;
+    reserved_ = round_up(bytes, page), mapped_ = size;
     return;
   }
   base_ = static_cast<char*>(map_huge_pages(size, true));
@@ -43,7 +42,7 @@ void Arena::reserve(std::size_t bytes) {
                     "smaller batch, fewer channels or fewer layers need less");
   }
   poison(base_, size);
-  reserved_ = size;
+  reserved_ = round_up(bytes, page), mapped_ = size;
 }
 
 void Arena::release() {
@@ -51,11 +50,11 @@ void Arena::release() {
   if (memory_.release) {
     memory_.release(memory_.context, base_);
   } else {
-    unpoison(base_, reserved_);
-    unmap_huge_pages(base_, reserved_);
+    unpoison(base_, mapped_);
+    unmap_huge_pages(base_, mapped_);
   }
   base_ = nullptr;
-  reserved_ = used_ = found_free_ = 0;
+  reserved_ = mapped_ = used_ = found_free_ = 0;
 }
 
 void Arena::reserve_anew(std::size_t bytes) {
@@ -64,7 +63,7 @@ void Arena::reserve_anew(std::size_t bytes) {
 }
 
 void* Arena::take(std::size_t bytes) {
-  const std::size_t size = round_up(bytes, page) + (guarded_ ? page : 0);
+  const std::size_t size = padded(bytes, guarded_);
   if (size > reserved_ - used_) {
     throw Error("ERR_NASP_OUT_OF_MEMORY", "The step needs more than the " + std::to_string(reserved_ >> 20) +
                                               " MiB that its plan reserved for activations");

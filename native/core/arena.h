@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "huge_pages.h"
 #include "memory.h"
 
 namespace nasp {
@@ -12,6 +13,10 @@ namespace nasp {
 class Arena {
  public:
   static constexpr std::size_t page = 4096;
+  // What a stretch of so many bytes takes.
+  static std::size_t padded(std::size_t bytes, bool guarded) {
+    return round_up(bytes, page) + (guarded ? page : 0);
+  }
 
   // Bytes of address space, or of `memory`; throws Error ERR_NASP_OUT_OF_MEMORY. guarded: a pattern behind every stretch,
   // down to its last byte, that check() finds changed where a kernel wrote past its end (operations run alone: tests and
@@ -49,12 +54,8 @@ class Arena {
   Memory memory_;
   std::vector<Guard> guards_;
   char* base_ = nullptr;
-  std::size_t reserved_ = 0, used_ = 0, peak_ = 0;
+  std::size_t reserved_ = 0, mapped_ = 0, used_ = 0, peak_ = 0;
   std::size_t found_free_ = 0;  // so much from the bottom on was free when it was first asked for
 };
-
-// What a stretch may be padded by, in scalars; guarded, by as much again.
-template <class S>
-constexpr std::size_t arena_slack = Arena::page / sizeof(S);
 
 }  // namespace nasp

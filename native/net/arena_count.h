@@ -6,7 +6,6 @@
 
 #include "../backends/backend.h"
 #include "../core/arena.h"
-#include "../core/huge_pages.h"
 
 namespace nasp {
 
@@ -15,12 +14,12 @@ class ArenaCount {
  public:
   // guarded: of an arena that is.
   ArenaCount(const Backend<S>& backend, int batch, bool guarded = false)
-      : backend_(backend), batch_(batch), guard_(guarded ? Arena::page : 0) {}
+      : backend_(backend), batch_(batch), guarded_(guarded) {}
 
   void take(int channels, int height, int width) { take_as<S>(size(channels, height, width)); }  // Pass::take
   template <class T>
   void take_as(std::size_t count) {
-    used_ += round_up(count * sizeof(T), Arena::page) + guard_;
+    used_ += Arena::padded(count * sizeof(T), guarded_);
     peak_ = std::max(peak_, used_);
   }
   std::size_t mark() const { return used_; }
@@ -35,7 +34,8 @@ class ArenaCount {
  private:
   const Backend<S>& backend_;
   int batch_;
-  std::size_t guard_, used_ = 0, peak_ = 0;
+  bool guarded_;
+  std::size_t used_ = 0, peak_ = 0;
 };
 
 }  // namespace nasp

@@ -2,30 +2,19 @@
 // What it does is written in host/alpha.h, which it follows.
 #pragma once
 #include "../../core/cell_shape.h"
+#include "../step_entries.h"
 #include "kernel.h"
 
 namespace nasp::NASP_KERNELS {
 
 constexpr int alpha_candidates = 64;  // that the tile holds
 
-__device__ inline double in_box(double value) { return value < 0 ? 0 : value > 1 ? 1 : value; }
-
 __device__ inline void update_entry(const AlphaTable<float>& a, const AlphaStep& o, int i) {
-  const double value = read(a.value, i);
-  double g = read(a.gradient, i);
-  if (a.cost) g += 2 * o.eta * read(a.cost, i % a.candidates) * (o.cost_on_alpha ? value : read(a.weight, i));
-  g += o.weight_decay * value;
-  double step_size = o.lr * g;
-  if (o.adam) {
-    const double first = o.beta1 * read(a.first, i) + (1 - o.beta1) * g,
-                 second = o.beta2 * read(a.second, i) + (1 - o.beta2) * g * g;
-    write(a.first, i, static_cast<float>(first));
-    write(a.second, i, static_cast<float>(second));
-    step_size = o.lr * (first / o.correction1) / (sqrt(second / o.correction2) + o.eps);
-  }
-  double moved = value - step_size;
-  if (o.box) moved = in_box(moved);
-  write(a.value, i, static_cast<float>(moved));
+  const AlphaEntry<float> entry =
+      stepped<float>({read(a.value, i), o.adam ? read(a.first, i) : 0, o.adam ? read(a.second, i) : 0},
+                     read(a.gradient, i), read(a.weight, i), a.cost ? read(a.cost, i % a.candidates) : 0, o);
+  write(a.value, i, entry.value);
+  if (o.adam) write(a.first, i, entry.first), write(a.second, i, entry.second);
 }
 
 __global__ void update_alpha(AlphaArguments all) {
@@ -40,8 +29,7 @@ __global__ void update_alpha(AlphaArguments all) {
   if (thread == 0) put(diverged, 0, 0);
   __syncthreads();
   for (int i = thread; o.update && i < entries; i += blockDim.x) {
-    const float g = read(a.gradient, i);
-    if (!(g - g == 0)) put(diverged, 0, 1);  // not finite
+    if (!is_finite(read(a.gradient, i))) put(diverged, 0, 1);
   }
   __syncthreads();
   const bool update = o.update && get(diverged, 0) == 0;
@@ -62,8 +50,7 @@ __global__ void update_alpha(AlphaArguments all) {
         if (value > largest) largest = value, best = k;
       }
       if (random) best = static_cast<int>(below(draw(edge), candidates));
-      const float strongest = get(tile, edge * candidates + best);
-      put(strength, edge, strongest == strongest ? strongest : -__builtin_huge_valf());
+      put(strength, edge, strength_of(get(tile, edge * candidates + best)));
       put(selected, edge, best);
     }
     __syncthreads();
@@ -84,8 +71,7 @@ __global__ void update_alpha(AlphaArguments all) {
     for (int i = thread; i < entries; i += blockDim.x) {
       const int edge = i / candidates, k = i % candidates;
       const bool chosen = get(kept, edge) == 1 && get(selected, edge) == k;
-      const double strong = o.value_one ? 1.0 : in_box(get(tile, i));
-      write(a.weight, i, chosen ? strong : 0.0);
+      write(a.weight, i, chosen ? chosen_weight(get(tile, i), o) : 0.0);
       write(a.use, i, chosen || o.dense ? Use::propagated : Use::probed);
     }
   }

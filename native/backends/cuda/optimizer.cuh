@@ -1,6 +1,7 @@
 // Kernel bodies over all weights of a net, a piece of a slot a block: norms, SGD with clipping, sums of vectors. The host's
 // are host/optimizer.h.
 #pragma once
+#include "../step_entries.h"
 #include "kernel.h"
 
 namespace nasp::NASP_KERNELS {
@@ -31,21 +32,18 @@ __global__ void root_of_pieces(NormArguments a) {
 
 __global__ void sgd(SgdArguments a) {
   const StepNumbers numbers = read(a.numbers, 0);
-  const double loss = numbers.loss, norm = numbers.gradient_norm;
-  if (!(loss - loss == 0) || !(norm - norm == 0)) return;  // not finite
+  if (!is_finite(numbers.loss) || !is_finite(numbers.gradient_norm)) return;
   const WeightPiece piece = read(a.table.pieces, blockIdx.x);
   const bool has_gradient = read(a.table.has_gradient, piece.slot);
   if (!has_gradient && !a.step.decay_unselected) return;
-  const double ratio = a.step.clip > 0 ? a.step.clip / (norm + 1e-6) : 1;
-  const float factor = static_cast<float>(ratio < 1 ? ratio : 1), lr = static_cast<float>(a.step.lr),
-              momentum = static_cast<float>(a.step.momentum), decay = static_cast<float>(a.step.weight_decay);
+  const SgdFactors<float> factors(a.step, numbers.gradient_norm);
   for (unsigned i = threadIdx.x; i < piece.count; i += blockDim.x) {
     const std::size_t at = piece.offset + i;
-    const float w = load<1>(a.table.values + at).v[0], m = load<1>(a.table.momentum + at).v[0],
-                g = has_gradient ? load<1>(a.table.gradients + at).v[0] : 0;
-    const float step = factor * g + decay * w, moved = momentum * m + step;
-    store(a.table.momentum + at, Vec<1>{{moved}});
-    store(a.table.values + at, Vec<1>{{w - lr * (a.step.nesterov ? step + momentum * moved : moved)}});
+    const SgdEntry<float> entry =
+        stepped<float>({load<1>(a.table.values + at).v[0], load<1>(a.table.momentum + at).v[0]},
+                       has_gradient ? load<1>(a.table.gradients + at).v[0] : 0, factors);
+    store(a.table.momentum + at, Vec<1>{{entry.momentum}});
+    store(a.table.values + at, Vec<1>{{entry.weight}});
   }
 }
 

@@ -2,34 +2,20 @@
 // gradient + regulariser -> Adam -> clip to [0, 1] -> discretise (Algorithm 1, steps 3 to 5).
 #pragma once
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include "../../core/cell_shape.h"
-#include "../step_functions.h"
+#include "../step_entries.h"
 
 namespace nasp {
 
 template <class S>
 void update(const AlphaTable<S>& a, const AlphaStep& o) {
   const int entries = cell_edges * a.candidates;
-  if (!std::all_of(a.gradient, a.gradient + entries, [](S g) { return std::isfinite(g); })) return;
+  if (!std::all_of(a.gradient, a.gradient + entries, [](S g) { return is_finite(g); })) return;
   for (int i = 0; i < entries; i++) {
-    double g = a.gradient[i];
-    if (a.cost)
-      g += 2 * o.eta * a.cost[i % a.candidates] *
-           (o.cost_on_alpha ? static_cast<double>(a.value[i]) : a.weight[i]);
-    g += o.weight_decay * a.value[i];
-    double step_size = o.lr * g;
-    if (o.adam) {
-      const double first = o.beta1 * a.first[i] + (1 - o.beta1) * g,
-                   second = o.beta2 * a.second[i] + (1 - o.beta2) * g * g;
-      a.first[i] = static_cast<S>(first);
-      a.second[i] = static_cast<S>(second);
-      step_size = o.lr * (first / o.correction1) / (std::sqrt(second / o.correction2) + o.eps);
-    }
-    const double value = a.value[i] - step_size;
-    a.value[i] = static_cast<S>(o.box ? std::clamp(value, 0.0, 1.0) : value);
+    const AlphaEntry<S> entry = stepped<S>({a.value[i], a.first[i], a.second[i]}, a.gradient[i], a.weight[i],
+                                           a.cost ? a.cost[i % a.candidates] : 0, o);
+    a.value[i] = entry.value, a.first[i] = entry.first, a.second[i] = entry.second;
   }
 }
 
@@ -46,8 +32,7 @@ void discretise(const AlphaTable<S>& a, const AlphaStep& o, std::uint32_t type) 
       if (row[k] > row[selected[e]]) selected[e] = k;
     }
     if (random) selected[e] = static_cast<int>(below(draw(e), static_cast<std::uint32_t>(a.candidates)));
-    const S strongest = row[selected[e]];
-    strength[e] = std::isnan(strongest) ? -std::numeric_limits<S>::infinity() : strongest;
+    strength[e] = strength_of(row[selected[e]]);
   }
   const int entries = cell_edges * a.candidates;
   std::fill(a.weight, a.weight + entries, 0.0);
@@ -64,7 +49,7 @@ void discretise(const AlphaTable<S>& a, const AlphaStep& o, std::uint32_t type) 
     for (int e = first; e < first + inputs; e++) {
       if (o.two_edges && e != kept[0] && e != kept[1]) continue;
       const int entry = e * a.candidates + selected[e];
-      a.weight[entry] = o.value_one ? 1.0 : std::clamp(static_cast<double>(a.value[entry]), 0.0, 1.0);
+      a.weight[entry] = chosen_weight(a.value[entry], o);
       a.use[entry] = Use::propagated;
     }
   }

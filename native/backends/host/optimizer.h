@@ -4,7 +4,7 @@
 #pragma once
 #include <cmath>
 
-#include "../step_functions.h"
+#include "../step_entries.h"
 
 namespace nasp {
 
@@ -25,19 +25,16 @@ void norm(const Run&, double* to, const WeightTable<S>& table, const S* vector, 
 
 template <class S>
 void sgd(const Run&, const WeightTable<S>& table, const SgdStep& o, const StepNumbers* numbers) {
-  if (!std::isfinite(numbers->loss) || !std::isfinite(numbers->gradient_norm)) return;
-  const double ratio = o.clip > 0 ? o.clip / (numbers->gradient_norm + 1e-6) : 1;
-  const S factor = static_cast<S>(ratio < 1 ? ratio : 1), lr = static_cast<S>(o.lr),
-          momentum = static_cast<S>(o.momentum), decay = static_cast<S>(o.weight_decay);
+  if (!is_finite(numbers->loss) || !is_finite(numbers->gradient_norm)) return;
+  const SgdFactors<S> factors(o, numbers->gradient_norm);
   for (int i = 0; i < table.slot_count; i++) {
     const WeightSlot& slot = table.slots[i];
     if (!slot.has_gradient && !o.decay_unselected) continue;
     S *w = table.values + slot.offset, *m = table.momentum + slot.offset;
     const S* g = table.gradients + slot.offset;
     for (std::size_t j = 0; j < slot.size; j++) {
-      const S step = (slot.has_gradient ? factor * g[j] : S(0)) + decay * w[j];
-      m[j] = momentum * m[j] + step;
-      w[j] -= lr * (o.nesterov ? step + momentum * m[j] : m[j]);
+      const SgdEntry<S> entry = stepped<S>({w[j], m[j]}, slot.has_gradient ? g[j] : S(0), factors);
+      w[j] = entry.weight, m[j] = entry.momentum;
     }
   }
 }
