@@ -64,11 +64,9 @@ bool Chain<S>::weightless() const {
 }
 template <class S>
 bool Chain<S>::twin_of(const Chain& other) const {
-  if (!weightless() || !other.weightless()) return false;
-  if (operation_.identity() || other.operation_.identity())
-    return operation_.identity() && other.operation_.identity();
-  const Unit &a = stages_.front().unit(), &b = other.stages_.front().unit();
-  return a.kind == b.kind && a.kernel == b.kernel && a.stride == b.stride;
+  if (!weightless() || !other.weightless() || operation_.identity() != other.operation_.identity())
+    return false;
+  return operation_.identity() || stages_.front().unit() == other.stages_.front().unit();
 }
 
 namespace {

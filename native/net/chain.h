@@ -116,7 +116,7 @@ class Chain {
   };
 
   int units() const { return static_cast<int>(stages_.size()); }
-  bool weightless() const;  // the identity, a pool
+  bool weightless() const;                                                            // the identity, a pool
   static std::uint64_t version(const Stage& stage, const Parameters<S>& parameters);  // of its weights
   static UnitWeights<S> weights(const Stage& stage, Parameters<S>& parameters);
   const S* pack(Stage& stage, const Pass<S>& pass, bool backward);

@@ -25,6 +25,7 @@ struct DensePart {
   int stride_h = 1, stride_w = 1;
   int pad_h = 0, pad_w = 0;  // negative: the window starts inside (second half of factorized reduce)
   int taps() const { return kernel_h * kernel_w; }
+  bool operator==(const DensePart&) const = default;
 };
 
 struct Unit {
@@ -37,6 +38,7 @@ struct Unit {
   int parts = 0;  // dense parts; with a depthwise convolution: one, 1 x 1, stride 1; with a row: one, k x 1
   DensePart dense[2];
 
+  bool operator==(const Unit&) const = default;
   bool depthwise() const { return kind == UnitKind::convolve && kernel > 0; }
   bool paired() const { return row.out > 0; }
   int between() const { return paired() ? row.out : in; }  // channels that the dense parts read
