@@ -158,7 +158,7 @@ export interface NativeSession {
   setMixture(type: "normal" | "reduce", weight: Float64Array, use: Uint8Array): void
   /** Partial channels: the weights (14) of what goes by on each edge. Their gradient: `grad.bypass.<alpha>`. */
   setBypass(type: "normal" | "reduce", weight: Float64Array): void
-  /** From here on, in steps, dropout of `rate` behind identity skips; `counter` (below 2^32): of the masks. */
+  /** From here on, in steps, dropout of `rate` behind identity skips that are propagated (probes measure them without); `counter` (below 2^32): of the masks. */
   skipDropout(rate: number, counter: number): void
   /**
    * The net anew with so many cells and weights from `seed`; alpha and optimizers too. Queued batches stay. Where it fails, no
@@ -169,7 +169,7 @@ export interface NativeSession {
   architectureGradient(ticket: number, options?: GradientOptions): Promise<StepResult>
   /**
    * A step on alpha with what `grad.<alpha>` holds: the last pass's gradient, or what was written there since. A matrix whose gradient is
-   * not finite stays as it is.
+   * not finite stays as it is (Adam's count of steps, which both share, goes on).
    */
   updateAlpha(options: AlphaUpdateOptions): void
   weightStep(ticket: number, options: WeightUpdateOptions): Promise<StepResult>

@@ -127,7 +127,7 @@ constexpr AlphaEntry<S> stepped(AlphaEntry<S> a, S gradient, double weight, doub
   a.value = static_cast<S>(o.box ? in_box(value - step) : value - step);
   return a;
 }
-// What a row's largest entry counts as beside those of a node's other rows.
+// What an entry counts as beside others of its row, and a row's largest beside those of a node's other rows.
 template <class S>
 constexpr S strength_of(S largest) {
   return largest == largest ? largest : -std::numeric_limits<S>::infinity();

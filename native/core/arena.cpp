@@ -11,7 +11,7 @@ namespace nasp {
 
 namespace {
 constexpr unsigned char pattern = 0xA5;
-constexpr std::size_t asked_at_once = 64 << 20;  // the system is asked so seldom that it costs nothing
+constexpr std::size_t asked_at_once = 16 << 20;  // the system is asked so seldom that it costs nothing
 }  // namespace
 
 Arena::Arena(std::size_t bytes, bool guarded, const Memory& memory) : guarded_(guarded), memory_(memory) {
@@ -72,6 +72,9 @@ void* Arena::take(std::size_t bytes) {
     const std::size_t wanted = std::min(used_ + std::max(size, asked_at_once), reserved_);
     expect_free_memory(wanted - found_free_,
                        "activations beside " + std::to_string(found_free_ >> 20) + " MiB of them");
+    // Taken at once: what is only promised is still free to whoever asks next.
+    for (std::size_t at = found_free_; !poisons && at < wanted; at += page)
+      static_cast<volatile char*>(base_)[at] = 0;
     found_free_ = wanted;
   }
   void* p = base_ + used_;

@@ -78,7 +78,8 @@ class Chain {
   static void count_probe(ArenaCount<S>& arena, const std::vector<std::vector<const Chain*>>& edges,
                           int channels, int height, int width);
 
-  bool twin_of(const Chain& other) const;  // without weights; of one source both make the same
+  // Without weights; of one source both make the same y. Their statistics are the same in training alone, where backward is.
+  bool twin_of(const Chain& other) const;
 
   Source<S> output() const { return output_; }  // of the last propagate
   // A chain's part in a group's backward. weight: of its output in the sum whose gradient g is.

@@ -84,9 +84,9 @@ describe.skipIf(!prepared())("memory that is not free is not taken", () => {
   })
 
   test("of the machine; the session goes on when there is enough, and with what it has", () => {
-    const [first, second, third] = run(64)
+    const [first, second, third] = run(16)
     expect(first).toMatch(
-      /^ERR_NASP_OUT_OF_MEMORY Expected \d+ MiB more memory for activations beside \d+ MiB of them, but only 56 MiB are free; a smaller batch/,
+      /^ERR_NASP_OUT_OF_MEMORY Expected \d+ MiB more memory for activations beside \d+ MiB of them, but only 14 MiB are free; a smaller batch/,
     )
     expect(second).toMatch(/^\d\.\d{3}$/)
     expect(third).toBe(second)
@@ -109,8 +109,8 @@ describe.skipIf(!prepared())("memory that is not free is not taken", () => {
     const at = (name: string) => join("sys/fs/cgroup", group, `memory.${name}`)
     write(at("stat"), `cache 1\n${inactive} ${10 * mebibyte}\nactive_file 7\n`)
     write(at(limit), `${500 * mebibyte}\n`)
-    write(at(usage), `${446 * mebibyte}\n`) // 500 - (446 - 10) = 64, less an eighth
-    expect(run()[0]).toContain("but only 56 MiB are free")
+    write(at(usage), `${494 * mebibyte}\n`) // 500 - (494 - 10) = 16, less an eighth
+    expect(run()[0]).toContain("but only 14 MiB are free")
     write(at(usage), `${100 * mebibyte}\n`)
     expect(run()[0]).toMatch(/^\d\.\d{3}$/)
   })
@@ -118,7 +118,7 @@ describe.skipIf(!prepared())("memory that is not free is not taken", () => {
   test("a group without a limit has the machine's", () => {
     write("proc/self/cgroup", "0::/a\n")
     write("sys/fs/cgroup/a/memory.max", "max\n")
-    write("sys/fs/cgroup/a/memory.current", `${446 * mebibyte}\n`)
+    write("sys/fs/cgroup/a/memory.current", `${494 * mebibyte}\n`)
     expect(run()[0]).toMatch(/^\d\.\d{3}$/)
   })
 })

@@ -44,9 +44,9 @@ __global__ void update_alpha(AlphaArguments all) {
     // A row by the first thread of a warp: rows that threads of one warp walk down would meet in banks.
     for (int edge = thread / 32; thread % 32 == 0 && edge < cell_edges; edge += blockDim.x / 32) {
       int best = 0;
-      float largest = get(tile, edge * candidates);
+      float largest = strength_of(get(tile, edge * candidates));
       for (int k = 1; k < candidates; k++) {
-        const float value = get(tile, edge * candidates + k);
+        const float value = strength_of(get(tile, edge * candidates + k));
         if (value > largest) largest = value, best = k;
       }
       if (random) best = static_cast<int>(below(draw(edge), candidates));

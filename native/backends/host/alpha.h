@@ -29,7 +29,7 @@ void discretise(const AlphaTable<S>& a, const AlphaStep& o, std::uint32_t type) 
     const S* row = a.value + static_cast<std::ptrdiff_t>(e) * a.candidates;
     selected[e] = 0;
     for (int k = 1; k < a.candidates; k++) {
-      if (row[k] > row[selected[e]]) selected[e] = k;
+      if (strength_of(row[k]) > strength_of(row[selected[e]])) selected[e] = k;
     }
     if (random) selected[e] = static_cast<int>(below(draw(e), static_cast<std::uint32_t>(a.candidates)));
     strength[e] = strength_of(row[selected[e]]);
