@@ -10,6 +10,8 @@
 //              propagated once, and go backward once, from the weighted sum of their edges' g
 // Source     the exact sparse architecture step: with D one-hot, dL/dD[e,k] = <dL/dnode, op_k(x_e)>
 #pragma once
+#include <algorithm>
+
 #include "../backends/device.h"
 #include "../backends/step_functions.h"
 #include "../ops/operation.h"
@@ -137,5 +139,19 @@ class Chain {
   std::vector<Stage> stages_;
   Source<S> output_;
 };
+
+// The first of the chains before the i-th that is its twin; null: none.
+template <class Chain>
+Chain* twin_before(Chain* const* chains, int i) {
+  Chain* const* const end = chains + i;
+  Chain* const* const found = std::find_if(chains, end, [&](Chain* c) { return chains[i]->twin_of(*c); });
+  return found == end ? nullptr : *found;
+}
+
+// That a unit's output has in a batch, from an input of that size.
+template <class S>
+double pixel_count(const Pass<S>& pass, const Unit& unit, const View<const S>& x) {
+  return static_cast<double>(pass.run.batch) * unit.out_height(x.height) * unit.out_width(x.width);
+}
 
 }  // namespace nasp
