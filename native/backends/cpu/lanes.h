@@ -66,7 +66,7 @@ L relu(L a) {  // NaN stays NaN, so that a diverged net shows in its loss
   return {a.v < 0 ? typename L::vector{} : a.v};
 }
 template <class L>
-L maximum(L a, L b) {  // NaN where either is
+L maximum(L a, L b) {                          // NaN where either is
   const auto largest = a.v > b.v ? a.v : b.v;  // b, where either is NaN
   return {a.v == a.v ? largest : a.v};
 }
