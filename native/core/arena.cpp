@@ -65,8 +65,8 @@ void Arena::reserve_anew(std::size_t bytes) {
 void* Arena::take(std::size_t bytes) {
   const std::size_t size = padded(bytes, guarded_);
   if (size > reserved_ - used_) {
-    throw Error("ERR_NASP_OUT_OF_MEMORY", "The step needs more than the " + std::to_string(reserved_ >> 20) +
-                                              " MiB that its plan reserved for activations");
+    throw Error("ERR_NASP_INTERNAL", "The step needs more than the " + std::to_string(reserved_ >> 20) +
+                                         " MiB that its plan reserved for activations");
   }
   if (memory_.host() && used_ + size > found_free_) {
     const std::size_t wanted = std::min(used_ + std::max(size, asked_at_once), reserved_);
